@@ -1,0 +1,168 @@
+/* SHA-256, randomness, UUIDs and Ed25519 over OpenSSL. */
+#include "base/keys.h"
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+void sha256(const void *data, size_t len, unsigned char out[SHA256_SIZE])
+{
+    SHA256(len ? data : (const void *)"", len, out);
+}
+
+void sha256_hex(const void *data, size_t len, char out[2 * SHA256_SIZE + 1])
+{
+    unsigned char hash[SHA256_SIZE];
+    sha256(data, len, hash);
+    hex_encode(hash, sizeof(hash), out);
+}
+
+void random_bytes(void *out, size_t len)
+{
+    unsigned char *p = out;
+    while (len) {
+        ssize_t n = getrandom(p, MIN(len, (size_t)256), 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            abort();
+        p += n;
+        len -= (size_t)n;
+    }
+}
+
+uint32_t random_below(uint32_t bound)
+{
+    /* Reject the tail that would make small values likelier. */
+    uint32_t v, limit = UINT32_MAX - UINT32_MAX % bound;
+    do
+        random_bytes(&v, sizeof(v));
+    while (v >= limit);
+    return v % bound;
+}
+
+bool bytes_equal(const void *a, const void *b, size_t len)
+{
+    return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void uuid_new(char out[UUID_SIZE])
+{
+    unsigned char u[16];
+    char hex[33];
+    random_bytes(u, sizeof(u));
+    u[6] = (unsigned char)((u[6] & 0x0f) | 0x40);
+    u[8] = (unsigned char)((u[8] & 0x3f) | 0x80);
+    hex_encode(u, sizeof(u), hex);
+    snprintf(out, UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
+bool uuid_valid(const char *text)
+{
+    for (int i = 0; i < UUID_SIZE - 1; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        char c = text[i];
+        bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        if (dash ? c != '-' : !digit)
+            return false;
+    }
+    return text[UUID_SIZE - 1] == 0;
+}
+
+struct signing_key {
+    EVP_PKEY *pkey;
+};
+
+static struct signing_key *wrap(EVP_PKEY *pkey)
+{
+    struct signing_key *k = mem_alloc(sizeof(*k));
+    k->pkey = pkey;
+    return k;
+}
+
+struct signing_key *signing_key_new(void)
+{
+    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    if (!pkey)
+        abort(); /* no randomness or no Ed25519: nothing we do is safe */
+    return wrap(pkey);
+}
+
+void signing_key_free(struct signing_key *k)
+{
+    if (!k)
+        return;
+    EVP_PKEY_free(k->pkey);
+    free(k);
+}
+
+int signing_key_save(const struct signing_key *k, const char *path, struct err *err)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    if (!bio || !PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL)) {
+        BIO_free(bio);
+        return err_set(err, -EIO, "cannot encode a private key");
+    }
+    long n = BIO_get_mem_data(bio, &text);
+    int r = fs_write_atomic(path, text, (size_t)n, 0600, err);
+    mem_wipe(text, (size_t)n);
+    BIO_free(bio);
+    return r;
+}
+
+int signing_key_load(const char *path, struct signing_key **ret, struct err *err)
+{
+    autofree
+    char *text = NULL;
+    size_t len = 0;
+    int r = fs_read_secret(path, KIB(16), &text, &len, err);
+    if (r < 0)
+        return r;
+    BIO *bio = BIO_new_mem_buf(text, (int)len);
+    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    mem_wipe(text, len);
+    if (!pkey || EVP_PKEY_get_base_id(pkey) != EVP_PKEY_ED25519) {
+        EVP_PKEY_free(pkey);
+        return err_set(err, -EINVAL, "%s is not an Ed25519 private key in PEM form", path);
+    }
+    *ret = wrap(pkey);
+    return 0;
+}
+
+void signing_key_public(const struct signing_key *k, unsigned char out[ED25519_PUBLIC_SIZE])
+{
+    size_t len = ED25519_PUBLIC_SIZE;
+    if (!EVP_PKEY_get_raw_public_key(k->pkey, out, &len) || len != ED25519_PUBLIC_SIZE)
+        abort();
+}
+
+void signing_key_sign(const struct signing_key *k, const void *data, size_t len,
+                      unsigned char out[ED25519_SIGNATURE_SIZE])
+{
+    size_t n = ED25519_SIGNATURE_SIZE;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (!ctx || EVP_DigestSignInit(ctx, NULL, NULL, NULL, k->pkey) != 1 || EVP_DigestSign(ctx, out, &n, data, len) != 1)
+        abort();
+    EVP_MD_CTX_free(ctx);
+}
+
+bool signature_valid(const unsigned char public_key[ED25519_PUBLIC_SIZE], const void *data, size_t len,
+                     const unsigned char signature[ED25519_SIGNATURE_SIZE])
+{
+    EVP_PKEY *pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, ED25519_PUBLIC_SIZE);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = pkey && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1 &&
+              EVP_DigestVerify(ctx, signature, ED25519_SIGNATURE_SIZE, data, len) == 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+    return ok;
+}
