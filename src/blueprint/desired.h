@@ -1,0 +1,57 @@
+/* The desired document: what the services of one infrastructure should be (api/link.md).
+ *
+ * Built by the controller, verified and parsed by the agent, read by the blueprint. */
+#pragma once
+
+#include "base/js.h"
+#include "base/keys.h"
+
+#define DESIRED_MAX_BYTES MIB(3)
+#define DESIRED_MAX_SERVICES 4095
+
+enum desired_state { DESIRED_RUNNING, DESIRED_STOPPED, DESIRED_DELETED };
+
+struct desired_user {
+    const char *name;
+    const char *sha256;      /* 64 lower-case hex digits */
+    const char *double_sha1; /* 40 lower-case hex digits, or NULL */
+};
+
+struct desired_service {
+    const char *id, *name, *slug;
+    int ordinal; /* 1..4095 */
+    enum desired_state state;
+    bool delete_data;
+    int replicas;
+    int64_t memory_bytes;
+    struct desired_user *users;
+    size_t n_users;
+    const char **ip_access_list; /* CIDR or address, validated */
+    size_t n_ip_access_list;
+};
+
+struct desired {
+    const char *infrastructure, *issued_at, *domain;
+    int64_t version;
+    struct desired_service *services;
+    size_t n_services;
+};
+
+/* Parses and checks a document (canonical text or not). All memory lives in one object: desired_free(). -EINVAL names
+ * the field and its place (`services[3].slug: ...`); -EMSGSIZE over DESIRED_MAX_BYTES. Unknown fields are refused: what
+ * is signed must be understood. Slugs, ordinals and ids must be unique. */
+OH_MUST_CHECK int desired_parse(const char *text, size_t len, struct desired **ret, struct err *err);
+void desired_free(struct desired *d); /* NULL is fine */
+
+/* The text that is signed for a document's bytes. */
+void desired_statement(const char *infrastructure, int64_t version, const char *document, size_t len, struct buf *out);
+/* True only if signature_hex (128 hex digits) is the key's over that statement. */
+OH_MUST_CHECK bool desired_signature_valid(const unsigned char key[ED25519_PUBLIC_SIZE], const char *infrastructure,
+                                           int64_t version, const char *document, size_t len,
+                                           const char *signature_hex);
+
+static inline void desired_freep(struct desired **d)
+{
+    desired_free(*d);
+}
+#define autodesired OH_CLEANUP(desired_freep)

@@ -1,0 +1,26 @@
+/* control.conf: the control plane's settings, one table line each. */
+#pragma once
+
+#include "base/conf.h"
+
+struct control_config {
+    char *state_dir;      /* control.db, keys/, run/, log/ live here */
+    char *listen_address; /* where HAProxy listens, numeric */
+    int64_t listen_port;
+    char *server_name;        /* name in the edge certificate and printed links */
+    char *accounts_dir;       /* local cloud: where accounts' folders are */
+    char *agent_program;      /* local cloud: absolute path of ownhouse-agent */
+    char *engine_program;     /* local cloud: absolute path of ownhouse-clickhouse ("" = none) */
+    char *engine_library;     /* local cloud: absolute path of libchdb.so ("" = none) */
+    char *clickhouse_program; /* local cloud: absolute path of a clickhouse binary ("" = none) */
+    char *haproxy_program;
+    char *log_level;
+};
+
+extern const struct conf_key control_config_keys[];
+
+OH_MUST_CHECK int control_config_load(const char *path, struct control_config *into, struct err *err);
+void control_config_free(struct control_config *c);
+
+/* Paths below state_dir; free(). */
+char *control_path(const struct control_config *c, const char *relative);
