@@ -4,8 +4,11 @@
  * One `struct store` is one connection for one thread. SQL stays in the subset that PostgreSQL also speaks; parameters
  * are $1, $2 ... and are always bound, never pasted. Statements are cached per connection. A busy database is waited
  * for up to 10 s. Errors: -EIO broken or unreadable file, -ENOSPC disk full (the transaction is rolled back, state
- * unharmed), -EEXIST unique violation, -EINVAL other constraint, -EBUSY. The message names the file, never a bound
- * value. */
+ * unharmed), -EROFS the file or its folder may not be written, -EEXIST unique violation, -EINVAL other constraint,
+ * -EBUSY. The message names the file, never a bound value.
+ *
+ * When a statement's failure ended the transaction (disk full, input or output error), every later call in it and
+ * store_commit give the same error again, so that nothing runs outside the transaction it was meant for. */
 #pragma once
 
 #include "base/err.h"
@@ -14,12 +17,13 @@ struct store;
 struct store_rows;
 
 enum store_open_mode {
-    STORE_CREATE,   /* make the file if missing, then migrate */
-    STORE_EXISTING, /* refuse a missing file; migrate must already be done, else -ENOEXEC */
+    STORE_CREATE,   /* make the file (mode 0600) if missing, then migrate */
+    STORE_EXISTING, /* refuse a missing file (-ENOENT); migrate must already be done, else -ENOEXEC */
 };
 
+/* In either mode -ENOTSUP for a database that a newer program made, or whose applied migrations differ from ours. */
 OH_MUST_CHECK int store_open(const char *path, enum store_open_mode mode, struct store **ret, struct err *err);
-void store_close(struct store *s); /* NULL is fine */
+void store_close(struct store *s); /* NULL is fine; an open transaction is rolled back */
 static inline void store_closep(struct store **s)
 {
     store_close(*s);
@@ -31,6 +35,10 @@ static inline void store_closep(struct store **s)
 OH_MUST_CHECK int store_begin(struct store *s, struct err *err);
 OH_MUST_CHECK int store_commit(struct store *s, struct err *err);
 void store_rollback(struct store *s);
+
+/* A transaction that only reads, from one snapshot, without the write lock; ends with store_rollback or
+ * store_commit. */
+OH_MUST_CHECK int store_begin_read(struct store *s, struct err *err);
 
 /* A parameter: text (NULL = SQL NULL), integer, or blob. */
 struct store_value {
@@ -61,7 +69,7 @@ OH_MUST_CHECK int store_exec(struct store *s, const char *sql, const struct stor
                              int64_t *ret_changed, struct err *err);
 
 /* Runs a query; step with store_next (1 = a row, 0 = end, <0 error). Column text is borrowed until the next step; NULL
- * columns give NULL / 0. Close before the transaction ends. */
+ * columns give NULL / 0. Arguments need not outlive the call. Close before the transaction ends. */
 OH_MUST_CHECK int store_query(struct store *s, const char *sql, const struct store_value *args, size_t n_args,
                               struct store_rows **ret, struct err *err);
 OH_MUST_CHECK int store_next(struct store_rows *rows, struct err *err);

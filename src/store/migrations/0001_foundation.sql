@@ -1,8 +1,10 @@
 -- Times are milliseconds since 1970 UTC. Identifiers are lower-case UUIDs. JSON columns hold one object or array.
 
+-- config: what the API stores and echoes beside the columns (privateEndpoints, enableCoreDumps).
 CREATE TABLE organization (
   id TEXT PRIMARY KEY,
   name TEXT NOT NULL,
+  config TEXT NOT NULL DEFAULT '{}',
   created_at INTEGER NOT NULL
 ) STRICT;
 
@@ -22,10 +24,10 @@ CREATE TABLE member (
   PRIMARY KEY (organization_id, user_id)
 ) STRICT;
 
--- key_id is the user half of Basic authentication; only a hash of the secret half is here.
+-- Of both halves of Basic authentication (key id and secret, each random) only the SHA-256 is here, in hex.
 CREATE TABLE api_key (
   id TEXT PRIMARY KEY,
-  key_id TEXT NOT NULL UNIQUE,
+  key_id_hash TEXT NOT NULL UNIQUE,
   organization_id TEXT NOT NULL REFERENCES organization(id),
   name TEXT NOT NULL,
   secret_hash TEXT NOT NULL,
@@ -74,7 +76,7 @@ CREATE TABLE plan (
   id TEXT PRIMARY KEY,
   infrastructure_id TEXT NOT NULL REFERENCES infrastructure(id),
   kind TEXT NOT NULL CHECK (kind IN ('apply', 'destroy')),
-  state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'applying', 'applied', 'failed', 'superseded')),
+  state TEXT NOT NULL CHECK (state IN ('proposed', 'approved', 'applying', 'applied', 'failed', 'superseded', 'discarded')),
   digest TEXT NOT NULL,
   document TEXT NOT NULL,
   error TEXT NOT NULL DEFAULT '',
@@ -172,14 +174,17 @@ CREATE TABLE observed (
   received_at INTEGER NOT NULL
 ) STRICT;
 
+-- seq orders what happened within one millisecond. details: JSON, never a secret.
 CREATE TABLE activity (
-  id TEXT PRIMARY KEY,
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
   organization_id TEXT NOT NULL,
   type TEXT NOT NULL,
   actor_type TEXT NOT NULL,
   actor_id TEXT NOT NULL,
   actor_details TEXT NOT NULL,
   actor_address TEXT NOT NULL,
+  user_agent TEXT NOT NULL DEFAULT '',
   service_id TEXT,
   infrastructure_id TEXT,
   details TEXT NOT NULL,
@@ -187,3 +192,14 @@ CREATE TABLE activity (
   created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX activity_by_organization ON activity (organization_id, created_at);
+
+-- The answer to a create that carried an Idempotency-Key, without its secrets. scope: who asked and for what.
+CREATE TABLE idempotency (
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  request_digest TEXT NOT NULL,
+  answer TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (scope, key)
+) STRICT;
+CREATE INDEX idempotency_by_age ON idempotency (created_at);

@@ -1,0 +1,9 @@
+/* The table of migrations; a new file gets its line here and in meson.build. */
+#include "store/migrations.h"
+
+extern const char migration_0001_foundation[];
+
+const struct migration migrations[] = {
+    {1, "0001_foundation", migration_0001_foundation},
+};
+const size_t migrations_count = sizeof(migrations) / sizeof(migrations[0]);
