@@ -9,7 +9,8 @@
  *   ${volume:NAME}       mount point of a volume               ${logs}  folder for log files (rotated by the runtime)
  *   ${address}           address to listen on                  ${address:WORKLOAD}  where to reach another workload
  *   ${param:NAME}        a value the runtime was configured with (engine library, public address ...); unknown: an
- * error A literal "${" is written "$${". */
+ *                        error
+ * A literal "${" is written "$${". */
 #pragma once
 
 #include "base/js.h"
@@ -51,6 +52,8 @@ struct workload_env {
     const char *name, *value;
 };
 
+#define WORKLOAD_STOP_GRACE_MS 10000
+
 struct workload {
     const char *name;
     struct workload_env *labels; /* e.g. service=<uuid>, role=clickhouse, replica=0 */
@@ -91,14 +94,20 @@ void workload_list_free(struct workload_list *l);
 struct workload *workload_list_add(struct workload_list *l);
 #define autoworkloads OH_CLEANUP(workload_list_free)
 
-/* JSON form, complete and lossless (new reference), and back (strict; strings are copied into the arena). */
+/* JSON form, complete and lossless (new reference), and back (strict; strings are copied into the arena). Fields at
+ * their default are left out, so that a field added later changes no digest of a workload that does not use it. NULL
+ * only if a text is not UTF-8. */
 json_t *workload_to_json(const struct workload *w);
 OH_MUST_CHECK int workload_from_json(const json_t *v, struct arena *arena, struct workload *ret, struct err *err);
 
 const char *workload_label(const struct workload *w, const char *name); /* NULL if absent */
+/* A file's path as it must be: relative, plain components, no "." or "..", at most 200 bytes. */
+bool workload_path_valid(const char *path);
 
 /* Appends `text` to out with each ${...} replaced by what `lookup` returns for the inside ("files", "address:ingress");
  * lookup returns NULL for unknown: -EINVAL naming it. */
 typedef const char *(*workload_lookup)(const char *name, void *data);
 OH_MUST_CHECK int workload_expand(const char *text, workload_lookup lookup, void *data, struct buf *out,
                                   struct err *err);
+/* Appends `text` so that workload_expand() gives it back unchanged: for texts that come from people. */
+void workload_escape(const char *text, struct buf *out);
