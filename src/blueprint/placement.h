@@ -33,6 +33,7 @@ struct placement {
     char digest[65];            /* of the workload as the operator has it (before expansion); returned in the status */
     const char *infrastructure; /* OWNHOUSE_INFRASTRUCTURE in the environment; "" = none */
     const char *netns;          /* network namespace (a path) to enter before the program starts; NULL = stay */
+    const char *address;        /* numeric, where the probe goes (in that namespace); NULL = 127.0.0.1 */
     const char **folders;       /* beside workload.volumes: absolute folder of a bucket volume, NULL = below work/;
                                    NULL as a whole: no bucket volume */
     int64_t log_bytes;          /* a log file is rotated beyond this; 0 = 16 MiB */
@@ -72,8 +73,8 @@ struct placement_status {
 /* Makes the folder with its parts where missing. Idempotent, safe beside another caller. */
 OH_MUST_CHECK int placement_prepare(const char *dir, struct err *err);
 
-/* JSON form (new reference), and back: strict, unknown fields are refused; strings are copied into the arena.
- * -EMSGSIZE over PLACEMENT_MAX_BYTES, else -EINVAL naming the field. */
+/* JSON form (new reference; NULL if a text is not UTF-8), and back: strict, unknown fields are refused; strings are
+ * copied into the arena. -EMSGSIZE over PLACEMENT_MAX_BYTES, else -EINVAL naming the field. */
 json_t *placement_to_json(const struct placement *p);
 OH_MUST_CHECK int placement_parse(const char *text, size_t len, struct arena *arena, struct placement *ret,
                                   struct err *err);
