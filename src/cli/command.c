@@ -212,7 +212,8 @@ static int parse_level(struct cli *c, int argc, char **argv, bool *help, struct 
         if (v == '?' && optopt && optopt < 256)
             return err_set(err, CLI_BAD_USAGE, "-%c is not an option of this command", optopt);
         if (v == '?')
-            return err_set(err, CLI_BAD_USAGE, "%s is not an option of this command, or takes no value", argv[optind - 1]);
+            return err_set(err, CLI_BAD_USAGE, "%s is not an option of this command, or takes no value",
+                           argv[optind - 1]);
         int r = take_option(c, v >= OPT_COMMON ? v : option_by_letter(c->command, v), optarg, help, err);
         if (r < 0)
             return r;
