@@ -2,7 +2,8 @@
  *
  * Uses no_new_privs, Landlock (files) and seccomp (system calls), each where the kernel has it. A missing kernel part
  * is no error: the report says what is in force, for `status` and the log. What is given up cannot be had back, in
- * this process or in any that it starts; call it once, after start-up, before threads are made. */
+ * this process or in any that it starts; call it once, after start-up, before threads are made. In sanitizer builds
+ * seccomp stays off (the leak checker traces its own process). */
 #pragma once
 
 #include "base/err.h"
@@ -10,7 +11,7 @@
 /* What the role still does. Anything not named is denied with EPERM (files: EACCES). */
 enum sandbox_allow {
     SANDBOX_INET = 1 << 0,    /* internet sockets (Unix ones are always allowed) */
-    SANDBOX_LISTEN = 1 << 1,  /* bind to a fixed port, listen, accept */
+    SANDBOX_LISTEN = 1 << 1,  /* listen and accept */
     SANDBOX_EXEC = 1 << 2,    /* start programs */
     SANDBOX_SIGNAL = 1 << 3,  /* signals to other processes than itself */
     SANDBOX_THREADS = 1 << 4, /* make threads */
