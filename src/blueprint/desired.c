@@ -278,11 +278,16 @@ void desired_free(struct desired *d)
     free(p);
 }
 
+void desired_statement_of_digest(const char *infrastructure, int64_t version, const char *digest, struct buf *out)
+{
+    buf_printf(out, "ownhouse-desired-v1\n%s\n%lld\n%s\n", infrastructure, (long long)version, digest);
+}
+
 void desired_statement(const char *infrastructure, int64_t version, const char *document, size_t len, struct buf *out)
 {
     char digest[2 * SHA256_SIZE + 1];
     sha256_hex(document, len, digest);
-    buf_printf(out, "ownhouse-desired-v1\n%s\n%lld\n%s\n", infrastructure, (long long)version, digest);
+    desired_statement_of_digest(infrastructure, version, digest, out);
 }
 
 bool desired_signature_valid(const unsigned char key[ED25519_PUBLIC_SIZE], const char *infrastructure, int64_t version,

@@ -45,6 +45,8 @@ void desired_free(struct desired *d); /* NULL is fine */
 
 /* The text that is signed for a document's bytes. */
 void desired_statement(const char *infrastructure, int64_t version, const char *document, size_t len, struct buf *out);
+/* The same from the SHA-256 of the document's bytes, 64 lower-case hex digits: the signer never sees the document. */
+void desired_statement_of_digest(const char *infrastructure, int64_t version, const char *digest, struct buf *out);
 /* True only if signature_hex (128 hex digits) is the key's over that statement. */
 OH_MUST_CHECK bool desired_signature_valid(const unsigned char key[ED25519_PUBLIC_SIZE], const char *infrastructure,
                                            int64_t version, const char *document, size_t len,

@@ -14,6 +14,7 @@ struct control_config {
     char *engine_library;     /* local cloud: absolute path of libchdb.so ("" = none) */
     char *clickhouse_program; /* local cloud: absolute path of a clickhouse binary ("" = none) */
     char *haproxy_program;
+    char *knot_program; /* local cloud: knotd */
     char *log_level;
 };
 
@@ -24,3 +25,5 @@ void control_config_free(struct control_config *c);
 
 /* Paths below state_dir; free(). */
 char *control_path(const struct control_config *c, const char *relative);
+/* The SQLite file, in a folder of its own so that a role's file rights can name it. */
+char *control_database(const struct control_config *c);

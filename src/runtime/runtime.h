@@ -19,10 +19,11 @@ extern const char *const runtime_state_names[]; /* "starting" ... */
 struct runtime_status {
     const char *name;
     enum runtime_state state;
-    char digest[65];   /* of the workload's JSON that is now in effect, "" if none */
-    const char *error; /* "" or one sentence */
-    int restarts;      /* since placed */
-    int64_t since_ms;  /* wall time of the last state change */
+    char digest[65];     /* of the workload's JSON that is now in effect, "" if none */
+    const char *error;   /* "" or one sentence */
+    int restarts;        /* since placed */
+    int64_t since_ms;    /* wall time of the last state change */
+    const char *address; /* where its ports are reached from the agent; NULL or "" = not known */
     struct workload_env *labels;
     size_t n_labels;
 };

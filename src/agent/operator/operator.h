@@ -1,0 +1,64 @@
+/* The operator: keeps the services of one infrastructure as the last accepted desired document says.
+ *
+ * Runs on the caller's libuv loop. It lives alone: at start it takes the last document from its state folder, verifies
+ * it again and goes on, whether or not a control plane answers. Each pass looks at the whole: document -> blueprint ->
+ * workloads, against what the runtime observes; reconcile.h decides, one careful step at a time.
+ *
+ * State folder (0700, made here): desired.json (document, version, signature; 0600), ca.key, ca.pem (the data plane's
+ * own authority), service.key, service.pem (the ingress's certificate), operator.secret. Keys never leave it. */
+#pragma once
+
+#include "base/clock.h"
+#include "base/js.h"
+#include "base/keys.h"
+#include "blueprint/blueprint.h"
+#include "runtime/runtime.h"
+
+#include <uv.h>
+
+struct operator_config {
+    uv_loop_t *loop;
+    const char *state_dir;      /* absolute */
+    const char *infrastructure; /* the one this agent is enrolled for */
+    unsigned char desired_key[ED25519_PUBLIC_SIZE];
+    const char *isolation;       /* "network-namespace" | "none" */
+    const char *program_version; /* of the agent */
+    const struct clock *clock;   /* borrowed */
+    struct runtime *runtime;     /* borrowed; must outlive the operator */
+    /* Place of the data plane. The operator itself fills certificates, n_certificates and operator_secret. */
+    struct blueprint_env env;
+    /* Further names and addresses that the services' certificate carries beside *.domain, domain, localhost, 127.0.0.1,
+     * ::1 and env.client_address; each list ends with NULL, or is NULL. */
+    const char *const *extra_dns, *const *extra_ip;
+
+    /* The whole `observed` message (api/link.md), borrowed for the call: after each change and at least every 30 s,
+     * whether or not somebody is connected. */
+    void (*on_observed)(const json_t *observed, void *data);
+    /* Something a person should read in the log; the library does not log. error: it will be tried again. */
+    void (*on_event)(bool error, const char *message, void *data);
+    void *data;
+};
+
+struct operator;
+
+/* Texts of the configuration are copied. Fails (-EACCES, -EIO, -EINVAL ...) only where nothing useful can be done: the
+ * state folder or a key in it cannot be read or made. A stored document that no longer verifies is refused with an
+ * event and left in place; nothing is removed because of it. */
+OH_MUST_CHECK int operator_new(const struct operator_config *config, struct operator** ret, struct err *err);
+/* First pass; returns at once. */
+void operator_start(struct operator* o);
+/* Ends timers and work; workloads go on. `done` (may be NULL) is called when all handles are closed, and the operator
+ * is freed before that. */
+void operator_stop(struct operator* o, void (*done)(void *data), void *data);
+
+/* A document from the link. 0: it is kept, durable, and will be acted on (or it is the one already kept). Otherwise
+ * nothing changed and the message says why: -EBADMSG signature, -EXDEV of another infrastructure, -ESTALE version not
+ * above the last, -EINVAL not understood (names the field), -EMSGSIZE, -EIO / -ENOSPC it could not be kept. */
+OH_MUST_CHECK int operator_offer_desired(struct operator* o, int64_t version, const char *document, size_t len,
+                                         const char *signature_hex, struct err *err);
+/* Version of the last accepted document, 0 = none: what `hello` says. */
+int64_t operator_desired_version(const struct operator* o);
+/* The last `observed` message, for a link that has just connected; NULL before the first pass. New reference. */
+json_t *operator_observed(const struct operator* o);
+/* Looks again soon; for whoever knows that something changed. */
+void operator_nudge(struct operator* o);

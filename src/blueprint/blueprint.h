@@ -1,0 +1,83 @@
+/* The blueprint: from the desired services of an infrastructure to the workloads that make them. Pure: the same input
+ * gives the same bytes, whoever runs them and wherever.
+ *
+ * A running or stopped service gives one ClickHouse workload a replica; the infrastructure gives one ingress (HAProxy)
+ * and one name server (Knot DNS). A change of one service changes its own workloads, the ingress and the name server,
+ * nothing else. A deleted service gives nothing: what runs of it is found by its label and removed by the operator.
+ *
+ * Names: `clickhouse-<service id>-<replica>`, `ingress`, `dns`. Labels: role=clickhouse|ingress|dns, and for services
+ * service=<id>, slug=<slug>, replica=<n>. */
+#pragma once
+
+#include "blueprint/desired.h"
+#include "blueprint/workload.h"
+
+#define BLUEPRINT_ROLE "role"
+#define BLUEPRINT_SERVICE "service"
+
+/* Ports inside the data plane. The published ones are in blueprint_env. */
+#define BLUEPRINT_HTTP_PORT 8123   /* ClickHouse, plain HTTP */
+#define BLUEPRINT_TCP_PORT 9000    /* ClickHouse, native protocol (server only) */
+#define BLUEPRINT_HEALTH_PORT 8404 /* ingress: GET /ping */
+#define BLUEPRINT_DNS_PORT 5353
+
+/* Slots: 1 ingress, 2 name server, from 16 on 16 * ordinal + replica. */
+#define BLUEPRINT_INGRESS_SLOT 1
+#define BLUEPRINT_DNS_SLOT 2
+
+/* Order of starting: what answers first, then who sends there. */
+#define BLUEPRINT_ORDER_ENGINE 10
+#define BLUEPRINT_ORDER_DNS 20
+#define BLUEPRINT_ORDER_INGRESS 30
+
+#define BLUEPRINT_OPERATOR_USER "ownhouse_operator"
+#define BLUEPRINT_PASSWORD_SIZE 65
+
+enum blueprint_engine {
+    BLUEPRINT_EMBEDDED, /* program ownhouse-clickhouse: HTTP only, one process, no native protocol */
+    BLUEPRINT_SERVER,   /* program clickhouse: a real server */
+};
+
+/* Certificate chain, then private key, as HAProxy reads them from one file. The first is the default. */
+struct blueprint_certificate {
+    const char *name; /* a file name: [a-z0-9-]+ */
+    const char *pem;
+};
+
+/* What the blueprint knows of the place, beside the document. All texts are borrowed. */
+struct blueprint_env {
+    const char *public_address;    /* where the ingress listens, an address; "" = every address */
+    int https_port;                /* 0 = 8443 */
+    int native_port;               /* 0 = 9440 */
+    int service_port_base;         /* service i has base + ordinal as its own port, while ordinal <= count */
+    int service_port_count;        /* 0 = no own ports */
+    const char *const *proxy_from; /* addresses and networks whose PROXY v2 header is believed (and required) */
+    size_t n_proxy_from;
+    const char *client_address; /* where clients reach the ingress: what DNS answers; NULL = no name server */
+    enum blueprint_engine engine;
+    const char *bucket; /* name of the bucket that holds the services' data; NULL = plain volumes */
+    const struct blueprint_certificate *certificates;
+    size_t n_certificates; /* 0 = no ingress: it cannot terminate TLS without one */
+    const char *log_level; /* debug, info (default for NULL), warn, error */
+    int max_connections;   /* of the ingress; 0 = 4000 */
+    /* 32 secret bytes that never leave the data plane: the operator's password in each engine is derived from them. */
+    const unsigned char *operator_secret;
+    const char *clickhouse_image, *haproxy_image, *knot_image; /* references with digest; NULL where processes run */
+};
+
+/* Appends the workloads of `d` to `ret` (initialised by the caller), in order of starting. -EINVAL: the environment
+ * does not fit (message names the field). */
+OH_MUST_CHECK int blueprint_render(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret,
+                                   struct err *err);
+
+/* The operator's password in the engines of one service: HMAC-SHA-256 of the service's id, 64 hex digits. Each service
+ * has another, so that one engine cannot ask another as the operator. */
+void blueprint_operator_password(const unsigned char secret[32], const char *service_id,
+                                 char out[BLUEPRINT_PASSWORD_SIZE]);
+
+/* Host name of a service: <slug>.<domain>. */
+const char *blueprint_host(const struct desired *d, const struct desired_service *s, struct arena *a);
+/* Its own port at the ingress, 0 if it has none. */
+int blueprint_service_port(const struct blueprint_env *env, const struct desired_service *s);
+/* One sentence on what this data plane does not do for the service as asked, "" if nothing. */
+const char *blueprint_notice(const struct desired_service *s, const struct blueprint_env *env, struct arena *a);

@@ -1,0 +1,113 @@
+/* The controller role: desired documents and service states on its loop, infrastructure passes on worker threads. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/controller/document.h"
+#include "control/controller/observation.h"
+#include "control/controller/workers.h"
+#include "control/role.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#define LOOK_MS 2000
+
+struct controller {
+    struct role *role;
+    struct store *store;
+    struct workers *workers;
+    int stop_fd;
+};
+
+/* Infrastructures that are not gone; NULL-terminated, heap. */
+static int list_infrastructures(struct store *s, char ***ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    size_t n = 0, cap = 16;
+    char **ids = mem_alloc(cap * sizeof(*ids));
+    int r = store_query(s, "SELECT id FROM infrastructure WHERE state <> 'infra-terminated' ORDER BY created_at",
+                        STORE_NO_ARGS, &rows, err);
+    while (r == 0 && (r = store_next(rows, err)) == 1) {
+        if (n + 2 > cap)
+            ids = mem_realloc(ids, (cap *= 2) * sizeof(*ids));
+        ids[n++] = mem_strdup(store_column_text(rows, 0));
+        r = 0;
+    }
+    ids[n] = NULL;
+    *ret = ids;
+    return r;
+}
+
+static void free_list(char **ids)
+{
+    for (size_t i = 0; ids && ids[i]; i++)
+        free(ids[i]);
+    free(ids);
+}
+
+static void update_one(struct controller *c, const char *id)
+{
+    struct err err = ERR_INIT;
+    int r = observation_apply(c->store, &clock_system, id, &err);
+    if (r < 0)
+        log_warn("cannot take up observations", "infrastructure", id, "error", err.message);
+    r = document_update(c->store, &clock_system, c->role->signer, id, &err);
+    if (r < 0)
+        log_warn("cannot update the desired document", "infrastructure", id, "error", err.message);
+    if (r > 0) {
+        log_info("new desired document", "infrastructure", id);
+        role_ring(c->role, ROLE_LINK);
+    }
+}
+
+static void look(struct controller *c, bool nudged)
+{
+    struct err err = ERR_INIT;
+    char **ids = NULL;
+    int r = list_infrastructures(c->store, &ids, &err);
+    if (r < 0)
+        log_error("cannot read the store", "error", err.message);
+    for (size_t i = 0; r == 0 && ids[i]; i++)
+        update_one(c, ids[i]);
+    if (r == 0)
+        workers_schedule(c->workers, ids, nudged);
+    free_list(ids);
+}
+
+static void loop(struct controller *c)
+{
+    bool nudged = true;
+    for (;;) {
+        struct pollfd fds[] = {{c->role->bell[ROLE_CONTROLLER], POLLIN, 0}, {c->stop_fd, POLLIN, 0}};
+        look(c, nudged);
+        int n = poll(fds, 2, workers_wait_ms(c->workers, LOOK_MS));
+        if (fds[1].revents)
+            return;
+        nudged = n > 0 && fds[0].revents;
+        if (nudged)
+            role_bell_clear(c->role);
+    }
+}
+
+int role_controller_main(struct role *r)
+{
+    struct controller c = {.role = r};
+    struct err err = ERR_INIT;
+    sigset_t set;
+    autofree
+    char *path = control_database(&r->config);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    c.stop_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    if (store_open(path, STORE_EXISTING, &c.store, &err) < 0) {
+        log_error("cannot start", "error", err.message);
+        return 1;
+    }
+    c.workers = workers_new(r, &clock_system);
+    loop(&c);
+    workers_stop(c.workers);
+    store_close(c.store);
+    return 0;
+}

@@ -1,0 +1,157 @@
+/* From service rows to a signed, versioned desired document. */
+#include "control/controller/document.h"
+
+#include "base/js.h"
+#include "base/keys.h"
+#include "base/mem.h"
+#include "blueprint/desired.h"
+#include "control/signer.h"
+
+#define GIB (1024LL * 1024 * 1024)
+
+static json_t *users(struct store_rows *rows)
+{
+    const char *double_sha1 = store_column_text(rows, 7);
+    json_t *user = json_pack("{s:s,s:s}", "name", "default", "sha256", store_column_text(rows, 6));
+    if (double_sha1 && *double_sha1)
+        json_object_set_new(user, "doubleSha1", json_string(double_sha1));
+    return json_pack("[o]", user);
+}
+
+static json_t *access_list(const json_t *spec)
+{
+    json_t *out = json_array(), *entry;
+    size_t i;
+    json_array_foreach(json_object_get(spec, "ipAccessList"), i, entry)
+    {
+        json_t *source = json_object_get(entry, "source");
+        /* "anywhere" is how the published API spells both address families. */
+        if (source && !strcmp(json_string_value(source), "anywhere")) {
+            json_array_append_new(out, json_string("0.0.0.0/0"));
+            json_array_append_new(out, json_string("::/0"));
+        } else if (source) {
+            json_array_append(out, source);
+        }
+    }
+    return out;
+}
+
+static int64_t spec_int(const json_t *spec, const char *name, int64_t fallback)
+{
+    const json_t *v = json_object_get(spec, name);
+    return json_is_integer(v) ? json_integer_value(v) : fallback;
+}
+
+/* Columns: id, name, slug, ordinal, want, delete_data, sha256, double_sha1, spec. */
+static int service(struct store_rows *rows, json_t *into, struct err *err)
+{
+    autojson json_t *spec = NULL;
+    const char *text = store_column_text(rows, 8);
+    int r = js_parse(text, strlen(text), MIB(1), &spec, err);
+    if (r < 0)
+        return err_wrap(err, r, "service %s", store_column_text(rows, 0));
+    json_t *v = json_pack("{s:s,s:s,s:s,s:I,s:s,s:b,s:I,s:I,s:o,s:o}", "id", store_column_text(rows, 0), "name",
+                          store_column_text(rows, 1), "slug", store_column_text(rows, 2), "ordinal",
+                          (json_int_t)store_column_int(rows, 3), "state", store_column_text(rows, 4), "deleteData",
+                          (int)store_column_int(rows, 5), "replicas", (json_int_t)spec_int(spec, "numReplicas", 1),
+                          "memoryGb", (json_int_t)spec_int(spec, "minReplicaMemoryGb", 8), "users", users(rows),
+                          "ipAccessList", access_list(spec));
+    return v && json_array_append_new(into, v) == 0
+               ? 0
+               : err_set(err, -EINVAL, "service %s has no JSON form", store_column_text(rows, 0));
+}
+
+static int content(struct store *s, const char *infrastructure, json_t **ret, struct err *err)
+{
+    autojson json_t *services = json_array();
+    autorows struct store_rows *infra = NULL, *rows = NULL;
+    int r = store_query(s, "SELECT domain FROM infrastructure WHERE id = $1", STORE_ARGS(store_text(infrastructure)),
+                        &infra, err);
+    if (r == 0)
+        r = store_next(infra, err);
+    if (r == 0)
+        return err_set(err, -ENOENT, "infrastructure %s does not exist", infrastructure);
+    if (r < 0)
+        return r;
+    r = store_query(s,
+                    "SELECT id, name, slug, ordinal, want, delete_data, password_sha256, password_double_sha1, spec "
+                    "FROM service WHERE infrastructure_id = $1 AND state <> 'terminated' ORDER BY ordinal",
+                    STORE_ARGS(store_text(infrastructure)), &rows, err);
+    while (r == 0 && (r = store_next(rows, err)) == 1)
+        r = service(rows, services, err);
+    if (r < 0)
+        return r;
+    *ret = json_pack("{s:s,s:i,s:s,s:s,s:O}", "type", "ownhouse/desired", "v", 1, "infrastructure", infrastructure,
+                     "domain", store_column_text(infra, 0), "services", services);
+    return 0;
+}
+
+/* Version 0 and an empty digest when there is none yet. */
+static int stored(struct store *s, const char *infrastructure, int64_t *ret_version, char ret_digest[65],
+                  struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    *ret_version = 0;
+    ret_digest[0] = 0;
+    int r = store_query(s, "SELECT version, content_digest FROM desired_document WHERE infrastructure_id = $1",
+                        STORE_ARGS(store_text(infrastructure)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r == 1) {
+        *ret_version = store_column_int(rows, 0);
+        snprintf(ret_digest, 65, "%s", store_column_text(rows, 1));
+    }
+    return MIN(r, 0);
+}
+
+static int sign_and_store(struct store *s, int signer, const char *infrastructure, int64_t version, json_t *document,
+                          const char *content_digest, int64_t now, struct err *err)
+{
+    autobuf struct buf body = BUF_INIT;
+    autodesired struct desired *check = NULL;
+    char digest[65], signature[129];
+    int r = js_canonical(document, &body, err);
+    if (r == 0)
+        r = desired_parse(body.data, body.len, &check, err); /* never sign what the agent would refuse */
+    if (r < 0)
+        return err_wrap(err, r, "the desired document");
+    sha256_hex(body.data, body.len, digest);
+    r = signer_desired(signer, infrastructure, version, digest, signature, err);
+    if (r < 0)
+        return r;
+    return store_exec(
+        s,
+        "INSERT INTO desired_document (infrastructure_id, version, body, content_digest, signature, created_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (infrastructure_id) DO UPDATE SET "
+        "version = excluded.version, body = excluded.body, content_digest = excluded.content_digest, "
+        "signature = excluded.signature, created_at = excluded.created_at",
+        STORE_ARGS(store_text(infrastructure), store_int(version), store_text(body.data), store_text(content_digest),
+                   store_text(signature), store_int(now)),
+        NULL, err);
+}
+
+int document_update(struct store *s, const struct clock *clock, int signer, const char *infrastructure, struct err *err)
+{
+    autojson json_t *document = NULL;
+    char digest[65], old_digest[65], stamp[CLOCK_ISO_SIZE];
+    int64_t version, now = clock_wall_ms(clock);
+    int r = content(s, infrastructure, &document, err);
+    if (r == 0)
+        r = js_digest(document, digest, err);
+    if (r == 0)
+        r = stored(s, infrastructure, &version, old_digest, err);
+    if (r < 0 || !strcmp(digest, old_digest))
+        return r;
+    /* If we die after signing and before storing, the signer has this version with another digest (issuedAt differs):
+     * the next pass then takes the number after it. */
+    for (int tries = 0; tries < 16; tries++) {
+        version++;
+        clock_iso(now, stamp);
+        json_object_set_new(document, "version", json_integer(version));
+        json_object_set_new(document, "issuedAt", json_string(stamp));
+        r = sign_and_store(s, signer, infrastructure, version, document, digest, now, err);
+        if (r != -EACCES)
+            break;
+    }
+    return r < 0 ? r : 1;
+}

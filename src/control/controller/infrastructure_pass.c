@@ -1,0 +1,302 @@
+/* Proposes, applies and repairs: the controller's work on one infrastructure. */
+#include "control/controller/infrastructure_pass.h"
+
+#include "base/keys.h"
+#include "control/activity.h"
+#include "control/controller/plan_store.h"
+#include "control/controller/provider.h"
+
+const char *const pass_result_names[] = {"quiet", "proposed", "applied", "repaired", "gone"};
+
+struct pass {
+    const struct pass_context *ctx;
+    struct arena *arena;
+    struct infrastructure_row row;
+    struct provider provider;
+    struct plan_store records;
+};
+
+/* The newest plan that still matters: proposed, approved or applying. */
+struct open_plan {
+    char id[UUID_SIZE], digest[65], state[16];
+    json_t *document; /* NULL = there is none */
+};
+
+static int find_open_plan(struct pass *p, struct open_plan *ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    ret->document = NULL;
+    int r = store_query(p->ctx->store,
+                        "SELECT id, digest, state, document FROM plan WHERE infrastructure_id = $1 AND state IN "
+                        "('proposed', 'approved', 'applying') ORDER BY created_at DESC, id LIMIT 1",
+                        STORE_ARGS(store_text(p->row.id)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r;
+    const char *text = store_column_text(rows, 3);
+    snprintf(ret->id, sizeof(ret->id), "%s", store_column_text(rows, 0));
+    snprintf(ret->digest, sizeof(ret->digest), "%s", store_column_text(rows, 1));
+    snprintf(ret->state, sizeof(ret->state), "%s", store_column_text(rows, 2));
+    return js_parse(text, strlen(text), PLAN_DOCUMENT_MAX, &ret->document, err);
+}
+
+static struct plan_context engine(struct pass *p)
+{
+    return (struct plan_context){
+        .infrastructure = p->row.id,
+        .types = p->provider.types,
+        .provider = &p->provider.local,
+        .state = &p->records.state,
+        .clock = p->ctx->clock,
+        .cancel = p->ctx->cancel,
+    };
+}
+
+static int make(struct pass *p, json_t **ret, struct err *err)
+{
+    struct plan_context c = engine(p);
+    bool remove = !strcmp(p->row.want, "absent");
+    return plan_make(&c, p->provider.graph, remove ? PLAN_REMOVE : PLAN_APPLY, remove && p->row.delete_data, ret, err);
+}
+
+/* Stores a plan as `state`, and its activity, in one transaction; older proposals are superseded. */
+static int keep_plan(struct pass *p, const json_t *document, const char *state, const char *approved_by,
+                     char ret_id[UUID_SIZE], struct err *err)
+{
+    struct store *s = p->ctx->store;
+    autofree
+    char *text = js_text(document);
+    const char *kind = json_string_value(json_object_get(document, "kind"));
+    int64_t now = clock_wall_ms(p->ctx->clock);
+    char digest[65];
+    int r = plan_digest(document, digest, err);
+    if (r == 0)
+        r = store_begin(s, err);
+    if (r < 0)
+        return r;
+    uuid_new(ret_id);
+    r = store_exec(
+        s, "UPDATE plan SET state = 'superseded', finished_at = $2 WHERE infrastructure_id = $1 AND state = 'proposed'",
+        STORE_ARGS(store_text(p->row.id), store_int(now)), NULL, err);
+    if (r == 0)
+        r = store_exec(s,
+                       "INSERT INTO plan (id, infrastructure_id, kind, state, digest, document, created_at, "
+                       "approved_at, approved_by) "
+                       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                       STORE_ARGS(store_text(ret_id), store_text(p->row.id), store_text(kind), store_text(state),
+                                  store_text(digest), store_text(text), store_int(now),
+                                  approved_by ? store_int(now) : store_null(), store_text(approved_by)),
+                       NULL, err);
+    if (r == 0)
+        r = activity_system(s, p->ctx->clock, p->row.organization_id, "infrastructure_plan", NULL, p->row.id, digest,
+                            err);
+    if (r == 0)
+        r = store_commit(s, err);
+    if (r < 0)
+        store_rollback(s);
+    return r;
+}
+
+static int set_error(struct pass *p, const char *text, struct err *err)
+{
+    return store_exec(p->ctx->store, "UPDATE infrastructure SET error = $2 WHERE id = $1 AND error <> $2",
+                      STORE_ARGS(store_text(p->row.id), store_text(text)), NULL, err);
+}
+
+/* The infrastructure is as wanted: says so, once. */
+static int settle(struct pass *p, const char *kind, struct err *err)
+{
+    bool gone = !strcmp(kind, "destroy");
+    const char *state = gone ? "infra-terminated" : "infra-ready";
+    struct store *s = p->ctx->store;
+    if (!strcmp(p->row.state, state))
+        return set_error(p, "", err);
+    int r = store_begin(s, err);
+    if (r < 0)
+        return r;
+    r = store_exec(s, "UPDATE infrastructure SET state = $2, error = '' WHERE id = $1",
+                   STORE_ARGS(store_text(p->row.id), store_text(state)), NULL, err);
+    if (r == 0 && gone)
+        r = store_exec(s, "UPDATE agent SET state = 'revoked', connected_since = NULL WHERE infrastructure_id = $1",
+                       STORE_ARGS(store_text(p->row.id)), NULL, err);
+    /* Nothing runs any more where they lived, whatever the last word of the agent was. */
+    if (r == 0 && gone)
+        r = store_exec(s, "DELETE FROM service WHERE infrastructure_id = $1", STORE_ARGS(store_text(p->row.id)), NULL,
+                       err);
+    if (r == 0 && gone)
+        r = store_exec(s, "DELETE FROM desired_document WHERE infrastructure_id = $1",
+                       STORE_ARGS(store_text(p->row.id)), NULL, err);
+    if (r == 0)
+        r = activity_system(s, p->ctx->clock, p->row.organization_id,
+                            gone ? "infrastructure_removed" : "infrastructure_ready", NULL, p->row.id, "", err);
+    if (r == 0)
+        r = store_commit(s, err);
+    if (r < 0)
+        store_rollback(s);
+    return r;
+}
+
+static int finish_plan(struct pass *p, const char *id, const char *state, const char *error, struct err *err)
+{
+    return store_exec(
+        p->ctx->store, "UPDATE plan SET state = $2, error = $3, finished_at = $4 WHERE id = $1",
+        STORE_ARGS(store_text(id), store_text(state), store_text(error), store_int(clock_wall_ms(p->ctx->clock))), NULL,
+        err);
+}
+
+/* What became of an apply decides what the rows say. A plan stays 'applying' over a cancel (our own stop), so the next
+ * start goes on with it. */
+static int conclude(struct pass *p, const struct open_plan *plan, int applied, const struct err *why, struct err *err)
+{
+    const char *kind = json_string_value(json_object_get(plan->document, "kind"));
+    int r;
+    if (applied == -ECANCELED)
+        return 0;
+    r = finish_plan(p, plan->id,
+                    applied == 0         ? "applied"
+                    : applied == -ESTALE ? "superseded"
+                                         : "failed",
+                    applied ? why->message : "", err);
+    if (r == 0)
+        r = applied == 0 ? settle(p, kind, err) : set_error(p, applied == -ESTALE ? "" : why->message, err);
+    return r;
+}
+
+static int apply(struct pass *p, const struct open_plan *plan, struct err *err)
+{
+    struct plan_context c = engine(p);
+    struct err why = ERR_INIT;
+    autojson json_t *report = NULL;
+    int r = store_exec(p->ctx->store, "UPDATE plan SET state = 'applying' WHERE id = $1 AND state = 'approved'",
+                       STORE_ARGS(store_text(plan->id)), NULL, err);
+    if (r < 0)
+        return r;
+    p->records.plan_id = plan->id;
+    int applied = plan_apply(&c, p->provider.graph, plan->document, plan->digest, &p->records.journal, &report, &why);
+    r = conclude(p, plan, applied, &why, err);
+    return r < 0 ? r : applied < 0 ? err_set(err, applied, "%s", why.message) : 0;
+}
+
+/* Something that was applied is not as it was: a process ended, a namespace is gone after a reboot. What was approved
+ * may be put back without asking again, as long as it is the same desired state and destroys nothing that holds data.
+ */
+static bool may_repair(struct pass *p, const json_t *document)
+{
+    autorows struct store_rows *rows = NULL;
+    autojson json_t *last = NULL;
+    const json_t *change;
+    size_t i;
+    if (store_query(p->ctx->store,
+                    "SELECT document FROM plan WHERE infrastructure_id = $1 AND state = 'applied' AND kind = 'apply' "
+                    "ORDER BY finished_at DESC LIMIT 1",
+                    STORE_ARGS(store_text(p->row.id)), &rows, NULL) < 0 ||
+        store_next(rows, NULL) != 1)
+        return false;
+    const char *text = store_column_text(rows, 0);
+    if (js_parse(text, strlen(text), PLAN_DOCUMENT_MAX, &last, NULL) < 0)
+        return false;
+    if (!json_equal(json_object_get(last, "desired"), json_object_get(document, "desired")))
+        return false;
+    json_array_foreach(json_object_get(document, "changes"), i, change)
+    {
+        if (json_is_true(json_object_get(change, "destroys_data")))
+            return false;
+    }
+    return true;
+}
+
+static int repair(struct pass *p, const json_t *document, enum pass_result *ret, struct err *err)
+{
+    struct open_plan plan = {.state = "approved", .document = (json_t *)(uintptr_t)document};
+    int r = keep_plan(p, document, "approved", "repair of an approved plan", plan.id, err);
+    if (r == 0)
+        r = plan_digest(document, plan.digest, err);
+    if (r == 0)
+        r = apply(p, &plan, err);
+    if (r == 0)
+        *ret = PASS_REPAIRED;
+    return r;
+}
+
+/* No plan is open: is everything as wanted? */
+static int look(struct pass *p, enum pass_result *ret, struct err *err)
+{
+    autojson json_t *document = NULL;
+    char id[UUID_SIZE];
+    bool remove = !strcmp(p->row.want, "absent");
+    int r = 0;
+    if (!remove && !strcmp(p->row.state, "infra-provisioning"))
+        r = cloud_local_preflight(&p->provider.local, err);
+    if (r == 0)
+        r = make(p, &document, err);
+    if (r < 0) {
+        (void)set_error(p, err ? err->message : "the plan could not be made", NULL);
+        return r;
+    }
+    if (plan_is_empty(document)) {
+        *ret = remove ? PASS_GONE : PASS_QUIET;
+        return settle(p, remove ? "destroy" : "apply", err);
+    }
+    if (!remove && !strcmp(p->row.state, "infra-ready") && may_repair(p, document))
+        return repair(p, document, ret, err);
+    *ret = PASS_PROPOSED;
+    return keep_plan(p, document, "proposed", NULL, id, err);
+}
+
+/* A proposal that nobody has approved is kept while it says what a new one would say. */
+static int refresh(struct pass *p, const struct open_plan *plan, enum pass_result *ret, struct err *err)
+{
+    autojson json_t *now = NULL;
+    char digest[65], id[UUID_SIZE];
+    int r = make(p, &now, err);
+    if (r == 0)
+        r = plan_digest(now, digest, err);
+    if (r < 0 || !strcmp(digest, plan->digest))
+        return r;
+    *ret = PASS_PROPOSED;
+    return keep_plan(p, now, "proposed", NULL, id, err);
+}
+
+static int act(struct pass *p, enum pass_result *ret, struct err *err)
+{
+    struct open_plan plan;
+    int r = find_open_plan(p, &plan, err);
+    if (r < 0)
+        return r;
+    if (!plan.document)
+        return look(p, ret, err);
+    if (!strcmp(plan.state, "proposed")) {
+        r = refresh(p, &plan, ret, err);
+    } else {
+        r = apply(p, &plan, err);
+        if (r == 0)
+            *ret = PASS_APPLIED;
+    }
+    json_decref(plan.document);
+    return r;
+}
+
+int infrastructure_pass(const struct pass_context *ctx, const char *infrastructure, enum pass_result *ret,
+                        struct err *err)
+{
+    autoarena struct arena *arena = arena_new();
+    struct pass p = {.ctx = ctx, .arena = arena};
+    *ret = PASS_QUIET;
+    int r = infrastructure_read(ctx->store, infrastructure, arena, &p.row, err);
+    if (r < 0)
+        return r;
+    if (!strcmp(p.row.state, "infra-terminated")) {
+        *ret = PASS_GONE;
+        return 0;
+    }
+    r = provider_open(ctx->config, &p.row, arena, &p.provider, err);
+    if (r < 0) {
+        (void)set_error(&p, err ? err->message : "the infrastructure's settings are not valid", NULL);
+        return r;
+    }
+    plan_store_init(&p.records, ctx->store, ctx->clock, p.row.id, "");
+    r = act(&p, ret, err);
+    provider_close(&p.provider);
+    return r;
+}

@@ -1,0 +1,145 @@
+/* From the agent's observations to service states. */
+#include "control/controller/observation.h"
+
+#include "base/js.h"
+#include "base/mem.h"
+#include "control/activity.h"
+#include "control/lifecycle.h"
+
+#define OBSERVED_MAX MIB(1)
+
+struct seen {
+    struct store *store;
+    const struct clock *clock;
+    const char *infrastructure;
+    int64_t document_version; /* of the document the agent acts on */
+    json_t *by_id;            /* service id -> its observation */
+};
+
+static int load(struct seen *seen, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    autojson json_t *body = NULL;
+    json_t *services, *one;
+    size_t i;
+    int r = store_query(seen->store, "SELECT body, desired_version FROM observed WHERE infrastructure_id = $1",
+                        STORE_ARGS(store_text(seen->infrastructure)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r;
+    const char *text = store_column_text(rows, 0);
+    seen->document_version = store_column_int(rows, 1);
+    r = js_parse(text, strlen(text), OBSERVED_MAX, &body, err);
+    if (r == 0)
+        r = js_array(body, "observed", "services", 4096, &services, err);
+    if (r < 0)
+        return r;
+    json_array_foreach(services, i, one)
+    {
+        const char *id = json_string_value(json_object_get(one, "id"));
+        if (id)
+            json_object_set(seen->by_id, id, one);
+    }
+    return 0;
+}
+
+/* A deleted service whose processes (and data, if asked) are gone leaves the table; its activity stays. */
+static int forget(struct seen *seen, const char *id, const char *organization, struct err *err)
+{
+    int r = store_begin(seen->store, err);
+    if (r < 0)
+        return r;
+    r = store_exec(seen->store, "DELETE FROM service WHERE id = $1 AND want = 'deleted'", STORE_ARGS(store_text(id)),
+                   NULL, err);
+    if (r == 0)
+        r = activity_system(seen->store, seen->clock, organization, "service_delete", id, seen->infrastructure,
+                            "removed", err);
+    if (r == 0)
+        r = store_commit(seen->store, err);
+    if (r < 0)
+        store_rollback(seen->store);
+    return r;
+}
+
+static int move(struct seen *seen, const char *id, const char *organization, const char *from, const char *to,
+                const char *observed, struct err *err)
+{
+    int64_t changed = 0;
+    int r = store_begin(seen->store, err);
+    if (r < 0)
+        return r;
+    /* The user may have spoken since we read: then the row is another one and the next pass decides. */
+    r = store_exec(seen->store,
+                   "UPDATE service SET state = $3, observed = $4, updated_at = $5 WHERE id = $1 AND state = $2",
+                   STORE_ARGS(store_text(id), store_text(from), store_text(to), store_text(observed),
+                              store_int(clock_wall_ms(seen->clock))),
+                   &changed, err);
+    if (r == 0 && changed && strcmp(from, to) && !strcmp(to, "running"))
+        r = activity_system(seen->store, seen->clock, organization, "service_running", id, seen->infrastructure, from,
+                            err);
+    if (r == 0)
+        r = store_commit(seen->store, err);
+    if (r < 0)
+        store_rollback(seen->store);
+    return r;
+}
+
+struct row {
+    char *id, *organization, *state, *want, *observed;
+};
+
+static int take_up(struct seen *seen, const struct row *row, struct err *err)
+{
+    json_t *one = json_object_get(seen->by_id, row->id);
+    const char *word = json_string_value(json_object_get(one, "state"));
+    if (!word)
+        return 0;
+    if (!strcmp(row->want, "deleted") && !strcmp(word, "gone"))
+        return forget(seen, row->id, row->organization, err);
+    autofree
+    char *text = js_text(one);
+    const char *next = lifecycle_observed(row->state, row->want, word);
+    if (!strcmp(next, row->state) && !strcmp(text, row->observed))
+        return 0;
+    return move(seen, row->id, row->organization, row->state, next, text, err);
+}
+
+static int read_rows(struct seen *seen, struct arena *arena, struct row **ret, size_t *ret_n, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    size_t n = 0, cap = 0;
+    struct row *all = NULL;
+    int r = store_query(seen->store,
+                        "SELECT id, organization_id, state, want, observed FROM service WHERE infrastructure_id = $1",
+                        STORE_ARGS(store_text(seen->infrastructure)), &rows, err);
+    while (r == 0 && (r = store_next(rows, err)) == 1) {
+        if (n == cap)
+            all = mem_realloc(all, (cap = cap ? cap * 2 : 16) * sizeof(*all));
+        all[n++] = (struct row){
+            arena_strdup(arena, store_column_text(rows, 0)), arena_strdup(arena, store_column_text(rows, 1)),
+            arena_strdup(arena, store_column_text(rows, 2)), arena_strdup(arena, store_column_text(rows, 3)),
+            arena_strdup(arena, store_column_text(rows, 4)),
+        };
+        r = 0;
+    }
+    *ret = all;
+    *ret_n = n;
+    return r;
+}
+
+int observation_apply(struct store *s, const struct clock *clock, const char *infrastructure, struct err *err)
+{
+    autoarena struct arena *arena = arena_new();
+    autojson json_t *by_id = json_object();
+    struct seen seen = {.store = s, .clock = clock, .infrastructure = infrastructure, .by_id = by_id};
+    autofree
+    struct row *rows = NULL;
+    size_t n = 0;
+    int r = load(&seen, err);
+    if (r == 0 && json_object_size(by_id))
+        r = read_rows(&seen, arena, &rows, &n, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = take_up(&seen, &rows[i], err);
+    return r;
+}

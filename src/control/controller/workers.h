@@ -1,0 +1,19 @@
+/* Worker threads for infrastructure passes: one pass an infrastructure at a time, a bounded number at once. */
+#pragma once
+
+#include "base/clock.h"
+#include "control/role.h"
+
+struct workers;
+
+/* Threads ring `role`'s own bell when a pass ends, so that the loop looks again. */
+struct workers *workers_new(struct role *role, const struct clock *clock);
+
+/* Starts passes for the infrastructures that are due: at once for one never looked at or named by a doorbell
+ * (`nudged`), else by their own next time (5 s when ready, back-off after failures). `ids` NULL-terminated. */
+void workers_schedule(struct workers *w, char **ids, bool nudged);
+/* Milliseconds until something is due, at most max_ms. */
+int workers_wait_ms(struct workers *w, int max_ms);
+
+/* Cancels what runs (plans stay resumable), joins the threads, frees. */
+void workers_stop(struct workers *w);

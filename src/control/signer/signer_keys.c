@@ -1,0 +1,137 @@
+/* Makes, loads and guards the signer's keys. */
+#include "control/signer/signer_keys.h"
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "blueprint/desired.h"
+
+#define YEAR_MS (365 * 24 * 3600 * 1000LL)
+#define CA_YEARS 10
+
+static int make_ca(const struct control_config *c, const char *name, const char *key_path, const char *pem_path,
+                   int64_t now, struct err *err)
+{
+    autoca struct tls_ca *ca = NULL;
+    /* An hour back, so that an agent whose clock is a little behind can connect. */
+    int r = tls_ca_new(name, now - 3600 * 1000LL, now + CA_YEARS * YEAR_MS, &ca, err);
+    return r < 0 ? r : tls_ca_save(ca, key_path, pem_path, err);
+}
+
+static int make_desired(const char *key_path, const char *pub_path, struct err *err)
+{
+    autokey struct signing_key *k = signing_key_new();
+    unsigned char pub[ED25519_PUBLIC_SIZE];
+    char hex[2 * ED25519_PUBLIC_SIZE + 2];
+    int r = signing_key_save(k, key_path, err);
+    if (r < 0)
+        return r;
+    signing_key_public(k, pub);
+    hex_encode(pub, sizeof(pub), hex);
+    strcat(hex, "\n");
+    return fs_write_atomic(pub_path, hex, strlen(hex), 0644, err);
+}
+
+/* A folder is complete once `keys/complete` exists; until then the first start may be repeated from any point. */
+static int make_missing(const struct control_config *c, int64_t now, struct err *err)
+{
+    autofree
+    char *mark = control_path(c, "keys/complete");
+    autofree
+    char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
+    autofree
+    char *spare_key = control_path(c, "keys/link-ca-spare.key"), *spare_pem = control_path(c, "keys/link-ca-spare.pem");
+    autofree
+    char *key = control_path(c, "keys/desired.key"), *pub = control_path(c, "keys/desired.pub");
+    if (fs_exists(mark))
+        return 0;
+    int r = make_ca(c, "OwnHouse link", ca_key, ca_pem, now, err);
+    if (r == 0)
+        r = make_ca(c, "OwnHouse link spare", spare_key, spare_pem, now, err);
+    if (r == 0)
+        r = make_desired(key, pub, err);
+    if (r == 0)
+        r = fs_write_atomic(mark, "", 0, 0600, err);
+    return r;
+}
+
+int signer_keys_open(const struct control_config *c, const struct clock *clock, struct signer_keys *ret,
+                     struct err *err)
+{
+    autofree
+    char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
+    autofree
+    char *key = control_path(c, "keys/desired.key");
+    struct signer_keys k = {.versions_dir = control_path(c, "keys/signed")};
+    int r = fs_mkdirs(k.versions_dir, 0700, err);
+    if (r == 0)
+        r = make_missing(c, clock_wall_ms(clock), err);
+    if (r == 0)
+        r = tls_ca_load(ca_key, ca_pem, &k.ca, err);
+    if (r == 0)
+        r = signing_key_load(key, &k.desired, err);
+    if (r < 0) {
+        signer_keys_close(&k);
+        return err_wrap(err, r, "the signer's keys: restore the keys folder from a backup");
+    }
+    *ret = k;
+    return 0;
+}
+
+void signer_keys_close(struct signer_keys *k)
+{
+    tls_ca_free(k->ca);
+    signing_key_free(k->desired);
+    free(k->versions_dir);
+    *k = (struct signer_keys){0};
+}
+
+/* 0 with version 0 when nothing was signed yet. */
+static int last_signed(const char *path, int64_t *ret_version, char ret_digest[65], struct err *err)
+{
+    autofree
+    char *text = NULL;
+    long long version;
+    *ret_version = 0;
+    ret_digest[0] = 0;
+    if (!fs_exists(path))
+        return 0;
+    int r = fs_read(path, 256, &text, NULL, err);
+    if (r < 0)
+        return r;
+    if (sscanf(text, "%lld %64[0-9a-f]", &version, ret_digest) != 2 || version < 1)
+        return err_set(err, -EIO, "%s is damaged: restore it from a backup", path);
+    *ret_version = version;
+    return 0;
+}
+
+int signer_keys_desired(const struct signer_keys *k, const char *infrastructure, int64_t version, const char *digest,
+                        char ret_signature[129], struct err *err)
+{
+    unsigned char raw[SHA256_SIZE], signature[ED25519_SIGNATURE_SIZE];
+    char last_digest[65];
+    int64_t last;
+    if (!uuid_valid(infrastructure) || version < 1 || hex_decode(digest, raw, sizeof(raw)) < 0)
+        return err_set(err, -EINVAL, "infrastructure, version or digest is malformed");
+    autofree
+    char *path = mem_printf("%s/%s", k->versions_dir, infrastructure);
+    int r = last_signed(path, &last, last_digest, err);
+    if (r < 0)
+        return r;
+    bool repeat = version == last && !strcmp(digest, last_digest);
+    if (version <= last && !repeat)
+        return err_set(err, -EPERM, "version %lld is not above %lld, the last one signed", (long long)version,
+                       (long long)last);
+    if (!repeat) {
+        autofree
+        char *line = mem_printf("%lld %s\n", (long long)version, digest);
+        r = fs_write_atomic(path, line, strlen(line), 0600, err);
+        if (r < 0)
+            return r;
+    }
+    autobuf struct buf statement = BUF_INIT;
+    desired_statement_of_digest(infrastructure, version, digest, &statement);
+    signing_key_sign(k->desired, statement.data, statement.len, signature);
+    hex_encode(signature, sizeof(signature), ret_signature);
+    return 0;
+}

@@ -1,0 +1,153 @@
+/* The signer role: answers questions of the other roles by its rules. */
+#include "control/signer/signer_keys.h"
+
+#include "base/js.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/role.h"
+#include "control/signer.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#define HOUR_MS (3600 * 1000LL)
+#define AGENT_CERTIFICATE_MS (24 * HOUR_MS)
+#define SERVER_CERTIFICATE_MS (7 * 24 * HOUR_MS)
+
+static int chain(const struct signer_keys *k, const struct tls_cert *leaf, json_t *answer)
+{
+    autofree
+    char *leaf_pem = tls_cert_pem(leaf), *ca_pem = tls_cert_pem(tls_ca_cert(k->ca));
+    autofree
+    char *both = mem_printf("%s%s", leaf_pem, ca_pem);
+    return json_object_set_new(answer, "certificate", json_string(both));
+}
+
+static int agent_certificate(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    const char *agent, *csr;
+    autocert struct tls_cert *cert = NULL;
+    int64_t now = clock_wall_ms(&clock_system);
+    int r = js_string(q, "", "agent", 36, &agent, err);
+    if (r == 0)
+        r = js_string(q, "", "csr", KIB(16), &csr, err);
+    if (r == 0 && !uuid_valid(agent))
+        r = err_set(err, -EINVAL, "agent: must be a UUID");
+    if (r < 0)
+        return r;
+    char uri[sizeof(SIGNER_AGENT_URI_PREFIX) + UUID_SIZE];
+    snprintf(uri, sizeof(uri), SIGNER_AGENT_URI_PREFIX "%s", agent);
+    r = tls_ca_sign_client(k->ca, csr, strlen(csr), uri, now - HOUR_MS, now + AGENT_CERTIFICATE_MS, &cert, err);
+    return r < 0 ? r : chain(k, cert, answer);
+}
+
+static int server_certificate(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    static const char *const names[] = {SIGNER_SERVER_NAME, NULL};
+    const char *csr;
+    autocert struct tls_cert *cert = NULL;
+    int64_t now = clock_wall_ms(&clock_system);
+    int r = js_string(q, "", "csr", KIB(16), &csr, err);
+    if (r == 0)
+        r = tls_ca_sign_server(k->ca, csr, strlen(csr), names, now - HOUR_MS, now + SERVER_CERTIFICATE_MS, &cert, err);
+    return r < 0 ? r : chain(k, cert, answer);
+}
+
+static int desired(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    const char *infrastructure, *digest;
+    int64_t version;
+    char signature[129];
+    int r = js_string(q, "", "infrastructure", 36, &infrastructure, err);
+    if (r == 0)
+        r = js_string(q, "", "digest", 64, &digest, err);
+    if (r == 0)
+        r = js_int(q, "", "version", 1, INT64_MAX, &version, err);
+    if (r == 0)
+        r = signer_keys_desired(k, infrastructure, version, digest, signature, err);
+    return r < 0 ? r : json_object_set_new(answer, "signature", json_string(signature));
+}
+
+/* Who may ask what. */
+static const struct {
+    const char *op;
+    enum role_id asker;
+    int (*answer)(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err);
+} rules[] = {
+    {"agent-certificate", ROLE_LINK, agent_certificate},
+    {"server-certificate", ROLE_LINK, server_certificate},
+    {"desired", ROLE_CONTROLLER, desired},
+};
+
+static int decide(const struct signer_keys *k, enum role_id asker, const json_t *q, json_t *answer, struct err *err)
+{
+    const char *op;
+    int r = js_string(q, "", "op", 64, &op, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+        if (!strcmp(op, rules[i].op) && asker == rules[i].asker)
+            return rules[i].answer(k, q, answer, err);
+    return err_set(err, -EPERM, "the %s role may not ask for this", role_names[asker]);
+}
+
+static void serve(const struct signer_keys *k, int fd, enum role_id asker)
+{
+    autofree
+    char *text = mem_alloc(SIGNER_MESSAGE_MAX);
+    autojson json_t *q = NULL, *answer = json_object();
+    struct err err = ERR_INIT;
+    ssize_t n = recv(fd, text, SIGNER_MESSAGE_MAX, MSG_DONTWAIT);
+    if (n <= 0)
+        return;
+    int r = js_parse(text, (size_t)n, SIGNER_MESSAGE_MAX, &q, &err);
+    if (r == 0)
+        r = decide(k, asker, q, answer, &err);
+    if (r < 0) {
+        log_warn("refused", "asker", role_names[asker], "error", err.message);
+        json_object_clear(answer);
+        json_object_set_new(answer, "error", json_string(err.message));
+    }
+    json_t *id = q ? json_object_get(q, "id") : NULL;
+    if (id)
+        json_object_set(answer, "id", id);
+    autofree
+    char *out = js_text(answer);
+    if (send(fd, out, strlen(out), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_warn("cannot answer", "asker", role_names[asker], "error", strerror(errno));
+}
+
+static int stop_fd(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+int role_signer_main(struct role *r)
+{
+    struct signer_keys keys;
+    struct err err = ERR_INIT;
+    struct pollfd fds[ROLE_COUNT + 1];
+    if (signer_keys_open(&r->config, &clock_system, &keys, &err) < 0) {
+        log_error("cannot start", "error", err.message);
+        return 1;
+    }
+    for (int i = 0; i < ROLE_COUNT; i++)
+        fds[i] = (struct pollfd){r->askers[i], POLLIN, 0};
+    fds[ROLE_COUNT] = (struct pollfd){stop_fd(), POLLIN, 0};
+    while (!fds[ROLE_COUNT].revents) {
+        if (poll(fds, ROLE_COUNT + 1, -1) < 0 && errno != EINTR)
+            break;
+        for (int i = 0; i < ROLE_COUNT; i++)
+            if (fds[i].revents & POLLIN)
+                serve(&keys, fds[i].fd, (enum role_id)i);
+    }
+    signer_keys_close(&keys);
+    return 0;
+}
