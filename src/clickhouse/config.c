@@ -1,0 +1,214 @@
+/* Reads the server's configuration and writes the engine's. */
+#include "clickhouse/config.h"
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define AT(field) offsetof(struct config, field)
+#define HUGE_BYTES ((int64_t)1 << 50)
+
+const struct conf_key config_keys[] = {
+    {"listen", CONF_STRING, AT(listen), NULL, 0, 0, "Unix socket path, or address:port of the loopback"},
+    {"socket_mode", CONF_STRING, AT(socket_mode), "0660", 0, 4, "permissions of the Unix socket, octal"},
+    {"data_path", CONF_PATH, AT(data_path), NULL, 0, 0, "directory of metadata, temporary files and the lock"},
+    {"bucket_path", CONF_PATH, AT(bucket_path), NULL, 0, 0, "directory that holds table data (local_blob_storage)"},
+    {"backup_path", CONF_STRING, AT(backup_path), "", 0, 0, "BACKUP TO File may write below this directory"},
+    {"library", CONF_PATH, AT(library), NULL, 0, 0, "libchdb.so as tools/fetch-chdb leaves it"},
+    {"users_file", CONF_PATH, AT(users_file), NULL, 0, 0, "JSON file of users and password hashes"},
+    {"query_log", CONF_STRING, AT(query_log), "", 0, 0, "file for one JSON line an executed query, without its text"},
+    {"display_name", CONF_STRING, AT(display_name), "", 0, 128, "server name in responses; empty: the host's name"},
+    {"timezone", CONF_STRING, AT(timezone), "", 0, 64, "time zone of the engine; empty: the machine's"},
+    {"log_level", CONF_STRING, AT(log_level), "info", 0, 8, "debug, info, warn or error"},
+    {"max_connections", CONF_INT, AT(max_connections), "256", 1, 10000, "client connections at a time"},
+    {"max_concurrent_queries", CONF_INT, AT(max_concurrent_queries), "100", 1, 5000, "queries running at a time"},
+    {"max_sessions", CONF_INT, AT(max_sessions), "100", 1, 5000, "sessions (session_id) held at a time"},
+    {"max_memory_bytes", CONF_INT, AT(max_memory_bytes), "0", 0, HUGE_BYTES, "memory of the engine; 0: 90 % of all"},
+    {"max_query_bytes", CONF_INT, AT(max_query_bytes), "16777216", 1024, 1073741824,
+     "statement text, and INSERT data that go through input()"},
+    {"max_body_bytes", CONF_INT, AT(max_body_bytes), "1099511627776", 1024, HUGE_BYTES,
+     "a request's body, after decompression"},
+    {"max_spool_bytes", CONF_INT, AT(max_spool_bytes), "4294967296", 0, HUGE_BYTES,
+     "a result held back by wait_end_of_query=1"},
+    {"idle_timeout_s", CONF_INT, AT(idle_timeout_s), "300", 1, 86400, "seconds until a silent connection is closed"},
+    {"shutdown_timeout_s", CONF_INT, AT(shutdown_timeout_s), "25", 0, 3600,
+     "seconds that running queries get at shutdown"},
+    {"background_threads", CONF_INT, AT(background_threads), "4", 2, 256, "merges and mutations at a time"},
+    {NULL},
+};
+
+void config_free(struct config *c)
+{
+    conf_free(config_keys, c);
+}
+
+static int socket_mode_check(const char *text, struct err *err)
+{
+    char *end;
+    unsigned long mode = strtoul(text, &end, 8);
+    if (!*text || *end || mode > 0777)
+        return err_set(err, -EINVAL, "socket_mode: must be octal permissions such as 0660");
+    return 0;
+}
+
+static int config_check(const struct config *c, struct err *err)
+{
+    struct listen_address address;
+    enum log_level level;
+    int r = config_listen(c->listen, &address, err);
+    if (r == 0)
+        r = socket_mode_check(c->socket_mode, err);
+    if (r == 0 && log_level_parse(c->log_level, &level) < 0)
+        r = err_set(err, -EINVAL, "log_level: must be debug, info, warn or error");
+    if (r == 0 && *c->backup_path && c->backup_path[0] != '/')
+        r = err_set(err, -EINVAL, "backup_path: must be an absolute path");
+    if (r == 0 && *c->query_log && c->query_log[0] != '/')
+        r = err_set(err, -EINVAL, "query_log: must be an absolute path");
+    return r;
+}
+
+int config_load(const char *path, struct config *ret, struct err *err)
+{
+    int r = conf_load(path, config_keys, ret, err);
+    if (r < 0)
+        return r;
+    r = config_check(ret, err);
+    if (r < 0) {
+        err_wrap(err, r, "%s", path);
+        config_free(ret);
+    }
+    return r;
+}
+
+int config_listen(const char *text, struct listen_address *ret, struct err *err)
+{
+    *ret = (struct listen_address){0};
+    if (text[0] == '/') {
+        if (strlen(text) >= sizeof(ret->path))
+            return err_set(err, -ENAMETOOLONG, "listen: a Unix socket's path has at most %zu bytes",
+                           sizeof(ret->path) - 1);
+        ret->is_unix = true;
+        memcpy(ret->path, text, strlen(text) + 1);
+        return 0;
+    }
+    const char *colon = strrchr(text, ':');
+    char *end = NULL;
+    unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
+    size_t host = colon ? (size_t)(colon - text) : 0;
+    bool brackets = host > 2 && text[0] == '[' && text[host - 1] == ']';
+    if (!colon || !host || !colon[1] || *end || port < 1 || port > 65535 || host >= sizeof(ret->host))
+        return err_set(err, -EINVAL, "listen: must be a path such as /run/x.sock or an address such as 127.0.0.1:8123");
+    memcpy(ret->host, text + brackets, host - 2 * brackets);
+    ret->port = (uint16_t)port;
+    /* Passwords travel in clear here; TLS is the ingress's task. */
+    if (strcmp(ret->host, "127.0.0.1") != 0 && strcmp(ret->host, "::1") != 0)
+        return err_set(err, -EINVAL,
+                       "listen: must be a Unix socket or on the loopback (127.0.0.1 or [::1]), TLS is "
+                       "done by the ingress in front");
+    return 0;
+}
+
+static void xml(struct buf *b, const char *tag, const char *value)
+{
+    buf_printf(b, "<%s>", tag);
+    for (; *value; value++) {
+        if (*value == '<')
+            buf_adds(b, "&lt;");
+        else if (*value == '&')
+            buf_adds(b, "&amp;");
+        else
+            buf_addc(b, *value);
+    }
+    buf_printf(b, "</%s>\n", tag);
+}
+
+static void xml_below(struct buf *b, const char *tag, const char *dir, const char *name)
+{
+    autofree
+    char *path = mem_printf("%s/%s/", dir, name);
+    xml(b, tag, path);
+}
+
+/* The one engine user may do all but what reaches the machine's files. SYSTEM SHUTDOWN would end the process. */
+static const char users_xml[] =
+    "<clickhouse>\n"
+    "<profiles><default></default></profiles>\n"
+    "<quotas><default></default></quotas>\n"
+    "<users><default><password></password><networks><ip>::/0</ip></networks>\n"
+    "<profile>default</profile><quota>default</quota>\n"
+    "<grants><query>GRANT ALL ON *.*</query><query>REVOKE FILE, SQLITE, SYSTEM SHUTDOWN ON *.*</query></grants>\n"
+    "</default></users>\n"
+    "</clickhouse>\n";
+
+static void storage_xml(const struct config *c, struct buf *b)
+{
+    buf_adds(b, "<storage_configuration>\n<disks><bucket><type>object_storage</type>\n"
+                "<object_storage_type>local_blob_storage</object_storage_type>\n"
+                "<metadata_type>local</metadata_type>\n");
+    xml_below(b, "path", c->bucket_path, "");
+    buf_adds(b, "</bucket></disks>\n<policies><default><volumes><main><disk>bucket</disk></main></volumes></default>"
+                "</policies>\n</storage_configuration>\n");
+}
+
+static void engine_xml(const struct config *c, struct buf *b)
+{
+    buf_adds(b, "<clickhouse>\n");
+    autofree
+    char *users = mem_printf("%s/engine/users.xml", c->data_path);
+    xml(b, "users_config", users);
+    xml_below(b, "user_files_path", c->data_path, "user_files");
+    xml_below(b, "tmp_path", c->data_path, "tmp");
+    xml_below(b, "user_scripts_path", c->data_path, "user_scripts");
+    xml_below(b, "format_schema_path", c->data_path, "format_schemas");
+    xml_below(b, "dictionaries_lib_path", c->data_path, "dictionaries_lib");
+    xml_below(b, "custom_local_disks_base_directory", c->data_path, "custom_disks");
+    if (*c->timezone)
+        xml(b, "timezone", c->timezone);
+    if (*c->backup_path) {
+        buf_adds(b, "<backups>");
+        xml_below(b, "allowed_path", c->backup_path, "");
+        buf_adds(b, "</backups>\n");
+    }
+    if (c->max_memory_bytes)
+        buf_printf(b, "<max_server_memory_usage>%lld</max_server_memory_usage>\n", (long long)c->max_memory_bytes);
+    buf_printf(b, "<background_pool_size>%lld</background_pool_size>\n", (long long)c->background_threads);
+    storage_xml(c, b);
+    buf_adds(b, "</clickhouse>\n");
+}
+
+int config_engine(const struct config *c, char **ret, struct err *err)
+{
+    static const char *const dirs[] = {"engine", "user_files", "tmp", "user_scripts", "format_schemas"};
+    autobuf struct buf text = BUF_INIT;
+    autofree
+    char *users = mem_printf("%s/engine/users.xml", c->data_path);
+    autofree
+    char *path = mem_printf("%s/engine/config.xml", c->data_path);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++) {
+        autofree
+        char *dir = mem_printf("%s/%s", c->data_path, dirs[i]);
+        r = fs_mkdirs(dir, 0700, err);
+    }
+    if (r == 0)
+        r = fs_mkdirs(c->bucket_path, 0700, err);
+    if (r == 0 && *c->backup_path)
+        r = fs_mkdirs(c->backup_path, 0700, err);
+    if (r == 0)
+        r = fs_write_atomic(users, users_xml, strlen(users_xml), 0600, err);
+    engine_xml(c, &text);
+    if (r == 0)
+        r = fs_write_atomic(path, text.data, text.len, 0600, err);
+    if (r == 0)
+        *ret = TAKE_PTR(path);
+    return r;
+}
+
+void config_help(FILE *out)
+{
+    for (const struct conf_key *k = config_keys; k->name; k++)
+        fprintf(out, "  %-24s %s%s%s%s\n", k->name, k->help, k->fallback ? " [" : " (required)",
+                k->fallback ? (*k->fallback ? k->fallback : "empty") : "", k->fallback ? "]" : "");
+}

@@ -1,0 +1,234 @@
+/* ownhouse-clickhouse: the embedded ClickHouse engine behind ClickHouse's HTTP interface. */
+#include "clickhouse/http.h"
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "version.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+#define CLOSE_TIMEOUT_S 10
+#define KILL_ROUNDS 100
+#define TICK_MS 20
+
+static void help(void)
+{
+    puts("usage: ownhouse-clickhouse --config FILE [--check-config]\n"
+         "\n"
+         "Serves ClickHouse's HTTP interface from the embedded engine (chDB), without TLS, on a Unix socket or the\n"
+         "loopback. SIGHUP reads the users file again and reopens the execution log; SIGTERM ends in order.\n"
+         "\n"
+         "  --config FILE     the configuration, `key = value` lines\n"
+         "  --check-config    checks the configuration and the users file, then leaves\n"
+         "  --version         prints the version\n"
+         "  --help            prints this\n"
+         "\n"
+         "Keys of the configuration, with defaults in brackets:");
+    config_help(stdout);
+}
+
+static int complain(const struct err *err)
+{
+    fprintf(stderr, "ownhouse-clickhouse: %s\n", err->message);
+    log_error("cannot start", "error", err->message);
+    return 1;
+}
+
+/* The lock lives as long as the process; the kernel drops it however the process ends. */
+static int take_lock(const char *data_path, struct err *err)
+{
+    autofree
+    char *path = mem_printf("%s/ownhouse-clickhouse.lock", data_path);
+    char pid[32] = "";
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_set(err, -errno, "data_path: cannot open %s: %s", path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        ssize_t n = read(fd, pid, sizeof(pid) - 1);
+        pid[n > 0 ? strcspn(pid, "\n") : 0] = 0;
+        close(fd);
+        return err_set(err, -EBUSY,
+                       "data_path: %s is in use by another ownhouse-clickhouse (process %s); stop it "
+                       "or name another data_path",
+                       data_path, *pid ? pid : "unknown");
+    }
+    int n = snprintf(pid, sizeof(pid), "%d\n", getpid());
+    if (ftruncate(fd, 0) < 0 || write(fd, pid, (size_t)n) != n) {
+        int r = -errno;
+        close(fd);
+        return err_set_errno(err, r, "data_path: cannot write %s", path);
+    }
+    return 0;
+}
+
+static int open_service(struct service *s, struct err *err)
+{
+    autofree
+    char *engine_config = NULL;
+    const struct config *c = &s->config;
+
+    s->clock = &clock_system;
+    if (*c->display_name)
+        snprintf(s->display_name, sizeof(s->display_name), "%s", c->display_name);
+    else if (gethostname(s->display_name, sizeof(s->display_name) - 1) < 0)
+        snprintf(s->display_name, sizeof(s->display_name), "ownhouse");
+    int r = users_load(c->users_file, &s->users, err);
+    if (r == 0)
+        r = fs_mkdirs(c->data_path, 0700, err);
+    if (r == 0)
+        r = take_lock(c->data_path, err);
+    if (r == 0)
+        r = config_engine(c, &engine_config, err);
+    if (r == 0)
+        r = qlog_open(c->query_log, &s->qlog, err);
+    if (r == 0)
+        r = engine_open(c->library, c->data_path, engine_config, &s->engine, err);
+    if (r < 0)
+        return r;
+    s->running = running_new((size_t)c->max_concurrent_queries);
+    s->sessions = sessions_new(s->engine, s->clock, (size_t)c->max_sessions);
+    return 0;
+}
+
+static void reload(struct service *s)
+{
+    struct err err = ERR_INIT;
+    if (users_reload(s->users, &err) < 0)
+        log_error("users file not reloaded, the users of before stay", "error", err.message);
+    else
+        log_info("users file reloaded");
+    err = ERR_INIT;
+    if (qlog_reopen(s->qlog, &err) < 0)
+        log_error("execution log not reopened", "error", err.message);
+}
+
+static void serve(struct service *s, const sigset_t *signals)
+{
+    const struct timespec second = {.tv_sec = 1};
+    for (;;) {
+        int sig = sigtimedwait(signals, NULL, &second);
+        if (sig == SIGTERM || sig == SIGINT)
+            return;
+        if (sig == SIGHUP)
+            reload(s);
+        sessions_expire(s->sessions);
+    }
+}
+
+static void still_closing(int sig)
+{
+    _exit(1);
+}
+
+static bool idle_within(const struct http *h, int64_t ms)
+{
+    for (int64_t waited = 0; http_active(h) && waited < ms; waited += TICK_MS)
+        usleep(TICK_MS * 1000);
+    return http_active(h) == 0;
+}
+
+/* Running queries get their time, then they are stopped; the engine is closed, so that nothing is replayed at the
+ * next start. The engine's destructors may hang at exit, so the process leaves by _exit. */
+static OH_NORETURN void shut_down(struct service *s, struct http *h)
+{
+    char count[32];
+    snprintf(count, sizeof(count), "%zu", running_count(s->running));
+    log_info("shutting down", "running_queries", count);
+    atomic_store(&s->draining, true);
+    http_quiesce(h);
+    bool idle = idle_within(h, s->config.shutdown_timeout_s * 1000);
+    for (int i = 0; !idle && i < KILL_ROUNDS; i++) {
+        running_stop_all(s->running, s->engine);
+        idle = idle_within(h, 100);
+    }
+    if (!idle) {
+        log_warn("queries did not stop, leaving without closing the engine");
+        _exit(1);
+    }
+    signal(SIGALRM, still_closing);
+    alarm(CLOSE_TIMEOUT_S);
+    sessions_free(s->sessions);
+    engine_close(s->engine);
+    log_info("stopped");
+    _exit(0);
+}
+
+static int run(const char *config_path, bool check_only)
+{
+    static struct service service;
+    struct err err = ERR_INIT;
+    struct http *http;
+    enum log_level level;
+    sigset_t signals;
+
+    if (config_load(config_path, &service.config, &err) < 0)
+        return complain(&err);
+    if (log_level_parse(service.config.log_level, &level) == 0)
+        log_init("ownhouse-clickhouse", "server", level, STDERR_FILENO);
+    if (check_only) {
+        if (users_load(service.config.users_file, &service.users, &err) < 0)
+            return complain(&err);
+        puts("the configuration is valid");
+        return 0;
+    }
+    /* Before any thread is there: signals come to serve() only. */
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+    int64_t began = clock_mono_ms(&clock_system);
+    int r = open_service(&service, &err);
+    if (r == 0)
+        r = http_start(&service, &http, &err);
+    if (r < 0) {
+        complain(&err);
+        _exit(1); /* the engine may be loaded: see shut_down */
+    }
+    char took[32];
+    snprintf(took, sizeof(took), "%lld", (long long)(clock_mono_ms(&clock_system) - began));
+    log_info("ready", "listen", service.config.listen, "engine", engine_version(service.engine), "start_ms", took);
+    serve(&service, &signals);
+    shut_down(&service, http);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check-config", no_argument, NULL, 'k'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *config = NULL;
+    bool check = false;
+    int c;
+
+    log_init("ownhouse-clickhouse", "server", LOG_LEVEL_INFO, STDERR_FILENO);
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (c == 'c') {
+            config = optarg;
+        } else if (c == 'k') {
+            check = true;
+        } else if (c == 'v') {
+            puts("ownhouse-clickhouse " OWNHOUSE_VERSION);
+            return 0;
+        } else if (c == 'h') {
+            help();
+            return 0;
+        } else {
+            return 2;
+        }
+    }
+    if (!config || optind != argc) {
+        fputs("ownhouse-clickhouse: --config FILE is needed and nothing else; see --help\n", stderr);
+        return 2;
+    }
+    return run(config, check);
+}

@@ -1,0 +1,171 @@
+/* Reads the users file and checks passwords against the hashes in it. */
+#include "clickhouse/users.h"
+
+#include "base/fs.h"
+#include "base/js.h"
+#include "base/keys.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+
+#define NAME_MAX_BYTES 256
+
+struct user {
+    char *name;
+    unsigned char sha256[SHA256_SIZE];
+    bool readonly;
+};
+
+struct list {
+    struct user *items;
+    size_t count;
+};
+
+struct users {
+    char *path;
+    pthread_rwlock_t lock;
+    struct list list;
+};
+
+static void list_free(struct list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free(l->items[i].name);
+    free(l->items);
+    *l = (struct list){0};
+}
+
+static int user_parse(const json_t *v, size_t index, struct user *ret, struct err *err)
+{
+    static const char *const fields[] = {"name", "sha256", "double_sha1", "readonly", NULL};
+    char path[32];
+    const char *name = NULL, *hash = NULL, *sha1 = NULL;
+    unsigned char scratch[20];
+
+    snprintf(path, sizeof(path), "users[%zu]", index);
+    if (!json_is_object(v))
+        return err_set(err, -EINVAL, "%s: must be an object", path);
+    int r = js_only(v, path, fields, err);
+    if (r == 0)
+        r = js_string(v, path, "name", NAME_MAX_BYTES, &name, err);
+    if (r == 0)
+        r = js_string(v, path, "sha256", 2 * SHA256_SIZE, &hash, err);
+    if (r == 0)
+        r = js_string_opt(v, path, "double_sha1", 2 * sizeof(scratch), &sha1, err);
+    if (r == 0)
+        r = js_bool_opt(v, path, "readonly", &ret->readonly, err);
+    if (r < 0)
+        return r;
+    if (!*name)
+        return err_set(err, -EINVAL, "%s.name: must not be empty", path);
+    if (strlen(hash) != 2 * SHA256_SIZE || hex_decode(hash, ret->sha256, SHA256_SIZE) < 0)
+        return err_set(err, -EINVAL, "%s.sha256: must be 64 hexadecimal digits", path);
+    if (sha1 && (strlen(sha1) != 2 * sizeof(scratch) || hex_decode(sha1, scratch, sizeof(scratch)) < 0))
+        return err_set(err, -EINVAL, "%s.double_sha1: must be 40 hexadecimal digits", path);
+    ret->name = mem_strdup(name);
+    return 0;
+}
+
+static int list_parse(const json_t *root, struct list *ret, struct err *err)
+{
+    static const char *const fields[] = {"users", NULL};
+    json_t *array = NULL;
+    int r = json_is_object(root) ? 0 : err_set(err, -EINVAL, "must be an object with the field users");
+    if (r == 0)
+        r = js_only(root, "", fields, err);
+    if (r == 0)
+        r = js_array(root, "", "users", USERS_MAX, &array, err);
+    if (r < 0)
+        return r;
+    if (json_array_size(array) == 0)
+        return err_set(err, -EINVAL, "users: must name one user at least");
+    ret->items = mem_alloc(json_array_size(array) * sizeof(*ret->items));
+    for (size_t i = 0; r == 0 && i < json_array_size(array); i++) {
+        r = user_parse(json_array_get(array, i), i, &ret->items[i], err);
+        for (size_t j = 0; r == 0 && j < i; j++)
+            if (strcmp(ret->items[j].name, ret->items[i].name) == 0)
+                r = err_set(err, -EINVAL, "users[%zu].name: the same as users[%zu].name", i, j);
+        ret->count = i + 1;
+    }
+    if (r < 0)
+        list_free(ret);
+    return r;
+}
+
+static int list_load(const char *path, struct list *ret, struct err *err)
+{
+    autofree
+    char *text = NULL;
+    autojson json_t *root = NULL;
+    size_t len;
+
+    int r = fs_read(path, USERS_FILE_MAX, &text, &len, err);
+    if (r == -ENOENT)
+        return err_set(err, r, "the users file %s does not exist", path);
+    if (r == 0)
+        r = js_parse(text, len, USERS_FILE_MAX, &root, err);
+    if (r == 0)
+        r = list_parse(root, ret, err);
+    if (r < 0)
+        err_wrap(err, r, "users file %s", path);
+    return r;
+}
+
+int users_load(const char *path, struct users **ret, struct err *err)
+{
+    struct list list = {0};
+    int r = list_load(path, &list, err);
+    if (r < 0)
+        return r;
+    struct users *u = mem_alloc(sizeof(*u));
+    u->path = mem_strdup(path);
+    u->list = list;
+    pthread_rwlock_init(&u->lock, NULL);
+    *ret = u;
+    return 0;
+}
+
+int users_reload(struct users *u, struct err *err)
+{
+    struct list fresh = {0}, old;
+    int r = list_load(u->path, &fresh, err);
+    if (r < 0)
+        return r;
+    pthread_rwlock_wrlock(&u->lock);
+    old = u->list;
+    u->list = fresh;
+    pthread_rwlock_unlock(&u->lock);
+    list_free(&old);
+    return 0;
+}
+
+void users_free(struct users *u)
+{
+    if (!u)
+        return;
+    list_free(&u->list);
+    pthread_rwlock_destroy(&u->lock);
+    free(u->path);
+    free(u);
+}
+
+bool users_check(struct users *u, const char *name, const char *password, size_t password_len, bool *ret_readonly)
+{
+    unsigned char given[SHA256_SIZE], none[SHA256_SIZE] = {0};
+    const unsigned char *want = none;
+    bool known = false, readonly = false;
+
+    sha256(password, password_len, given);
+    pthread_rwlock_rdlock(&u->lock);
+    for (size_t i = 0; i < u->list.count; i++)
+        if (strcmp(u->list.items[i].name, name) == 0) {
+            want = u->list.items[i].sha256;
+            readonly = u->list.items[i].readonly;
+            known = true;
+        }
+    bool right = bytes_equal(given, want, SHA256_SIZE) && known;
+    pthread_rwlock_unlock(&u->lock);
+    mem_wipe(given, sizeof(given));
+    *ret_readonly = readonly;
+    return right;
+}

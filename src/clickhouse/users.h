@@ -1,0 +1,24 @@
+/* Who may use the server: names with password hashes, from one JSON file that is read again on SIGHUP.
+ *
+ *   {"users": [{"name": "default", "sha256": "<64 hex digits>", "double_sha1": "<40 hex digits, optional>",
+ *               "readonly": false}]}
+ *
+ * Only hashes: SHA-256 of the password's bytes. `double_sha1` is checked for form and kept for protocols that need
+ * it; HTTP does not. Comparison takes the same time whether the name or the password is wrong. */
+#pragma once
+
+#include "base/err.h"
+
+#define USERS_MAX 1000
+#define USERS_FILE_MAX MIB(1)
+
+struct users; /* opaque; safe to use from many threads */
+
+/* Reads the file; errors name it, the user's index and the field. */
+OH_MUST_CHECK int users_load(const char *path, struct users **ret, struct err *err);
+/* Reads its file again; on failure those of before stay. */
+OH_MUST_CHECK int users_reload(struct users *u, struct err *err);
+void users_free(struct users *u); /* NULL is fine */
+
+/* True if there is such a user and the password is right; *ret_readonly says whether the user may only read. */
+bool users_check(struct users *u, const char *name, const char *password, size_t password_len, bool *ret_readonly);
