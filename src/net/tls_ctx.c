@@ -229,6 +229,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
 
 static struct tls_ctx *ctx_new(bool server, const struct clock *clock, struct err *err)
 {
+    static char groups[] = "X25519:P-256"; /* not const: OpenSSL's macro casts to char * */
     struct tls_ctx *ctx = mem_alloc(sizeof(*ctx));
     SSL_CTX *s = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
     ctx->refs = 1;
@@ -237,7 +238,7 @@ static struct tls_ctx *ctx_new(bool server, const struct clock *clock, struct er
     ctx->ssl = s;
     if (!s || !SSL_CTX_set_min_proto_version(s, TLS1_3_VERSION) || !SSL_CTX_set_num_tickets(s, 0) ||
         !SSL_CTX_set_ciphersuites(s, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") ||
-        !SSL_CTX_set1_groups_list(s, "X25519:P-256")) {
+        !SSL_CTX_set1_groups_list(s, groups)) {
         tls_error(NULL, err, -EIO, "cannot set up TLS 1.3");
         tls_ctx_free(ctx);
         return NULL;
@@ -326,13 +327,15 @@ SSL *tls_ctx_accept(struct tls_ctx *ctx)
 int tls_ctx_connect(struct tls_ctx *ctx, const char *host, SSL **ret, struct err *err)
 {
     unsigned char raw[16];
+    autofree
+    char *name = mem_strdup(host);
     SSL *ssl = SSL_new(ctx->ssl);
     if (!ssl)
         abort(); /* out of memory */
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     bool address = inet_pton(AF_INET, host, raw) == 1 || inet_pton(AF_INET6, host, raw) == 1;
     bool ok = address ? X509_VERIFY_PARAM_set1_ip_asc(param, host)
-                      : *host && SSL_set_tlsext_host_name(ssl, host) && X509_VERIFY_PARAM_set1_host(param, host, 0);
+                      : *host && SSL_set_tlsext_host_name(ssl, name) && X509_VERIFY_PARAM_set1_host(param, host, 0);
     if (!ok) {
         ERR_clear_error();
         SSL_free(ssl);
