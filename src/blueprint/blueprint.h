@@ -30,9 +30,6 @@
 #define BLUEPRINT_ORDER_DNS 20
 #define BLUEPRINT_ORDER_INGRESS 30
 
-#define BLUEPRINT_OPERATOR_USER "ownhouse_operator"
-#define BLUEPRINT_PASSWORD_SIZE 65
-
 enum blueprint_engine {
     BLUEPRINT_EMBEDDED, /* program ownhouse-clickhouse: HTTP only, one process, no native protocol */
     BLUEPRINT_SERVER,   /* program clickhouse: a real server */
@@ -57,11 +54,9 @@ struct blueprint_env {
     enum blueprint_engine engine;
     const char *bucket; /* name of the bucket that holds the services' data; NULL = plain volumes */
     const struct blueprint_certificate *certificates;
-    size_t n_certificates; /* 0 = no ingress: it cannot terminate TLS without one */
-    const char *log_level; /* debug, info (default for NULL), warn, error */
-    int max_connections;   /* of the ingress; 0 = 4000 */
-    /* 32 secret bytes that never leave the data plane: the operator's password in each engine is derived from them. */
-    const unsigned char *operator_secret;
+    size_t n_certificates;                                     /* 0 = no ingress: it cannot terminate TLS without one */
+    const char *log_level;                                     /* debug, info (default for NULL), warn, error */
+    int max_connections;                                       /* of the ingress; 0 = 4000 */
     const char *clickhouse_image, *haproxy_image, *knot_image; /* references with digest; NULL where processes run */
 };
 
@@ -69,11 +64,6 @@ struct blueprint_env {
  * does not fit (message names the field). */
 OH_MUST_CHECK int blueprint_render(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret,
                                    struct err *err);
-
-/* The operator's password in the engines of one service: HMAC-SHA-256 of the service's id, 64 hex digits. Each service
- * has another, so that one engine cannot ask another as the operator. */
-void blueprint_operator_password(const unsigned char secret[32], const char *service_id,
-                                 char out[BLUEPRINT_PASSWORD_SIZE]);
 
 /* Host name of a service: <slug>.<domain>. */
 const char *blueprint_host(const struct desired *d, const struct desired_service *s, struct arena *a);

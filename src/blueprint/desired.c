@@ -68,7 +68,7 @@ static int parse_user(const json_t *o, const char *place, struct arena *a, struc
         return r;
     if (!names_user_valid(ret->name))
         return bad(err, place, "name",
-                   "must be letters, digits, '_', '.', '-' or '@', begin with a letter or '_', and "
+                   "must be letters, digits, '_' or '-', begin with a letter or '_', and "
                    "not begin with 'ownhouse_', which is kept for the platform");
     if (!lower_hex(ret->sha256, 64))
         return bad(err, place, "sha256", "must be 64 lower-case hex digits");
@@ -85,6 +85,8 @@ static int parse_users(const json_t *o, const char *place, struct arena *a, stru
     int r = js_array(o, place, "users", MAX_USERS, &list, err);
     if (r < 0)
         return r;
+    if (json_array_size(list) == 0)
+        return bad(err, place, "users", "must name one user at least");
     s->users = arena_alloc(a, (json_array_size(list) + 1) * sizeof(*s->users));
     for (size_t i = 0; i < json_array_size(list); i++) {
         char at[PLACE_SIZE];

@@ -38,7 +38,7 @@ bool names_user_valid(const char *s)
     size_t len = strlen(s);
     if (len == 0 || len > NAMES_USER_MAX || !strchr(first, s[0]) || !strncmp(s, "ownhouse_", 9))
         return false;
-    return strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-") == len;
+    return strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == len;
 }
 
 bool names_address_valid(const char *s)

@@ -14,7 +14,8 @@
 bool names_label_valid(const char *s);
 /* Labels joined by dots, at most NAMES_DOMAIN_MAX bytes, no final dot. */
 bool names_domain_valid(const char *s);
-/* [A-Za-z_][A-Za-z0-9_.@-]*, at most NAMES_USER_MAX, not beginning with "ownhouse_". */
+/* [A-Za-z_][A-Za-z0-9_-]*, at most NAMES_USER_MAX, not beginning with "ownhouse_". Plain enough to be the name of an
+ * XML element, which is what a user is in ClickHouse's users.xml. */
 bool names_user_valid(const char *s);
 /* An IPv4 or IPv6 address, alone or with "/prefix". Bits beyond the prefix may be set. */
 bool names_network_valid(const char *s);

@@ -10,7 +10,10 @@
  *   ${address}           address to listen on                  ${address:WORKLOAD}  where to reach another workload
  *   ${param:NAME}        a value the runtime was configured with (engine library, public address ...); unknown: an
  *                        error
- * A literal "${" is written "$${". */
+ * A literal "${" is written "$${".
+ *
+ * A program starts in the folder that holds ${run} under the name "run", so that a Unix socket can be named run/X where
+ * the full path might be over the 107 bytes of sun_path. */
 #pragma once
 
 #include "base/js.h"

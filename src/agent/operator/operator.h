@@ -25,7 +25,7 @@ struct operator_config {
     const char *program_version; /* of the agent */
     const struct clock *clock;   /* borrowed */
     struct runtime *runtime;     /* borrowed; must outlive the operator */
-    /* Place of the data plane. The operator itself fills certificates, n_certificates and operator_secret. */
+    /* Place of the data plane. The operator itself fills certificates and n_certificates. */
     struct blueprint_env env;
     /* Further names and addresses that the services' certificate carries beside *.domain, domain, localhost, 127.0.0.1,
      * ::1 and env.client_address; each list ends with NULL, or is NULL. */

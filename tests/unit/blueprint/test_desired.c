@@ -93,6 +93,7 @@ static const struct {
     {'s', "memoryGb", "0", "services[0].memoryGb: must be between"},
     {'s', "secret", "1", "services[0].secret: is not a known field"},
     {'s', "ipAccessList", "[\"1.2.3.4\",\"any\"]", "services[0].ipAccessList[1]: must be an IPv4 or IPv6"},
+    {'s', "users", "[]", "services[0].users: must name one user"},
     {'s', "users", "{}", "services[0].users: must be an array"},
     {'u', "name", "\"ownhouse_operator\"", "services[0].users[0].name: must be letters"},
     {'u', "sha256", "\"ab\"", "services[0].users[0].sha256: must be 64"},

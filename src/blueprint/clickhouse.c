@@ -1,0 +1,251 @@
+/* Makes the ClickHouse workload of each replica: a real server with its XML files, or the embedded engine's program. */
+#include "blueprint/build.h"
+#include "blueprint/xml.h"
+
+#include <signal.h>
+
+#define STOP_GRACE_MS 30000 /* running queries may finish, within this */
+#define STARTUP_MS 120000
+#define LOG_TTL "event_date + INTERVAL 30 DAY DELETE"
+
+/* ---- the embedded engine ---- */
+
+static void embedded_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
+{
+    buf_printf(out, "listen = ${address}:%d\n", BLUEPRINT_HTTP_PORT);
+    buf_adds(out, "data_path = ${volume:data}/engine\n"
+                  "bucket_path = ${volume:data}/blobs\n"
+                  "library = ${param:engine_library}\n"
+                  "users_file = ${files}/users.json\n"
+                  "timezone = UTC\n");
+    buf_printf(out, "display_name = %s\n", s->slug);
+    buf_printf(out, "log_level = %s\n", blueprint_log_level(env));
+    buf_printf(out, "max_memory_bytes = %lld\n", (long long)s->memory_bytes);
+    buf_printf(out, "shutdown_timeout_s = %d\n", STOP_GRACE_MS / 1000 - 5);
+}
+
+static void embedded_users(const struct desired_service *s, struct buf *out)
+{
+    buf_adds(out, "{\"users\": [");
+    for (size_t i = 0; i < s->n_users; i++) {
+        const struct desired_user *u = &s->users[i];
+        buf_printf(out, "%s\n  {\"name\": \"%s\", \"sha256\": \"%s\"", i ? "," : "", u->name, u->sha256);
+        if (u->double_sha1)
+            buf_printf(out, ", \"double_sha1\": \"%s\"", u->double_sha1);
+        buf_adds(out, "}");
+    }
+    buf_adds(out, "\n]}\n");
+}
+
+static void embedded(const struct desired_service *s, const struct blueprint_env *env, struct arena *a,
+                     struct workload *w)
+{
+    autobuf struct buf text = BUF_INIT;
+    w->program = "ownhouse-clickhouse";
+    build_argument(a, w, "--config");
+    build_argument(a, w, "${files}/clickhouse.conf");
+    embedded_config(s, env, &text);
+    build_file(a, w, "clickhouse.conf", &text, WORKLOAD_RESTART, false);
+    embedded_users(s, &text);
+    build_file(a, w, "users.json", &text, WORKLOAD_RELOAD, true);
+    w->reload_signal = SIGHUP;
+}
+
+/* ---- a real server ---- */
+
+static const char *server_log_level(const struct blueprint_env *env)
+{
+    static const char *const names[][2] = {{"debug", "debug"}, {"info", "information"}, {"warn", "warning"}};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strcmp(names[i][0], blueprint_log_level(env)))
+            return names[i][1];
+    return "error";
+}
+
+static void server_paths(struct xml *x)
+{
+    xml_text(x, "path", "${volume:data}/engine/");
+    xml_text(x, "tmp_path", "${volume:data}/engine/tmp/");
+    xml_text(x, "user_files_path", "${volume:data}/engine/user_files/");
+    xml_text(x, "format_schema_path", "${volume:data}/engine/format_schemas/");
+    xml_open(x, "user_directories");
+    xml_open(x, "users_xml");
+    xml_text(x, "path", "${files}/users.xml");
+    xml_close(x);
+    xml_open(x, "local_directory");
+    xml_text(x, "path", "${volume:data}/engine/access/");
+    xml_close(x);
+    xml_close(x);
+}
+
+static void server_storage(struct xml *x)
+{
+    xml_open(x, "storage_configuration");
+    xml_open(x, "disks");
+    xml_open(x, "bucket");
+    xml_text(x, "type", "object_storage");
+    xml_text(x, "object_storage_type", "local_blob_storage");
+    xml_text(x, "metadata_type", "local");
+    xml_text(x, "path", "${volume:data}/blobs/");
+    xml_close(x);
+    xml_close(x);
+    xml_open(x, "policies");
+    xml_open(x, "bucket");
+    xml_open(x, "volumes");
+    xml_open(x, "main");
+    xml_text(x, "disk", "bucket");
+    xml_close(x);
+    xml_close(x);
+    xml_close(x);
+    xml_close(x);
+    xml_close(x);
+    xml_open(x, "merge_tree");
+    xml_text(x, "storage_policy", "bucket");
+    xml_close(x);
+}
+
+static void server_access(struct xml *x)
+{
+    xml_open(x, "access_control_improvements");
+    xml_true(x, "select_from_system_db_requires_grant");
+    xml_true(x, "select_from_information_schema_requires_grant");
+    xml_true(x, "on_cluster_queries_require_cluster_grant");
+    xml_true(x, "users_without_row_policies_can_read_rows");
+    xml_true(x, "settings_constraints_replace_previous");
+    xml_true(x, "table_engines_require_grant");
+    xml_close(x);
+}
+
+static void server_logs(struct xml *x)
+{
+    static const char *const tables[] = {"query_log", "part_log", "backup_log", "crash_log"};
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        xml_open(x, tables[i]);
+        xml_text(x, "database", "system");
+        xml_text(x, "table", tables[i]);
+        xml_text(x, "partition_by", "toYYYYMM(event_date)");
+        xml_text(x, "ttl", LOG_TTL);
+        xml_int(x, "flush_interval_milliseconds", 7500);
+        xml_close(x);
+    }
+}
+
+static void server_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
+{
+    struct xml x;
+    xml_init(&x, out);
+    xml_open(&x, "clickhouse");
+    xml_open(&x, "logger");
+    xml_text(&x, "level", server_log_level(env));
+    xml_true(&x, "console");
+    xml_close(&x);
+    xml_text(&x, "display_name", s->slug);
+    xml_text(&x, "listen_host", "${address}");
+    xml_int(&x, "http_port", BLUEPRINT_HTTP_PORT);
+    xml_int(&x, "tcp_port", BLUEPRINT_TCP_PORT);
+    xml_int(&x, "max_connections", 4096);
+    xml_int(&x, "keep_alive_timeout", 60);
+    xml_int(&x, "max_server_memory_usage", s->memory_bytes);
+    xml_int(&x, "mark_cache_size", MIN(s->memory_bytes / 16, INT64_C(5) << 30));
+    xml_int(&x, "uncompressed_cache_size", 0);
+    xml_text(&x, "timezone", "UTC");
+    xml_text(&x, "default_profile", "default");
+    xml_text(&x, "default_database", "default");
+    server_paths(&x);
+    server_storage(&x);
+    server_access(&x);
+    xml_comment(&x, "Stopping waits for running queries; the runtime ends the process after its grace in any case.");
+    xml_true(&x, "shutdown_wait_unfinished_queries");
+    xml_int(&x, "shutdown_wait_unfinished", STOP_GRACE_MS / 1000 - 5);
+    server_logs(&x);
+    xml_comment(&x, "Nothing is reported to anybody outside.");
+    xml_open(&x, "send_crash_reports");
+    xml_int(&x, "enabled", 0);
+    xml_close(&x);
+    xml_close(&x);
+}
+
+static void server_user(struct xml *x, const struct desired_user *u)
+{
+    xml_open(x, u->name);
+    xml_text(x, "password_sha256_hex", u->sha256);
+    xml_comment(x, "The engine sees only the ingress; the IP access list is kept there.");
+    xml_open(x, "networks");
+    xml_text(x, "ip", "::/0");
+    xml_close(x);
+    xml_text(x, "profile", "default");
+    xml_text(x, "quota", "default");
+    if (!strcmp(u->name, "default")) {
+        xml_true(x, "access_management");
+        xml_true(x, "named_collection_control");
+        xml_true(x, "show_named_collections");
+    }
+    xml_close(x);
+}
+
+static void server_users(const struct desired_service *s, struct buf *out)
+{
+    struct xml x;
+    xml_init(&x, out);
+    xml_open(&x, "clickhouse");
+    xml_open(&x, "profiles");
+    xml_empty(&x, "default");
+    xml_close(&x);
+    xml_open(&x, "quotas");
+    xml_empty(&x, "default");
+    xml_close(&x);
+    xml_open(&x, "users");
+    for (size_t i = 0; i < s->n_users; i++)
+        server_user(&x, &s->users[i]);
+    xml_close(&x);
+    xml_close(&x);
+}
+
+static void server(const struct desired_service *s, const struct blueprint_env *env, struct arena *a,
+                   struct workload *w)
+{
+    autobuf struct buf text = BUF_INIT;
+    w->program = "clickhouse";
+    build_argument(a, w, "server");
+    build_argument(a, w, "--config-file=${files}/config.xml");
+    server_config(s, env, &text);
+    build_file(a, w, "config.xml", &text, WORKLOAD_RESTART, false);
+    /* The server reads users.xml again by itself within two seconds of a change. */
+    server_users(s, &text);
+    build_file(a, w, "users.xml", &text, WORKLOAD_IGNORE, true);
+    build_port(a, w, "native", BLUEPRINT_TCP_PORT);
+}
+
+/* Data folders of a service and replica are told apart by the workload's name, which the runtime puts below the
+ * bucket's folder. */
+void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_service *s,
+                      const struct blueprint_env *env, struct workload_list *out)
+{
+    const int replica = 0; /* more than one needs Keeper: blueprint_notice() says so */
+    struct arena *a = out->arena;
+    struct workload *w = workload_list_add(out);
+    w->name = blueprint_replica_name(s, replica, a);
+    build_label(a, w, BLUEPRINT_ROLE, "clickhouse");
+    build_label(a, w, BLUEPRINT_SERVICE, s->id);
+    build_label(a, w, "slug", s->slug);
+    build_label(a, w, "replica", "0");
+    w->image = arena_strdup(a, env->clickhouse_image);
+    build_port(a, w, "http", BLUEPRINT_HTTP_PORT);
+    build_volume(a, w, &(struct workload_volume){.name = "data", .keep = true, .bucket = env->bucket});
+    if (env->engine == BLUEPRINT_EMBEDDED)
+        embedded(s, env, a, w);
+    else
+        server(s, env, a, w);
+    w->probe = (struct workload_probe){.port = BLUEPRINT_HTTP_PORT,
+                                       .path = "/ping",
+                                       .period_ms = 1000,
+                                       .timeout_ms = 1000,
+                                       .failures = 5,
+                                       .startup_ms = STARTUP_MS};
+    w->memory_bytes = s->memory_bytes;
+    w->open_files = 65536;
+    w->stop_grace_ms = STOP_GRACE_MS;
+    w->order = BLUEPRINT_ORDER_ENGINE;
+    w->slot = 16 * s->ordinal + replica;
+    w->stopped = s->state == DESIRED_STOPPED;
+}
