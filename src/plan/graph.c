@@ -131,7 +131,7 @@ int plan_graph_add(struct plan_graph *g, const char *type, const char *name, jso
                    const char *const *depends_on, struct err *err)
 {
     autojson json_t *attrs = attributes;
-    json_t *depends;
+    json_t *depends = NULL;
     char key[PLAN_KEY_SIZE];
     if (!plan_name_valid(type) || !plan_name_valid(name))
         return err_set(err, -EINVAL,
@@ -266,12 +266,6 @@ static int check_node(const struct plan_graph *g, const struct plan_type *const 
     json_t *v;
     if (!t)
         return err_set(err, -EINVAL, "resource %s: there is no resource type \"%s\"", n->key, n->type);
-    json_array_foreach(n->depends_on, i, v)
-    {
-        if (!plan_graph_find(g, json_string_value(v)))
-            return err_set(err, -EINVAL, "resource %s depends on %s, which is not in the graph", n->key,
-                           json_string_value(v));
-    }
     json_object_foreach(n->attributes, name, v)
     {
         const struct plan_attribute *a = plan_attribute_find(t, name);
@@ -283,6 +277,12 @@ static int check_node(const struct plan_graph *g, const struct plan_type *const 
         int r = plan_refs_each(v, check_ref, &c, err);
         if (r < 0)
             return r;
+    }
+    json_array_foreach(n->depends_on, i, v)
+    {
+        if (!plan_graph_find(g, json_string_value(v)))
+            return err_set(err, -EINVAL, "resource %s depends on %s, which is not in the graph", n->key,
+                           json_string_value(v));
     }
     return 0;
 }

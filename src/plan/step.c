@@ -127,8 +127,11 @@ static int verify(struct plan_task *t, struct err *err)
 {
     enum plan_action left = PLAN_NONE;
     json_t *why = NULL;
+    /* Only the names that we ever set count here: what a secret was before says nothing about what it is now. */
+    autojson json_t *names = json_object();
+    json_object_set(names, "wanted", json_object_get(t->record, "wanted"));
     fill_secrets(t);
-    int r = remaining(t, t->outcome, NULL, &left, &why, err);
+    int r = remaining(t, t->outcome, names, &left, &why, err);
     if (r == 0 && left != PLAN_NONE)
         r = err_set(err, -EIO, "%s: the attribute %s did not become what was asked for", t->key,
                     json_string_value(json_object_get(json_array_get(why, 0), "attribute")));
