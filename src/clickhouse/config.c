@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <arpa/inet.h>
+
 #define AT(field) offsetof(struct config, field)
 #define HUGE_BYTES ((int64_t)1 << 50)
 
@@ -81,6 +83,13 @@ int config_load(const char *path, struct config *ret, struct err *err)
     return r;
 }
 
+/* Each engine of a data plane has a loopback address of its own. */
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    return (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127) || strcmp(host, "::1") == 0;
+}
+
 int config_listen(const char *text, struct listen_address *ret, struct err *err)
 {
     *ret = (struct listen_address){0};
@@ -102,9 +111,9 @@ int config_listen(const char *text, struct listen_address *ret, struct err *err)
     memcpy(ret->host, text + brackets, host - 2 * brackets);
     ret->port = (uint16_t)port;
     /* Passwords travel in clear here; TLS is the ingress's task. */
-    if (strcmp(ret->host, "127.0.0.1") != 0 && strcmp(ret->host, "::1") != 0)
+    if (!is_loopback(ret->host))
         return err_set(err, -EINVAL,
-                       "listen: must be a Unix socket or on the loopback (127.0.0.1 or [::1]), TLS is "
+                       "listen: must be a Unix socket or on the loopback (127.0.0.0/8 or [::1]), TLS is "
                        "done by the ingress in front");
     return 0;
 }
