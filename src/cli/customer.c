@@ -182,10 +182,27 @@ int customer_write_ca(const struct cli *c, const char *account, const char *pem,
     return write_if_changed(path, pem, 0644, err);
 }
 
+/* A service's name is any text: what is not plain in a file name is written as %XX. */
+char *customer_password_path(const struct cli *c, const char *account, const char *service)
+{
+    struct buf name = BUF_INIT;
+    for (const char *p = service; *p; p++) {
+        bool plain = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", *p) ||
+                     (*p == '.' && p > service);
+        if (plain)
+            buf_addc(&name, *p);
+        else
+            buf_printf(&name, "%%%02X", (unsigned char)*p);
+    }
+    autofree
+    char *text = buf_take(&name);
+    return cli_path(c, "accounts/%s/customer/passwords/%s", account, text);
+}
+
 int customer_read_password(const struct cli *c, const char *account, const char *service, char **ret, struct err *err)
 {
     autofree
-    char *folder = customer_path(c, account, "passwords"), *path = mem_printf("%s/%s", folder, service);
+    char *path = customer_password_path(c, account, service);
     if (!fs_exists(path))
         return -ENOENT;
     int r = fs_read_secret(path, PASSWORD_MAX, ret, NULL, err);
@@ -198,9 +215,16 @@ int customer_write_password(const struct cli *c, const char *account, const char
                             struct err *err)
 {
     autofree
-    char *folder = customer_path(c, account, "passwords"), *path = mem_printf("%s/%s", folder, service);
+    char *folder = customer_path(c, account, "passwords"), *path = customer_password_path(c, account, service);
     int r = fs_mkdirs(folder, 0700, err);
     return r < 0 ? r : fs_write_atomic(path, password, strlen(password), 0600, err);
+}
+
+int customer_forget_password(const struct cli *c, const char *account, const char *service, struct err *err)
+{
+    autofree
+    char *path = customer_password_path(c, account, service);
+    return unlink(path) < 0 && errno != ENOENT ? err_set_errno(err, -errno, "cannot remove %s", path) : 0;
 }
 
 char *customer_new_password(void)

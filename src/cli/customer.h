@@ -27,11 +27,16 @@ OH_MUST_CHECK int customer_write_bundle(const struct cli *c, const char *account
 /* Keeps the data plane's authority for clients; returns 1 if it changed. */
 OH_MUST_CHECK int customer_write_ca(const struct cli *c, const char *account, const char *pem, struct err *err);
 
+/* Where the password of a service is kept; free(). */
+char *customer_password_path(const struct cli *c, const char *account, const char *service);
 /* The password kept for a service: -ENOENT if there is none (err untouched). *ret is heap: wipe it. */
 OH_MUST_CHECK int customer_read_password(const struct cli *c, const char *account, const char *service, char **ret,
                                          struct err *err);
 OH_MUST_CHECK int customer_write_password(const struct cli *c, const char *account, const char *service,
                                           const char *password, struct err *err);
+/* Forgets it; a missing one is fine. */
+OH_MUST_CHECK int customer_forget_password(const struct cli *c, const char *account, const char *service,
+                                           struct err *err);
 /* 24 letters and digits, 140 bits. *ret is heap: wipe it. */
 char *customer_new_password(void);
 /* base64 of the SHA-256 of the password: the published API's newPasswordHash. free(). */

@@ -71,6 +71,10 @@ static int take_settings(const json_t *v, struct install *i, struct err *err)
         if (text)
             *path_at(i, &path_settings[k]) = mem_strdup(text);
     }
+    const char *infrastructure = "";
+    if (r == 0)
+        r = js_string_opt(v, "", "infrastructure", sizeof(i->infrastructure) - 1, &infrastructure, err);
+    snprintf(i->infrastructure, sizeof(i->infrastructure), "%s", infrastructure);
     return r;
 }
 
@@ -108,6 +112,7 @@ int install_save(const struct cli *c, const struct install *i, struct err *err)
     for (size_t k = 0; k < ARRAY_SIZE(path_settings); k++)
         json_object_set_new(v, path_settings[k].name,
                             json_string(*path_at(in, &path_settings[k]) ? *path_at(in, &path_settings[k]) : ""));
+    json_object_set_new(v, "infrastructure", json_string(i->infrastructure));
     text = json_dumps(v, JSON_INDENT(2));
     return fs_write_atomic(path, text, strlen(text), 0600, err);
 }

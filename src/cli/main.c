@@ -1,5 +1,5 @@
 /* The ownhouse command: the table of what it can do. */
-#include "cli/command.h"
+#include "cli/commands.h"
 
 #include "version.h"
 
@@ -11,16 +11,28 @@ static int version_run(struct cli *c, struct err *err OH_UNUSED)
     ui_line(&c->ui, "ownhouse %s", OWNHOUSE_VERSION);
     return 0;
 }
-static const struct cli_command commands[] = {
-    {.name = "version", .arguments = "", .summary = "Prints the version.", .run = version_run},
-    {NULL},
+
+const struct cli_command version_command = {
+    .name = "version",
+    .arguments = "",
+    .summary = "Prints the version.",
+    .run = version_run,
 };
+
 int main(int argc, char **argv)
 {
-    static const struct cli_command root = {.name = "ownhouse",
-                                            .arguments = "",
-                                            .summary = "ClickHouse in an account of your own.",
-                                            .subcommands = commands};
+    const struct cli_command commands[] = {
+        up_command,    down_command,    status_command,   services_command,       plan_command, logs_command,
+        bench_command, version_command, cli_help_command, cli_completion_command, {NULL},
+    };
+    const struct cli_command root = {
+        .name = "ownhouse",
+        .arguments = "",
+        .summary = "ClickHouse in an account of your own: control plane and data plane on this machine.",
+        .details = "exit status: 0 done, 1 failed, 2 wrong call, 3 not found, 4 refused, 5 not reachable, 6 timed out",
+        .subcommands = commands,
+    };
+    /* A reader that goes away (`ownhouse logs -f demo | head`) is seen as a write error. */
     signal(SIGPIPE, SIG_IGN);
     return cli_main(&root, argc, argv);
 }

@@ -1,0 +1,7 @@
+/* The commands' table entries, one file a command; main.c puts them in order. */
+#pragma once
+
+#include "cli/command.h"
+
+extern const struct cli_command up_command, down_command, status_command, services_command, plan_command, logs_command,
+    bench_command, version_command;

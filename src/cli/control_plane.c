@@ -1,0 +1,129 @@
+/* Running ownhouse-control for a home folder. */
+#include "cli/control_plane.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "cli/api.h"
+#include "cli/background.h"
+
+#include <sys/wait.h>
+#include <time.h>
+
+#define START_TIMEOUT_MS 30000
+#define STOP_GRACE_MS 20000
+#define SET_UP_TIMEOUT_MS 60000
+
+int control_plane_find(const struct cli *c, struct proc_id *ret)
+{
+    autofree
+    char *lock = cli_path(c, "control/run/lock");
+    return background_find(lock, ret);
+}
+
+int control_plane_configure(const struct cli *c, const struct install *i, struct err *err)
+{
+    autofree
+    char *path = cli_path(c, "control/control.conf"), *state = cli_path(c, "control"),
+         *log = cli_path(c, "control/log"), *accounts = cli_path(c, "accounts"), *old = NULL, *text = NULL;
+    struct buf out = BUF_INIT;
+    int r = fs_mkdirs(log, 0700, err);
+    if (r == 0)
+        r = fs_mkdirs(accounts, 0700, err);
+    if (r < 0)
+        return r;
+    buf_printf(&out,
+               "# Written by `ownhouse up`: see control.conf(5). Changes to these keys are lost at the next `up`.\n"
+               "state_dir = %s\n"
+               "listen_port = %lld\n"
+               "accounts_dir = %s\n"
+               "agent_program = %s\n"
+               "haproxy_program = %s\n"
+               "knot_program = %s\n",
+               state, (long long)i->port, accounts, i->agent, i->haproxy, i->knotd);
+    if (i->clickhouse && *i->clickhouse)
+        buf_printf(&out, "clickhouse_program = %s\n", i->clickhouse);
+    else
+        buf_printf(&out, "engine_program = %s\nengine_library = %s\n", i->engine, i->engine_library);
+    text = buf_take(&out);
+    if (fs_read(path, KIB(256), &old, NULL, NULL) == 0 && !strcmp(old, text))
+        return 0;
+    r = fs_write_atomic(path, text, strlen(text), 0600, err);
+    return r < 0 ? r : 1;
+}
+
+static int run_set_up(const struct cli *c, const struct install *i, const char *command, struct err *err)
+{
+    autofree
+    char *conf = cli_path(c, "control/control.conf"), *credentials = cli_path(c, "credentials.json");
+    const char *argv[] = {i->control, command, "--config", conf, "--credentials", credentials, NULL};
+    return proc_run(argv, NULL, SET_UP_TIMEOUT_MS, NULL, err);
+}
+
+int control_plane_set_up(const struct cli *c, const struct install *i, struct err *err)
+{
+    autofree
+    char *credentials = cli_path(c, "credentials.json"), *database = cli_path(c, "control/store/control.db");
+    bool have = fs_exists(credentials);
+    struct err why = ERR_INIT;
+    if (have && fs_exists(database)) {
+        /* `init` repeats safely, but hashing a password anew takes a while; a file that parses is left alone. */
+        autoapi struct api *a = NULL;
+        if (api_open("", "", credentials, &a, NULL) == 0)
+            return 0;
+    }
+    int r = run_set_up(c, i, "init", &why);
+    if (r < 0 && !have && fs_exists(database))
+        r = run_set_up(c, i, "new-key", &why);
+    return r < 0 ? err_set(err, r, "%s", why.message) : 0;
+}
+
+/* The first answer of the API, with the key: TLS, HAProxy, the api role and the store are all there then. */
+static int wait_for_api(struct cli *c, const struct install *i, pid_t pid, struct err *err)
+{
+    autofree
+    char *base = install_base_url(i), *ca = cli_path(c, "control/keys/edge-ca.pem"),
+         *credentials = cli_path(c, "credentials.json"), *log = cli_path(c, "control/log/control.log"), *said = NULL;
+    int64_t deadline = clock_mono_ms(&clock_system) + START_TIMEOUT_MS;
+    autoapi struct api *a = NULL;
+    int r = api_open(base, ca, credentials, &a, err), status;
+    while (r == 0) {
+        struct err why = ERR_INIT;
+        if (fs_exists(ca) && api_call_root(a, "GET", "/v1/organizations", NULL, NULL, &why) == 0)
+            return 0;
+        if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
+            said = background_last_words(log);
+            return err_set(err, -EIO, "the control plane ended while starting: %s (log: %s)", said, log);
+        }
+        if (why.code == -EACCES)
+            return err_set(err, why.code, "%s (if %s belongs to another installation, remove it)", why.message,
+                           credentials);
+        if (clock_mono_ms(&clock_system) > deadline)
+            return err_set(err, -ETIMEDOUT, "the control plane did not answer within %d s: %s (log: %s)",
+                           START_TIMEOUT_MS / 1000, why.message, log);
+        ui_step_update(&c->ui, "%s", "starting");
+        nanosleep(&(struct timespec){0, 50 * 1000000L}, NULL);
+    }
+    return r;
+}
+
+int control_plane_start(struct cli *c, const struct install *i, struct err *err)
+{
+    autofree
+    char *conf = cli_path(c, "control/control.conf"), *log = cli_path(c, "control/log/control.log");
+    const char *argv[] = {i->control, "--config", conf, NULL};
+    struct proc_id running;
+    pid_t pid = 0;
+    int r = 0;
+    if (control_plane_find(c, &running) < 0)
+        r = background_start(argv, log, &pid, err);
+    return r < 0 ? r : wait_for_api(c, i, pid, err);
+}
+
+int control_plane_stop(const struct cli *c, struct err *err)
+{
+    struct proc_id id;
+    if (control_plane_find(c, &id) < 0)
+        return 0;
+    return background_stop(&id, STOP_GRACE_MS, NULL, NULL, NULL, err);
+}

@@ -1,0 +1,176 @@
+/* ownhouse plan: show, apply, destroy. */
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "cli/plans.h"
+
+static const char *infrastructure_name(const struct cli *c)
+{
+    return c->n_arguments ? c->arguments[0] : INSTALL_INFRASTRUCTURE;
+}
+
+static int begin(struct cli *c, struct session *s, json_t **ret_infrastructure, struct err *err)
+{
+    int r = session_open(c, s, err);
+    return r < 0 ? r : session_infrastructure(s, infrastructure_name(c), ret_infrastructure, err);
+}
+
+static void show_plan(struct ui *ui, const json_t *plan)
+{
+    const json_t *document = json_object_get(plan, "document"), *v, *why;
+    size_t i, k;
+    ui_line(ui, "plan      %s", session_text(plan, "id"));
+    ui_line(ui, "kind      %s", session_text(plan, "kind"));
+    ui_line(ui, "state     %s%s%s", session_text(plan, "state"), *session_text(plan, "error") ? ": " : "",
+            session_text(plan, "error"));
+    ui_line(ui, "digest    %s", session_text(plan, "digest"));
+    json_array_foreach(json_object_get(document, "notes"), i, v)
+    {
+        ui_line(ui, "note      %s", json_string_value(v) ? json_string_value(v) : "");
+    }
+    struct ui_table *t = ui_table_new((const char *const[]){"ACTION", "RESOURCE", "DATA", "WHY", NULL});
+    json_array_foreach(json_object_get(document, "changes"), i, v)
+    {
+        autobuf struct buf reasons = BUF_INIT_MAX(200);
+        json_array_foreach(json_object_get(v, "why"), k, why)
+        {
+            buf_printf(&reasons, "%s%s", k ? ", " : "", session_text(why, "attribute"));
+        }
+        ui_table_row(t, session_text(v, "action"), session_text(v, "resource"),
+                     json_is_true(json_object_get(v, "destroys_data")) ? "destroyed" : "",
+                     *session_text(v, "kept") ? session_text(v, "kept") : reasons.data);
+    }
+    ui_table_print(ui, t);
+}
+
+static int show_run(struct cli *c, struct err *err)
+{
+    autosession struct session s = {0};
+    autojson json_t *infra = NULL;
+    int r = begin(c, &s, &infra, err);
+    if (r == 0)
+        r = plans_current(&s, session_text(infra, "id"), &c->answer, err);
+    if (r < 0)
+        return r;
+    if (json_is_null(c->answer))
+        return err_set(err, -ENOENT, "there is no plan for %s yet", infrastructure_name(c));
+    show_plan(&c->ui, c->answer);
+    return 0;
+}
+
+/* Approves and follows one plan; a person at a terminal is asked first. */
+static int approve_and_follow(struct cli *c, struct session *s, json_t *plan, const char *question, struct err *err)
+{
+    const char *named = cli_option(c, "digest"), *digest = session_text(plan, "digest");
+    bool open = !strcmp(session_text(plan, "state"), "proposed");
+    char short_digest[16];
+    int resources = 0, changes = 0, r = 0;
+    if (named && strcmp(named, digest))
+        return err_set(err, -ESTALE, "the plan that waits has the digest %s, not %.64s: look at it first", digest,
+                       named);
+    if (open && !named && !cli_option(c, "yes")) {
+        show_plan(&c->ui, plan);
+        if (!ui_confirm(&c->ui, question))
+            return err_set(err, -ECANCELED, "nothing was approved: answer yes, or give --yes or --digest");
+    }
+    plans_count(plan, &resources, &changes);
+    snprintf(short_digest, sizeof(short_digest), "%.12s", digest);
+    ui_step(&c->ui, "plan", short_digest);
+    if (open)
+        r = plans_approve(s, plan, err);
+    if (r == 0)
+        r = plans_wait_applied(s, session_text(plan, "id"), err);
+    if (r == 0)
+        ui_step_done(&c->ui, "applied, %d of %d resources changed", changes, resources);
+    if (r == 0)
+        c->answer = json_pack("{s:s,s:s,s:s,s:i,s:i}", "id", session_text(plan, "id"), "digest", digest, "state",
+                              "applied", "resources", resources, "changes", changes);
+    return r;
+}
+
+static int apply_run(struct cli *c, struct err *err)
+{
+    autosession struct session s = {0};
+    autojson json_t *infra = NULL, *plan = NULL;
+    int r = begin(c, &s, &infra, err);
+    if (r == 0)
+        r = plans_current(&s, session_text(infra, "id"), &plan, err);
+    if (r < 0)
+        return r;
+    const char *state = session_text(plan, "state");
+    if (!strcmp(session_text(plan, "kind"), "destroy") && strcmp(state, "applied"))
+        return err_set(err, -EPERM, "the plan that waits removes the infrastructure: that is `ownhouse plan destroy`");
+    if (!strcmp(state, "applied")) {
+        ui_line(&c->ui, "Nothing waits: the infrastructure is as planned.");
+        c->answer = json_pack("{s:s,s:s,s:s,s:i}", "id", session_text(plan, "id"), "digest",
+                              session_text(plan, "digest"), "state", state, "changes", 0);
+        return 0;
+    }
+    if (json_is_null(plan) || (strcmp(state, "proposed") && strcmp(state, "approved") && strcmp(state, "applying"))) {
+        json_t *fresh = NULL;
+        r = plans_wait_proposed(&s, session_text(infra, "id"), "apply", &fresh, err);
+        if (r < 0)
+            return r;
+        json_decref(plan);
+        plan = fresh;
+    }
+    return approve_and_follow(c, &s, plan, "Approve this plan?", err);
+}
+
+static int destroy_run(struct cli *c, struct err *err)
+{
+    autosession struct session s = {0};
+    autojson json_t *infra = NULL, *plan = NULL;
+    bool data = cli_option(c, "delete-data") != NULL;
+    int r = begin(c, &s, &infra, err);
+    if (r == 0)
+        r = plans_propose_destroy(&s, session_text(infra, "id"), data, &plan, err);
+    if (r < 0)
+        return r;
+    return approve_and_follow(c, &s, plan,
+                              data ? "Remove the infrastructure with all data in it?"
+                                   : "Remove the infrastructure? Buckets with data stay.",
+                              err);
+}
+
+static const struct cli_option apply_options[] = {
+    {"digest", 'd', "HEX", "approve only the plan with this digest, without asking"},
+    {"yes", 'y', NULL, "do not ask"},
+    {NULL},
+};
+static const struct cli_option destroy_options[] = {
+    {"delete-data", 0, NULL, "delete buckets with their data too; without this they stay"},
+    {"digest", 'd', "HEX", "approve only the plan with this digest, without asking"},
+    {"yes", 'y', NULL, "do not ask"},
+    {NULL},
+};
+
+static const struct cli_command subcommands[] = {
+    {.name = "show",
+     .arguments = "[INFRASTRUCTURE]",
+     .summary = "Shows the plan that waits, or the last one.",
+     .max_arguments = 1,
+     .run = show_run},
+    {.name = "apply",
+     .arguments = "[INFRASTRUCTURE]",
+     .summary = "Approves the plan that waits, by its digest, and follows it.",
+     .max_arguments = 1,
+     .options = apply_options,
+     .run = apply_run},
+    {.name = "destroy",
+     .arguments = "[INFRASTRUCTURE]",
+     .summary = "Plans the removal of an infrastructure, approves and follows it.",
+     .max_arguments = 1,
+     .options = destroy_options,
+     .run = destroy_run},
+    {NULL},
+};
+
+const struct cli_command plan_command = {
+    .name = "plan",
+    .arguments = "COMMAND",
+    .summary = "Shows, approves and follows changes of an infrastructure.",
+    .details =
+        "A plan is named by the digest of its document, which holds what is and what should be. What is approved\n"
+        "is that digest: if the world has moved since, nothing is done and a new plan is made.",
+    .subcommands = subcommands,
+};
