@@ -3,7 +3,8 @@
  * Either side of the TCP connection may open streams. All calls and callbacks happen on the loop's thread. Callbacks
  * may call any function here, also link_conn_close; a closed connection is freed at the end of the loop turn, after
  * on_closed, so pointers stay good until their callback returns. Idle connections hold no buffers: reads go through one
- * 16 KiB buffer of the loop. */
+ * 16 KiB buffer of the loop. Pings go out every 20 s +- 20 %; a peer that leaves one unanswered for 20 s (two missed
+ * answers of 10 s) is dead. What callbacks write goes out before the loop next waits. Programs must ignore SIGPIPE. */
 #pragma once
 
 #include "net/tls.h"
@@ -18,6 +19,8 @@ struct link_loop *link_loop_new(uv_loop_t *loop, const struct clock *clock, cons
                                 struct yamux_budget *budget);
 /* Closes what is left without callbacks and waits for no one: the loop must run once more afterwards. NULL is fine. */
 void link_loop_free(struct link_loop *l);
+/* Looks at all deadlines now instead of when timers fire: after the clock has jumped, and in tests. */
+void link_loop_check(struct link_loop *l);
 size_t link_loop_handshakes(const struct link_loop *l);  /* connections not ready yet */
 size_t link_loop_connections(const struct link_loop *l); /* all, including those */
 
