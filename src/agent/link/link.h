@@ -1,0 +1,86 @@
+/* The agent's end of the link: one outbound connection that is always there or on its way (api/link.md).
+ *
+ * Runs on the caller's libuv loop; all calls and callbacks happen on its thread. It dials the bundle's address,
+ * directly or through an HTTP CONNECT proxy, believes only the bundle's pins, says hello, hands desired documents to
+ * the caller, sends reports, renews its certificate in time or through a renew-only connection, and comes back by
+ * full-jitter back-off. Nothing here decides what the data plane does: without a link it all goes on. */
+#pragma once
+
+#include "agent/link/bundle.h"
+#include "base/clock.h"
+#include "base/js.h"
+
+#include <uv.h>
+
+/* How to get out; zeroed: directly. */
+struct agent_proxy {
+    const char *address;          /* "host:port" of an HTTP proxy, or NULL */
+    const char *credentials_file; /* one line "user:password", mode 0600, read at each dial; or NULL */
+};
+
+/* ---- enrolment: once ---- */
+
+struct agent_enrol_config {
+    const char *dir;         /* identity folder, made here: <state_dir>/link */
+    const char *bundle_file; /* from the customer */
+    const char *token_file;  /* NULL: the token is in the bundle */
+    const char *name;        /* shown to people, at most 100 bytes; NULL: the host's name */
+    struct agent_proxy proxy;
+    const struct clock *clock; /* NULL: the system's */
+    int timeout_ms;            /* how long to try while the control plane cannot be reached; 0: 60,000 */
+};
+/* Blocks. Makes the key, sends its request with the token, stores the answer. Already enrolled with the same bundle: 0
+ * at once. Resumes after a crash at any point. ret_fingerprint: of the bundle, for the customer to compare. Errors:
+ * -EACCES (token not accepted, or the peer is not who the bundle names), -EEXIST (enrolled with another bundle),
+ * -ETIMEDOUT, -EINVAL (bundle, token or answer malformed). */
+OH_MUST_CHECK int agent_enrol(const struct agent_enrol_config *config, char ret_fingerprint[65], struct err *err);
+
+/* ---- the link: always ---- */
+
+struct agent_link_config {
+    uv_loop_t *loop;
+    const char *dir; /* identity folder of an enrolled agent */
+    struct agent_proxy proxy;
+    const char *version;       /* of the program */
+    const char *boot_id;       /* of this start, at most 64 bytes; NULL: random */
+    const struct clock *clock; /* borrowed; NULL: the system's */
+
+    /* Version of the last accepted document, 0 = none. Asked at each hello. */
+    int64_t (*desired_version)(void *data);
+    /* A document arrived, not verified. Non-zero: refused; the sentence goes to the control plane. */
+    int (*on_desired)(int64_t version, const char *document, size_t len, const char *signature_hex, void *data,
+                      struct err *err);
+    /* The report to send, asked when one can go out; NULL: none yet. New reference. */
+    json_t *(*observe)(void *data);
+    /* Something for the log. May be NULL. */
+    void (*on_event)(bool error, const char *message, void *data);
+    void *data;
+};
+
+struct agent_link;
+
+/* Texts are copied. -ENOENT: not enrolled. Dials at once. */
+OH_MUST_CHECK int agent_link_start(const struct agent_link_config *config, struct agent_link **ret, struct err *err);
+/* There is something new to report. Many calls make one message; the last state counts. */
+void agent_link_notify(struct agent_link *l);
+/* Tries again now, without waiting for the back-off. */
+void agent_link_nudge(struct agent_link *l);
+/* Says good-bye, closes, frees; the loop must turn until its handles are closed. `done` may be NULL. */
+void agent_link_stop(struct agent_link *l, void (*done)(void *data), void *data);
+
+struct agent_link_status {
+    bool connected;              /* welcomed, and not for renewal only */
+    int64_t since_ms;            /* wall clock: connected, or disconnected, since */
+    int64_t round_trip_ms;       /* -1: not known */
+    int64_t certificate_ends_ms; /* wall clock */
+    int64_t skew_ms;             /* control plane's clock minus ours, at the last welcome */
+    int64_t sent, received;      /* reports and documents since start */
+    char agent[UUID_SIZE], infrastructure[UUID_SIZE];
+    char control[300];            /* host:port */
+    char fingerprint[65];         /* of the bundle */
+    char notice[ERR_MESSAGE_MAX]; /* what should be looked at though the link works (clock off); "" if nothing */
+    char error[ERR_MESSAGE_MAX];  /* why there is no link, or the last refusal; "" if nothing */
+};
+void agent_link_status(const struct agent_link *l, struct agent_link_status *ret);
+/* The same as JSON for `status`; new reference. */
+json_t *agent_link_status_json(const struct agent_link *l);

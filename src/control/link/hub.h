@@ -1,0 +1,137 @@
+/* The link role's inside: what its connections share. Private to src/control/link.
+ *
+ * Everything here belongs to the loop's thread. The store and the signer are reached only by work posted to their
+ * threads (jobs.c); a piece of work holds a reference to its connection, which may be gone when the answer comes. */
+#pragma once
+
+#include "control/link/directory.h"
+#include "control/link/registry.h"
+#include "control/link/session.h"
+#include "control/link/worker.h"
+#include "control/role.h"
+#include "net/link_conn.h"
+#include "net/link_msg.h"
+
+#define HUB_HANDSHAKES_MAX 512     /* in flight at once; the rest waits in the socket's queue */
+#define HUB_STREAMS_MAX 4          /* that an agent may have open on one connection */
+#define HUB_HANDSHAKE_MS 15000     /* longest, after link_conn's own limit of 5 s */
+#define HUB_FIRST_MESSAGE_MS 10000 /* from the handshake to `hello` or `enrol` */
+#define HUB_ANSWER_MS 30000        /* that the store and the signer may take for an answer */
+#define HUB_RENEW_ONLY_MS 60000    /* life of a connection that may only renew */
+#define HUB_REFUSAL_DELAY_MS 500   /* a refused enrolment is answered after this time, whatever the reason */
+#define HUB_YOUNG_TICK_MS 100      /* how often deadlines are looked at, while there are any */
+#define HUB_BELL_MS 20             /* doorbells gather this long into one look at the store */
+#define HUB_SCAN_MS 5000           /* longest time until a revocation is noticed without a doorbell */
+#define HUB_PRESENCE_MS 200        /* presence changes gather this long into one transaction */
+#define HUB_FETCHES_MAX 16         /* documents being read at once */
+#define HUB_OUT_MAX MIB(64)        /* bytes waiting for slow agents, all together, before documents wait too */
+#define HUB_HELD_MAX MIB(256)      /* bytes of half-received messages, all together */
+#define HUB_REPORTS_MAX MIB(128)   /* bytes of reports waiting for the store, all together */
+#define HUB_PEER_OUT_MAX MIB(9)    /* bytes waiting for one agent: a document with JSON's escapes, and small ones */
+#define AGENT_URI "ownhouse:agent/"
+
+struct peer;
+
+struct hub {
+    uv_loop_t *loop;
+    struct role *role;
+    const struct clock *clock;
+    struct store *store; /* the store thread's */
+    struct worker *store_worker, *signer_worker;
+    struct link_loop *links;
+    struct link_listener *listener;
+    struct tls_key *server_key;
+    int64_t server_renew_ms; /* wall clock: two thirds of the server certificate's life */
+    bool server_renewing;
+    struct registry agents;
+    struct peer *young;                   /* connections that have a deadline, newest first */
+    struct peer *fetch_head, *fetch_tail; /* connections waiting for a document */
+    size_t fetching, out_bytes, held_bytes, report_bytes;
+    struct directory_presence *presence; /* gathered changes */
+    size_t presence_count, presence_room;
+    uint32_t scans; /* numbers each look at the store */
+    bool scanning, scan_again, stopping;
+    uv_poll_t bell;
+    uv_timer_t tick, young_timer, scan_timer, presence_timer;
+    uv_signal_t sigterm, sigint;
+    struct yamux_budget budget;
+    struct yamux_limits limits;
+};
+
+/* One connection. Idle, this and the TLS state are all that is kept of an agent. */
+struct peer {
+    struct registry_entry entry; /* agent id, "" while enrolling */
+    struct hub *hub;
+    struct link_conn *conn; /* NULL once closed */
+    struct peer *next_young, **at_young;
+    struct peer *next_fetch;
+    struct control_session session;
+    struct link_msg_reader reader;
+    struct buf out; /* what the stream did not take yet, from out_at on */
+    size_t out_at;
+    size_t held;         /* our part of hub->held_bytes */
+    int64_t deadline_ms; /* monotonic, while young */
+    int64_t not_after_ms, since_ms;
+    int64_t wanted; /* version waiting to be fetched, 0: none */
+    char *report;   /* the latest that waits behind one being stored */
+    int64_t report_version;
+    uint32_t stream, refs;
+    uint32_t scanned; /* number of the scan that found it in the store, 0: none yet */
+    bool registered, storing, closing;
+    char infrastructure[UUID_SIZE];
+    char version[65]; /* of the agent's program */
+    bool refusal_busy;
+    char refusal[160]; /* sentence of a refused enrolment, waiting for its time */
+};
+
+/* ---- peer.c ---- */
+extern const struct link_ops peer_ops;
+void peer_accept(struct link_conn *c, void *hub); /* for link_listener_new */
+/* Ends a connection with a sentence for the agent, or without (NULL). */
+void peer_close(struct peer *p, const char *sentence);
+/* The same, telling the agent that it may try again later: the fault is ours. */
+void peer_close_busy(struct peer *p, const char *sentence);
+/* A deadline from now on, and none any more. */
+void peer_young(struct peer *p, int64_t ms);
+void peer_grown(struct peer *p);
+/* Certificates that ran out under a live connection. */
+void peer_check_certificates(struct hub *h);
+/* What the store says of connected agents: closes those revoked, moved or gone, and sends newer documents. */
+void peer_apply_states(struct hub *h, const struct directory_state *states, size_t n);
+/* Says good-bye to all; their agents come back later. */
+void peer_close_all(struct hub *h);
+struct peer *peer_ref(struct peer *p);
+void peer_unref(struct peer *p);
+/* Sends a message; takes over the reference. */
+void peer_send(struct peer *p, json_t *message);
+
+/* ---- answers.c: what the worker threads found out, back on the loop ---- */
+void answer_identified(struct peer *p, int result, const struct directory_agent *a, const struct err *err);
+void answer_enrol_row(struct peer *p, int result, const char *agent, const char *infrastructure, const char *csr,
+                      const unsigned char spki[SHA256_SIZE], const struct err *err);
+void answer_certificate(struct peer *p, int result, const char *chain, int64_t not_after_ms, const struct err *err);
+void answer_document(struct peer *p, int result, const struct directory_document *d, const struct err *err);
+void answer_stored(struct peer *p, int result, size_t bytes, const struct err *err);
+/* Asks for the newest document, now or when there is room. */
+void peer_want_document(struct peer *p, int64_t version);
+void peer_fetch_next(struct hub *h);
+/* Hands a report to the store, or keeps it as the next one. Takes over body. */
+void peer_store_report(struct peer *p, int64_t version, char *body);
+/* Notes that the agent is connected, seen, or gone. */
+void peer_note(struct peer *p, bool connected, const char *version);
+
+/* ---- jobs.c: work for the store's and the signer's threads ---- */
+void job_identify(struct peer *p);
+void job_enrol(struct peer *p, const char *token, const char *csr, const unsigned char spki[SHA256_SIZE],
+               const char *name);
+void job_certificate(struct peer *p, const char *agent, const char *csr, const unsigned char spki[SHA256_SIZE]);
+void job_document(struct peer *p, int64_t above);
+void job_observed(struct peer *p, int64_t desired_version, char *body); /* takes over body */
+void job_presence(struct hub *h);
+void job_scan(struct hub *h);
+void job_server_certificate(struct hub *h);
+worker_batch_fn job_store_batch; /* reads first, then all writes in one transaction */
+
+/* ---- server.c: our own identity ---- */
+/* Takes a new server certificate into use; from the role's start (ret != NULL: the context) or live (NULL). */
+OH_MUST_CHECK int server_use(struct hub *h, const char *chain_pem, struct tls_ctx **ret, struct err *err);
