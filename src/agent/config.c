@@ -1,0 +1,152 @@
+/* The agent's configuration: its table, its checks, its folders. */
+#include "agent/config.h"
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "blueprint/placement.h"
+
+#include <arpa/inet.h>
+#include <sys/stat.h>
+
+#define AT(field) offsetof(struct agent_config, field)
+
+const struct conf_key agent_config_keys[] = {
+    {"home", CONF_PATH, AT(home), NULL, 0, 3000, "folder for all of the agent's state"},
+    {"name", CONF_STRING, AT(name), "data-plane", 0, 100, "name of the infrastructure, shown to people"},
+    {"bundle", CONF_PATH, AT(bundle), "", 0, 0, "enrolment bundle from the customer"},
+    {"token_file", CONF_PATH, AT(token_file), "", 0, 0, "file with the enrolment token, if not in the bundle"},
+    {"proxy", CONF_STRING, AT(proxy), "", 0, 300, "HTTP CONNECT proxy to the control plane, host:port"},
+    {"proxy_credentials", CONF_PATH, AT(proxy_credentials), "", 0, 0, "file with user:password for the proxy"},
+    {"public_address", CONF_STRING, AT(public_address), "", 0, 64, "where the ingress listens; empty: everywhere"},
+    {"client_address", CONF_STRING, AT(client_address), "", 0, 64,
+     "where clients reach the ingress, answered by DNS; empty: no name server"},
+    {"https_port", CONF_INT, AT(https_port), "8443", 1, 65535, "HTTPS port of the ingress"},
+    {"native_port", CONF_INT, AT(native_port), "9440", 1, 65535, "native TLS port of the ingress"},
+    {"service_port_base", CONF_INT, AT(service_port_base), "0", 0, 65535, "service n has port base + n"},
+    {"service_port_count", CONF_INT, AT(service_port_count), "0", 0, 4095, "how many services have an own port"},
+    {"loopback_base", CONF_STRING, AT(loopback_base), "127.64.0.0", 0, 15,
+     "IPv4 loopback address that the workloads' addresses follow"},
+    {"proxy_from", CONF_STRING, AT(proxy_from), "", 0, 4000,
+     "addresses whose PROXY v2 header the ingress believes, separated by blanks"},
+    {"bucket_dir", CONF_PATH, AT(bucket_dir), "", 0, 3000, "folder of buckets; empty: data lie on volumes"},
+    {"bucket", CONF_STRING, AT(bucket), "data", 0, 63, "bucket of the services' data"},
+    {"engine", CONF_STRING, AT(engine), "chdb", 0, 16, "chdb (embedded) or clickhouse (a server)"},
+    {"engine_program", CONF_PATH, AT(engine_program), "", 0, 0, "ownhouse-clickhouse; empty: beside the agent"},
+    {"engine_library", CONF_PATH, AT(engine_library), "", 0, 0, "libchdb.so for the embedded engine"},
+    {"clickhouse_program", CONF_PATH, AT(clickhouse_program), "", 0, 0, "clickhouse; empty: searched"},
+    {"haproxy_program", CONF_PATH, AT(haproxy_program), "", 0, 0, "haproxy; empty: searched"},
+    {"knot_program", CONF_PATH, AT(knot_program), "", 0, 0, "knotd; empty: searched"},
+    {"isolation", CONF_STRING, AT(isolation), "none", 0, 32, "network-namespace or none"},
+    {"isolation_missing", CONF_STRING, AT(isolation_missing), "", 0, 400, "what is missing, for status"},
+    {"log_level", CONF_STRING, AT(log_level), "info", 0, 8, "debug, info, warn or error"},
+    {0},
+};
+
+static int check_choice(const char *key, const char *value, const char *a, const char *b, struct err *err)
+{
+    if (!strcmp(value, a) || !strcmp(value, b))
+        return 0;
+    return err_set(err, -EINVAL, "%s: must be %s or %s, not \"%.40s\"", key, a, b, value);
+}
+
+static int check_address(const char *key, const char *value, struct err *err)
+{
+    unsigned char numeric[16];
+    if (!*value || inet_pton(AF_INET, value, numeric) == 1 || inet_pton(AF_INET6, value, numeric) == 1)
+        return 0;
+    return err_set(err, -EINVAL, "%s: must be a numeric IPv4 or IPv6 address, not \"%.60s\"", key, value);
+}
+
+static int check_loopback(const char *value, struct err *err)
+{
+    struct in_addr a;
+    if (inet_pton(AF_INET, value, &a) != 1 || ntohl(a.s_addr) >> 24 != 127 || (ntohl(a.s_addr) & 0xffff))
+        return err_set(err, -EINVAL, "loopback_base: must be 127.X.0.0, not \"%s\"", value);
+    return 0;
+}
+
+static int check(const struct agent_config *c, struct err *err)
+{
+    enum log_level level;
+    int r;
+    if ((r = check_choice("engine", c->engine, "chdb", "clickhouse", err)) < 0 ||
+        (r = check_choice("isolation", c->isolation, "network-namespace", "none", err)) < 0 ||
+        (r = check_address("public_address", c->public_address, err)) < 0 ||
+        (r = check_address("client_address", c->client_address, err)) < 0 ||
+        (r = check_loopback(c->loopback_base, err)) < 0)
+        return r;
+    if (!placement_path_valid(c->home, 1))
+        return err_set(err, -EINVAL, "home: must be an absolute path without empty, . or .. parts");
+    if (*c->bucket_dir && !placement_path_valid(c->bucket_dir, 1))
+        return err_set(err, -EINVAL, "bucket_dir: must be an absolute path without empty, . or .. parts");
+    if (*c->bucket_dir && !placement_name_valid(c->bucket))
+        return err_set(err, -EINVAL, "bucket: must be lower-case letters, digits and hyphens");
+    if (c->service_port_count && (c->service_port_base < 1 || c->service_port_base + c->service_port_count > 65535))
+        return err_set(err, -EINVAL, "service_port_base: ports base + 1 to base + count must lie below 65536");
+    if (log_level_parse(c->log_level, &level) < 0)
+        return err_set(err, -EINVAL, "log_level: must be debug, info, warn or error");
+    return 0;
+}
+
+int agent_config_parse(const char *name, const char *text, size_t len, struct agent_config *into, struct err *err)
+{
+    struct agent_config c = {0};
+    int r = conf_parse(name, text, len, agent_config_keys, &c, err);
+    if (r == 0 && (r = check(&c, err)) < 0) {
+        err_wrap(err, r, "%s", name);
+        agent_config_free(&c);
+    }
+    if (r == 0)
+        *into = c;
+    return r;
+}
+
+int agent_config_load(const char *path, struct agent_config *into, struct err *err)
+{
+    struct stat st;
+    autofree
+    char *text = NULL;
+    size_t len = 0;
+    if (stat(path, &st) < 0)
+        return err_set_errno(err, -errno, "cannot read the configuration %s", path);
+    if (st.st_mode & 022)
+        return err_set(err, -EPERM, "%s may be written by others: run `chmod go-w %s`", path, path);
+    if (st.st_uid != geteuid() && st.st_uid != 0)
+        return err_set(err, -EPERM, "%s belongs to user %u: it must be yours or root's", path, (unsigned)st.st_uid);
+    int r = fs_read(path, KIB(256), &text, &len, err);
+    return r < 0 ? r : agent_config_parse(path, text, len, into, err);
+}
+
+void agent_config_free(struct agent_config *c)
+{
+    conf_free(agent_config_keys, c);
+}
+
+char *agent_path(const struct agent_config *c, const char *below)
+{
+    return mem_printf("%s/%s", c->home, below);
+}
+
+int agent_config_prepare(const struct agent_config *c, struct err *err)
+{
+    static const char *const folders[] = {"link", "state", "runtime", "run"};
+    struct stat st;
+    int r = fs_mkdirs(c->home, 0700, err);
+    if (r < 0)
+        return r;
+    if (stat(c->home, &st) < 0)
+        return err_set_errno(err, -errno, "cannot stat %s", c->home);
+    if (st.st_uid != geteuid())
+        return err_set(err, -EPERM, "home %s belongs to user %u, but the agent runs as user %u", c->home,
+                       (unsigned)st.st_uid, (unsigned)geteuid());
+    if (st.st_mode & 022)
+        return err_set(err, -EPERM, "home %s may be written by others: run `chmod 700 %s`", c->home, c->home);
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        autofree
+        char *path = agent_path(c, folders[i]);
+        if ((r = fs_mkdirs(path, 0700, err)) < 0)
+            return r;
+    }
+    return 0;
+}

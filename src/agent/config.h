@@ -1,0 +1,43 @@
+/* agent.conf: the agent's settings, one table line each; and where it keeps what, below `home`:
+ *   link/     identity of the link (agent/link/identity.h)      state/  the operator's state
+ * (agent/operator/operator.h) runtime/  the supervised folder (blueprint/placement.h)     run/    instance lock
+ *
+ * The file and `home` may be written by nobody but the agent's own user. */
+#pragma once
+
+#include "base/conf.h"
+
+struct agent_config {
+    char *home;
+    char *name;                /* of the infrastructure, shown to people */
+    char *bundle, *token_file; /* enrolment bundle and token from the customer; "" = enrolled by hand */
+    char *proxy;               /* HTTP CONNECT proxy to the control plane, host:port; "" = none */
+    char *proxy_credentials;   /* file with user:password for it; "" = none */
+    char *public_address;      /* where the ingress listens; "" = every address */
+    char *client_address;      /* where clients reach the ingress: what DNS answers; "" = no name server */
+    int64_t https_port, native_port, service_port_base, service_port_count;
+    char *loopback_base; /* workloads listen on addresses that follow this one in 127.0.0.0/8 */
+    char *proxy_from;    /* addresses and networks whose PROXY v2 header is believed, separated by blanks */
+    char *bucket_dir;    /* buckets are folders below it; "" = none: data lie on plain volumes */
+    char *bucket;        /* name of the bucket of the services' data */
+    char *engine;        /* chdb | clickhouse */
+    char *engine_program, *engine_library, *clickhouse_program, *haproxy_program, *knot_program; /* "" = search */
+    char *isolation;         /* network-namespace | none */
+    char *isolation_missing; /* what is missing then, one sentence for `status` */
+    char *log_level;
+};
+
+extern const struct conf_key agent_config_keys[];
+
+/* Parses and checks; refuses a file that group or others may write. */
+OH_MUST_CHECK int agent_config_load(const char *path, struct agent_config *into, struct err *err);
+/* The same for text, as if it were in file `name` of mode 0600. */
+OH_MUST_CHECK int agent_config_parse(const char *name, const char *text, size_t len, struct agent_config *into,
+                                     struct err *err);
+void agent_config_free(struct agent_config *c);
+
+/* Makes the folders below home (0700) where missing; refuses a home that others may write to or that is another
+ * user's. */
+OH_MUST_CHECK int agent_config_prepare(const struct agent_config *c, struct err *err);
+
+char *agent_path(const struct agent_config *c, const char *below); /* home/below; free() */

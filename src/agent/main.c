@@ -1,0 +1,182 @@
+/* ownhouse-agent: the data plane's program. */
+#include "agent/config.h"
+#include "agent/parent.h"
+#include "agent/role.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "version.h"
+
+#include <getopt.h>
+
+const char *const agent_role_names[AGENT_ROLE_COUNT] = {"operator", "supervisor"};
+
+struct arguments {
+    const char *command, *config, *dir, *role;
+    bool json, help, version, check;
+};
+
+static const char usage_text[] =
+    "usage: ownhouse-agent COMMAND [OPTIONS]\n"
+    "\n"
+    "Runs the data plane in your account: keeps its services as the control plane's signed document says.\n"
+    "\n"
+    "commands:\n"
+    "  run --config FILE         run the agent; SIGTERM stops it with all workloads, SIGUSR2 leaves them running\n"
+    "  supervise --dir DIR       run only the supervisor of one folder of placements, as a machine's init does\n"
+    "  status --config FILE      say what runs (--json: as JSON)\n"
+    "\n"
+    "options:\n"
+    "  --check-config            with --config FILE: check the file and exit\n"
+    "  --help, --version\n"
+    "\n"
+    "exit status: 0 done, 1 failed, 2 wrong usage, 3 status: the agent does not run\n";
+
+static int usage_error(const char *message, const char *detail)
+{
+    fprintf(stderr, "ownhouse-agent: %s%s; see ownhouse-agent --help\n", message, detail);
+    return 2;
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"dir", required_argument, NULL, 'd'},
+        {"role", required_argument, NULL, 'r'},   {"json", no_argument, NULL, 'j'},
+        {"check-config", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {0},
+    };
+    int c;
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            a->config = optarg;
+            break;
+        case 'd':
+            a->dir = optarg;
+            break;
+        case 'r':
+            a->role = optarg;
+            break;
+        case 'j':
+            a->json = true;
+            break;
+        case 'k':
+            a->check = true;
+            break;
+        case 'h':
+            a->help = true;
+            break;
+        case 'v':
+            a->version = true;
+            break;
+        default:
+            return usage_error("wrong option", "");
+        }
+    }
+    if (optind < argc)
+        a->command = argv[optind++];
+    return optind < argc ? usage_error("too many words: ", argv[optind]) : 0;
+}
+
+static int load(const struct arguments *a, const char *role, struct agent_config *config)
+{
+    struct err err = ERR_INIT;
+    enum log_level level = LOG_LEVEL_INFO;
+    if (!a->config)
+        return usage_error("--config FILE is missing", "");
+    if (agent_config_load(a->config, config, &err) < 0) {
+        fprintf(stderr, "ownhouse-agent: %s\n", err.message);
+        return 1;
+    }
+    if (log_level_parse(config->log_level, &level) == 0)
+        log_init("ownhouse-agent", role, level, STDERR_FILENO);
+    return 0;
+}
+
+static int run(const struct arguments *a)
+{
+    struct agent_config config = {0};
+    struct err err = ERR_INIT;
+    char program[4096];
+    int status = load(a, "parent", &config);
+    if (status)
+        return status;
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    int r = agent_config_prepare(&config, &err);
+    if (r == 0 && n <= 0)
+        r = err_set_errno(&err, -errno, "cannot find the program itself");
+    if (r == 0) {
+        program[n] = 0;
+        /* An upgrade replaces the file while we run: then go on with what stands at the path now. */
+        char *deleted = strstr(program, " (deleted)");
+        if (deleted && !deleted[10])
+            *deleted = 0;
+        r = parent_run(program, a->config, &config, &err);
+    }
+    if (r < 0)
+        log_error("the agent cannot run", "error", err.message);
+    agent_config_free(&config);
+    return r < 0;
+}
+
+static int run_role(const struct arguments *a)
+{
+    static int (*const mains[])(struct agent_role *) = {role_operator_main, role_supervisor_main};
+    struct agent_role role = {.config_path = a->config};
+    for (size_t i = 0; i < AGENT_ROLE_COUNT; i++) {
+        if (strcmp(a->role, agent_role_names[i]))
+            continue;
+        role.id = (enum agent_role_id)i;
+        int status = load(a, a->role, &role.config);
+        if (!status)
+            status = mains[i](&role);
+        agent_config_free(&role.config);
+        return status;
+    }
+    return usage_error("no such role: ", a->role);
+}
+
+static int supervise(const struct arguments *a)
+{
+    if (!a->dir)
+        return usage_error("--dir DIR is missing", "");
+    log_init("ownhouse-agent", "supervisor", LOG_LEVEL_INFO, STDERR_FILENO);
+    return role_supervise_folder(a->dir);
+}
+
+static int check_config(const struct arguments *a)
+{
+    struct agent_config config = {0};
+    int status = load(a, "parent", &config);
+    if (status == 0)
+        puts("the configuration is fine");
+    agent_config_free(&config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = {0};
+    int status = parse_arguments(argc, argv, &a);
+    if (status)
+        return status;
+    if (a.help) {
+        fputs(usage_text, stdout);
+        return 0;
+    }
+    if (a.version) {
+        puts("ownhouse-agent " OWNHOUSE_VERSION);
+        return 0;
+    }
+    if (a.role)
+        return run_role(&a);
+    if (a.check)
+        return check_config(&a);
+    if (!a.command)
+        return usage_error("a command is missing", "");
+    if (!strcmp(a.command, "run"))
+        return run(&a);
+    if (!strcmp(a.command, "supervise"))
+        return supervise(&a);
+    return usage_error("no such command: ", a.command);
+}

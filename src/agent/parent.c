@@ -1,0 +1,228 @@
+/* Keeps the agent's role processes running. */
+#include "agent/parent.h"
+
+#include "agent/role.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "runtime/process/restart.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <uv.h>
+
+#define OPERATOR_GRACE_MS 5000
+#define SUPERVISOR_GRACE_MS 120000 /* it gives its workloads their own grace, each in its order */
+
+struct child {
+    struct parent *parent;
+    enum agent_role_id id;
+    pid_t pid; /* 0: not running */
+    int64_t started_at;
+    struct restart restart;
+    uv_timer_t timer; /* the next start, or the kill */
+};
+
+struct parent {
+    uv_loop_t loop;
+    uv_signal_t signals[4];
+    const char *program, *config_path;
+    struct child children[AGENT_ROLE_COUNT];
+    int ending; /* the signal that ends the agent, 0 = none */
+    int lock;
+};
+
+static const int signal_numbers[] = {SIGTERM, SIGINT, SIGUSR2, SIGCHLD};
+
+/* The signal a role gets when its parent dies unasked: workloads must live on. */
+static const int death_signals[AGENT_ROLE_COUNT] = {
+    [AGENT_ROLE_OPERATOR] = SIGTERM,
+    [AGENT_ROLE_SUPERVISOR] = SIGUSR2,
+};
+
+static void start_role(struct child *c);
+
+static void on_start_timer(uv_timer_t *t)
+{
+    start_role(t->data);
+}
+
+static void start_later(struct child *c, int64_t ran_ms)
+{
+    uv_timer_start(&c->timer, on_start_timer, (uint64_t)restart_next(&c->restart, ran_ms), 0);
+}
+
+static OH_NORETURN void become(const struct child *c, pid_t parent)
+{
+    const struct parent *p = c->parent;
+    struct sigaction dfl = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    /* The death signal may come before the role has its handlers: workloads are not its children yet then. */
+    prctl(PR_SET_PDEATHSIG, death_signals[c->id]);
+    if (getppid() != parent)
+        _exit(0);
+    sigemptyset(&none);
+    for (int sig = 1; sig < NSIG; sig++)
+        sigaction(sig, &dfl, NULL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execl(p->program, p->program, "--role", agent_role_names[c->id], "--config", p->config_path, (char *)NULL);
+    _exit(127);
+}
+
+static void start_role(struct child *c)
+{
+    pid_t self = getpid();
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(c, self);
+    if (pid < 0) {
+        log_error("cannot start a role", "name", agent_role_names[c->id], "error", strerror(errno));
+        start_later(c, 0);
+        return;
+    }
+    c->pid = pid;
+    c->started_at = clock_mono_ms(&clock_system);
+    char text[16];
+    snprintf(text, sizeof(text), "%d", (int)pid);
+    log_debug("role started", "name", agent_role_names[c->id], "pid", text);
+}
+
+static void on_kill_timer(uv_timer_t *t)
+{
+    struct child *c = t->data;
+    if (!c->pid)
+        return;
+    log_warn("role did not end in time: killed", "name", agent_role_names[c->id]);
+    kill(c->pid, SIGKILL);
+}
+
+static void end_role(struct child *c, int sig, int grace_ms)
+{
+    uv_timer_stop(&c->timer);
+    if (!c->pid)
+        return;
+    kill(c->pid, sig);
+    uv_timer_start(&c->timer, on_kill_timer, (uint64_t)grace_ms, 0);
+}
+
+/* The operator first, so that nobody asks for anything while workloads stop. */
+static void go_on_ending(struct parent *p)
+{
+    struct child *operator= & p->children[AGENT_ROLE_OPERATOR], *supervisor = &p->children[AGENT_ROLE_SUPERVISOR];
+    if (operator->pid)
+        return;
+    if (supervisor->pid) {
+        if (!uv_is_active((uv_handle_t *)&supervisor->timer))
+            end_role(supervisor, p->ending == SIGUSR2 ? SIGUSR2 : SIGTERM, SUPERVISOR_GRACE_MS);
+        return;
+    }
+    uv_stop(&p->loop);
+}
+
+static void begin_ending(struct parent *p, int sig)
+{
+    if (p->ending)
+        return;
+    p->ending = sig;
+    log_info(sig == SIGUSR2 ? "ending; workloads go on" : "ending, with all workloads");
+    uv_timer_stop(&p->children[AGENT_ROLE_SUPERVISOR].timer);
+    end_role(&p->children[AGENT_ROLE_OPERATOR], SIGTERM, OPERATOR_GRACE_MS);
+    go_on_ending(p);
+}
+
+static void ended(struct child *c, int status)
+{
+    char text[64];
+    int64_t ran = clock_mono_ms(&clock_system) - c->started_at;
+    c->pid = 0;
+    uv_timer_stop(&c->timer);
+    if (c->parent->ending)
+        return;
+    snprintf(text, sizeof(text), WIFSIGNALED(status) ? "signal %d" : "status %d",
+             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    log_warn("role ended; starting it again", "name", agent_role_names[c->id], "end", text);
+    start_later(c, ran);
+}
+
+static void reap(struct parent *p)
+{
+    for (size_t i = 0; i < AGENT_ROLE_COUNT; i++) {
+        struct child *c = &p->children[i];
+        int status = 0;
+        if (c->pid && waitpid(c->pid, &status, WNOHANG) == c->pid)
+            ended(c, status);
+    }
+    if (p->ending)
+        go_on_ending(p);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    if (number == SIGCHLD)
+        reap(handle->data);
+    else
+        begin_ending(handle->data, number);
+}
+
+static int open_lock(const struct agent_config *config, int mode)
+{
+    autofree
+    char *path = agent_path(config, "run/lock");
+    return open(path, mode | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+bool parent_alive(const struct agent_config *config)
+{
+    struct flock all = {.l_type = F_WRLCK};
+    autoclose
+    int fd = open_lock(config, O_RDONLY);
+    return fd >= 0 && fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK;
+}
+
+static int take_lock(const struct agent_config *config, struct err *err)
+{
+    struct flock all = {.l_type = F_WRLCK};
+    autoclose
+    int fd = open_lock(config, O_RDWR | O_CREAT);
+    if (fd < 0)
+        return err_set_errno(err, -errno, "cannot open the lock below %s", config->home);
+    if (fcntl(fd, F_OFD_SETLK, &all) < 0)
+        return err_set(err, -EBUSY, "another agent runs on %s: stop it first", config->home);
+    return oh_take_fd(&fd);
+}
+
+static void close_handle(uv_handle_t *h, void *data OH_UNUSED)
+{
+    if (!uv_is_closing(h))
+        uv_close(h, NULL);
+}
+
+int parent_run(const char *program, const char *config_path, const struct agent_config *config, struct err *err)
+{
+    struct parent p = {.program = program, .config_path = config_path};
+    p.lock = take_lock(config, err);
+    if (p.lock < 0)
+        return p.lock;
+    uv_loop_init(&p.loop);
+    for (size_t i = 0; i < ARRAY_SIZE(signal_numbers); i++) {
+        uv_signal_init(&p.loop, &p.signals[i]);
+        p.signals[i].data = &p;
+        uv_signal_start(&p.signals[i], on_signal, signal_numbers[i]);
+    }
+    for (size_t i = 0; i < AGENT_ROLE_COUNT; i++) {
+        struct child *c = &p.children[i];
+        c->parent = &p;
+        c->id = (enum agent_role_id)i;
+        uv_timer_init(&p.loop, &c->timer);
+        c->timer.data = c;
+        start_role(c);
+    }
+    uv_run(&p.loop, UV_RUN_DEFAULT);
+    uv_walk(&p.loop, close_handle, NULL);
+    uv_run(&p.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&p.loop);
+    close(p.lock);
+    return 0;
+}
