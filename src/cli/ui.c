@@ -120,7 +120,7 @@ void ui_end(struct ui *ui)
     ui_step_failed(ui);
 }
 
-static void put_line(struct ui *ui, const char *mark, const char *fmt, va_list ap)
+static void OH_PRINTF(3, 0) put_line(struct ui *ui, const char *mark, const char *fmt, va_list ap)
 {
     char text[2048];
     vsnprintf(text, sizeof(text), fmt, ap);

@@ -210,7 +210,7 @@ static void file_is_private(void **state)
     char *path = db_path(state), *wal = mem_printf("%s-wal", path);
     struct stat st;
     mode_t old = umask(0);
-    autostore struct store *s = open_new(state);
+    autostore struct store *s OH_UNUSED = open_new(state);
     umask(old);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
