@@ -16,6 +16,7 @@
 #define LINK_TIMEOUT_MS 60000
 #define SERVICE_TIMEOUT_MS 120000
 #define QUERY_TIMEOUT_MS 60000
+#define RESEND_MS 5000
 
 struct up {
     struct cli *c;
@@ -281,12 +282,14 @@ static int step_link(struct up *u, struct err *err)
 
 /* --- service and query ----------------------------------------------------------------------------------------- */
 
-static int make_sure_of_password(struct up *u, struct err *err)
+/* `again`: the kept one is sent once more; a crash may have come between keeping and sending it. */
+static int make_sure_of_password(struct up *u, bool again, struct err *err)
 {
     char *password = NULL;
     int r = customer_read_password(u->c, INSTALL_ACCOUNT, INSTALL_SERVICE, &password, err);
-    if (r == -ENOENT) {
+    if (r == -ENOENT)
         password = customer_new_password();
+    if (r == -ENOENT || (r == 0 && again)) {
         r = services_set_password(&u->s, session_text(u->service, "id"), INSTALL_SERVICE, password, err);
     }
     if (password)
@@ -357,7 +360,7 @@ static int ask(struct up *u, struct err *err)
 
 struct asking {
     struct up *up;
-    int64_t give_up_ms; /* a wrong password may be an old one still in force, for a while */
+    int64_t resend_ms, give_up_ms; /* a refused password may be a new one that is not in force yet, for a while */
     struct err last;
 };
 
@@ -369,7 +372,14 @@ static int answered(struct session *s, void *data, struct err *err)
     int r = ask(a->up, &a->last);
     if (r == 0)
         return 1;
-    if (clock_mono_ms(&clock_system) < a->give_up_ms)
+    int64_t now = clock_mono_ms(&clock_system);
+    if (r == -EACCES && a->resend_ms && now > a->resend_ms) {
+        a->resend_ms = 0;
+        r = make_sure_of_password(a->up, true, &a->last);
+        if (r == 0)
+            return 0;
+    }
+    if (now < a->give_up_ms)
         return 0;
     return err_set(err, r == -EAGAIN ? -EBUSY : r, "%s", a->last.message);
 }
@@ -384,7 +394,7 @@ static int step_service(struct up *u, struct err *err)
                             &why);
     if (r < 0)
         return err_set(err, r, "%s", why.message);
-    r = make_sure_of_password(u, err);
+    r = make_sure_of_password(u, false, err);
     if (r == 0)
         r = start_if_stopped(u, err);
     json_t *running = NULL;
@@ -397,7 +407,8 @@ static int step_service(struct up *u, struct err *err)
     find_endpoint(u);
     if (!u->port)
         return err_set(err, -EIO, "the service " INSTALL_SERVICE " runs but has no HTTPS endpoint");
-    struct asking a = {.up = u, .give_up_ms = clock_mono_ms(&clock_system) + QUERY_TIMEOUT_MS};
+    int64_t now = clock_mono_ms(&clock_system);
+    struct asking a = {.up = u, .resend_ms = now + RESEND_MS, .give_up_ms = now + QUERY_TIMEOUT_MS};
     r = session_wait(&u->s, QUERY_TIMEOUT_MS + 5000, "the first query", answered, &a, err);
     if (r == 0)
         ui_step_done(&u->c->ui, "running, ClickHouse %s", u->version);
