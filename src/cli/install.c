@@ -23,7 +23,7 @@ static const struct port_setting port_settings[] = {
     {"port", offsetof(struct install, port), 8443, 1, 65535},
     {"ingressPort", offsetof(struct install, ingress_port), 8444, 1, 65535},
     {"nativePort", offsetof(struct install, native_port), 9444, 1, 65535},
-    {"servicePortBase", offsetof(struct install, service_port_base), 8500, 1, 65535},
+    {"servicePortBase", offsetof(struct install, service_port_base), 8500, 1, 65534},
     {"servicePortCount", offsetof(struct install, service_port_count), 100, 1, 1024},
 };
 

@@ -13,7 +13,7 @@
 struct install {
     int64_t port;                                  /* console, API, links */
     int64_t ingress_port, native_port;             /* of the laptop's ingress on 127.0.0.1 */
-    int64_t service_port_base, service_port_count; /* one a service, for clients that know only `localhost` */
+    int64_t service_port_base, service_port_count; /* service number n: base + n */
     char infrastructure[40];                       /* id of the laptop's infrastructure, "" before there is one */
     char *control, *agent, *engine;                /* our programs, absolute */
     char *engine_library, *clickhouse;             /* one of them is not "" */

@@ -43,11 +43,11 @@ static int take_options(struct up *u, struct err *err)
         r = cli_option_int(u->c, "native-port", 1, 65535, &i->native_port, err);
     if (r < 0 || !range)
         return r;
-    if (sscanf(range, "%lld-%lld%c", &first, &last, &end) != 2 || first < 1 || last > 65535 || last < first ||
+    if (sscanf(range, "%lld-%lld%c", &first, &last, &end) != 2 || first < 2 || last > 65535 || last < first ||
         last - first >= 1024)
         return err_set(err, CLI_BAD_USAGE, "--service-ports: must be FIRST-LAST with at most 1024 ports, not \"%.40s\"",
                        range);
-    i->service_port_base = first;
+    i->service_port_base = first - 1; /* service number n has port base + n, from n = 1 */
     i->service_port_count = last - first + 1;
     return 0;
 }
@@ -60,10 +60,10 @@ static int check_distinct_ports(const struct install *i, struct err *err)
             if (single[a] == single[b])
                 return err_set(err, CLI_BAD_USAGE, "port %lld is given twice: each needs another",
                                (long long)single[a]);
-        if (single[a] >= i->service_port_base && single[a] < i->service_port_base + i->service_port_count)
+        if (single[a] > i->service_port_base && single[a] <= i->service_port_base + i->service_port_count)
             return err_set(err, CLI_BAD_USAGE, "port %lld lies within the services' own ports %lld-%lld",
-                           (long long)single[a], (long long)i->service_port_base,
-                           (long long)(i->service_port_base + i->service_port_count - 1));
+                           (long long)single[a], (long long)i->service_port_base + 1,
+                           (long long)(i->service_port_base + i->service_port_count));
     }
     return 0;
 }
@@ -98,7 +98,7 @@ static int check_ports(struct up *u, struct err *err)
         r = check_port(i, i->ingress_port, "ingress-port", "HTTPS to the services", err);
     if (r == 0)
         r = check_port(i, i->native_port, "native-port", "the native protocol to the services", err);
-    for (int64_t p = 0; r == 0 && p < i->service_port_count; p++)
+    for (int64_t p = 1; r == 0 && p <= i->service_port_count; p++)
         r = check_port(i, i->service_port_base + p, "service-ports", "a service's own port", err);
     return r;
 }
@@ -471,7 +471,7 @@ static const struct cli_option options[] = {
     {"port", 'p', "N", "port of the control plane (default 8443)"},
     {"ingress-port", 0, "N", "port for HTTPS to the services (default 8444)"},
     {"native-port", 0, "N", "port for the native protocol over TLS (default 9444)"},
-    {"service-ports", 0, "A-B", "ports that services get one each of (default 8500-8599)"},
+    {"service-ports", 0, "A-B", "ports that services get one each of (default 8501-8600)"},
     {"engine-library", 0, "FILE", "the embedded engine, libchdb.so"},
     {"clickhouse", 0, "FILE", "a clickhouse program to use instead of the embedded engine"},
     {"no-isolation", 0, NULL, "make no network namespace, even as root"},

@@ -97,7 +97,7 @@ class System:
         self.home = self.root / "home"
         base = free_ports(3 + SERVICE_PORTS)
         self.port, self.ingress_port, self.native_port = base, base + 1, base + 2
-        self.service_port_base = base + 3
+        self.service_port_base = base + 2  # service number n has port base + n
         self.isolated = isolated and IS_ROOT
 
     # --- the command ---
@@ -116,7 +116,7 @@ class System:
     def up_words(self):
         words = ["up", "--port", str(self.port), "--ingress-port", str(self.ingress_port), "--native-port",
                  str(self.native_port), "--service-ports",
-                 f"{self.service_port_base}-{self.service_port_base + SERVICE_PORTS - 1}"]
+                 f"{self.service_port_base + 1}-{self.service_port_base + SERVICE_PORTS}"]
         return words + ([] if self.isolated or not IS_ROOT else ["--no-isolation"])
 
     def up(self, **kwargs):

@@ -60,7 +60,8 @@ def test_man_page_names_every_option(path, options):
 
 
 @pytest.mark.parametrize("page,source", [("control.conf.5", "src/control/config.c"),
-                                         ("ownhouse-clickhouse.conf.5", "src/clickhouse/config.c")])
+                                         ("ownhouse-clickhouse.conf.5", "src/clickhouse/config.c"),
+                                         ("agent.conf.5", "src/agent/config.c")])
 def test_man_page_names_every_setting(page, source):
     code = (TOP / source).read_text()
     keys = set(re.findall(r'\bKEY\((\w+), CONF_', code)) | set(re.findall(r'\{"(\w+)", CONF_', code))
