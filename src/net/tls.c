@@ -563,9 +563,9 @@ static int add_server_names(GENERAL_NAMES *names, const char *const *dns, const 
     return 0;
 }
 
-int tls_ca_issue_server(const struct tls_ca *ca, const struct tls_key *key, const char *const *dns,
-                        const char *const *ip, int64_t not_before_ms, int64_t not_after_ms, struct tls_cert **ret,
-                        struct err *err)
+/* dns and ip as in tls_ca_issue_server. */
+static int issue_server(const struct tls_ca *ca, EVP_PKEY *pkey, const char *const *dns, const char *const *ip,
+                        int64_t not_before_ms, int64_t not_after_ms, struct tls_cert **ret, struct err *err)
 {
     autonames GENERAL_NAMES *names = GENERAL_NAMES_new();
     if (!names)
@@ -576,10 +576,25 @@ int tls_ca_issue_server(const struct tls_ca *ca, const struct tls_key *key, cons
     /* Verifiers look at the names above only; the common name is for people, and fits 64 characters. */
     const char *first = dns && *dns ? *dns : *ip;
     struct request q = {.kind = KIND_SERVER,
-                        .pkey = key->pkey,
+                        .pkey = pkey,
                         .common_name = strlen(first) <= 64 ? first : NULL,
                         .names = names,
                         .not_before_ms = not_before_ms,
                         .not_after_ms = not_after_ms};
     return issue(ca, ca->key->pkey, &q, ret, err);
+}
+
+int tls_ca_issue_server(const struct tls_ca *ca, const struct tls_key *key, const char *const *dns,
+                        const char *const *ip, int64_t not_before_ms, int64_t not_after_ms, struct tls_cert **ret,
+                        struct err *err)
+{
+    return issue_server(ca, key->pkey, dns, ip, not_before_ms, not_after_ms, ret, err);
+}
+
+int tls_ca_sign_server(const struct tls_ca *ca, const char *csr_pem, size_t csr_len, const char *const *dns,
+                       int64_t not_before_ms, int64_t not_after_ms, struct tls_cert **ret, struct err *err)
+{
+    autoreq X509_REQ *req = NULL;
+    int r = csr_parse(csr_pem, csr_len, &req, err);
+    return r < 0 ? r : issue_server(ca, X509_REQ_get0_pubkey(req), dns, NULL, not_before_ms, not_after_ms, ret, err);
 }

@@ -77,6 +77,11 @@ OH_MUST_CHECK int tls_ca_issue_server(const struct tls_ca *ca, const struct tls_
                                       const char *const *ip, int64_t not_before_ms, int64_t not_after_ms,
                                       struct tls_cert **ret, struct err *err);
 
+/* The same for a key that is elsewhere, in a request; its subject is not believed. */
+OH_MUST_CHECK int tls_ca_sign_server(const struct tls_ca *ca, const char *csr_pem, size_t csr_len,
+                                     const char *const *dns, int64_t not_before_ms, int64_t not_after_ms,
+                                     struct tls_cert **ret, struct err *err);
+
 /* ---- the two ends of a connection ---- */
 
 /* An authority for client certificates, and what the names it may give begin with: a leaf whose URI does not begin
