@@ -31,7 +31,7 @@ static void global(struct buf *out)
 {
     buf_adds(out, "global\n"
                   "    log stdout format raw local0 notice\n"
-                  "    maxconn 16384\n"
+                  "    fd-hard-limit 40000\n" /* connections: half of it, or of what the system gives */
                   "    hard-stop-after 30s\n"
                   "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n"
                   "    ssl-default-bind-ciphers ECDHE+AESGCM:ECDHE+CHACHA20\n"
