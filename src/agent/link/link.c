@@ -256,6 +256,7 @@ static void on_message(struct channel *c, const json_t *message, void *user)
 /* ---- dialling ---- */
 
 static void dial(struct agent_link *l);
+static void close_handles(struct agent_link *l);
 
 static void on_redial(uv_timer_t *t)
 {
@@ -264,8 +265,6 @@ static void on_redial(uv_timer_t *t)
 
 static void dial_later(struct agent_link *l, bool goodbye)
 {
-    if (l->stopping)
-        return;
     int64_t wait = schedule_redial(&l->schedule, clock_mono_ms(l->clock), goodbye, any_number());
     if (l->redial_at_once)
         wait = 0;
@@ -293,12 +292,16 @@ static void on_closed(struct channel *c, const struct err *reason, bool goodbye,
     if (l->status.connected)
         l->status.since_ms = clock_wall_ms(l->clock);
     l->status.connected = false;
+    if (l->stopping) {
+        close_handles(l);
+        return;
+    }
     uv_timer_stop(&l->report);
     if (goodbye && !reason->code)
         trouble(l, "the control plane said good-bye; dialling again");
     else if (reason->code)
         explain(l, reason);
-    else if (!l->redial_at_once && !l->stopping)
+    else if (!l->redial_at_once)
         trouble(l, "the control plane closed the link");
     dial_later(l, goodbye);
 }
@@ -434,11 +437,17 @@ static void on_handle_closed(uv_handle_t *handle)
     void (*done)(void *) = l->done;
     void *data = l->done_data;
     link_loop_free(l->links);
-    if (l->channel)
-        channel_abandon(l->channel);
     destroy(l);
     if (done)
         done(data);
+}
+
+/* The channel is gone: its connection no longer needs what it borrowed from us once these handles are closed. */
+static void close_handles(struct agent_link *l)
+{
+    uv_close((uv_handle_t *)&l->redial, on_handle_closed);
+    uv_close((uv_handle_t *)&l->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&l->report, on_handle_closed);
 }
 
 void agent_link_stop(struct agent_link *l, void (*done)(void *data), void *data)
@@ -448,9 +457,8 @@ void agent_link_stop(struct agent_link *l, void (*done)(void *data), void *data)
     l->done_data = data;
     if (l->channel)
         channel_close(l->channel, NULL);
-    uv_close((uv_handle_t *)&l->redial, on_handle_closed);
-    uv_close((uv_handle_t *)&l->tick, on_handle_closed);
-    uv_close((uv_handle_t *)&l->report, on_handle_closed);
+    else
+        close_handles(l);
 }
 
 /* ---- status ---- */
