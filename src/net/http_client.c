@@ -93,6 +93,8 @@ static void set_target(CURL *c, const struct http_request *q, struct curl_slist 
         curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, q->unix_socket);
         curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* a proxy in the environment is for hosts, not for this socket */
     }
+    if (q->direct)
+        curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
     if (q->ca_file) {
         curl_easy_setopt(c, CURLOPT_CAINFO, q->ca_file);
         curl_easy_setopt(c, CURLOPT_CAPATH, NULL);

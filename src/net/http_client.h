@@ -19,6 +19,7 @@ struct http_request {
     size_t body_len;
     const char *ca_file;    /* PEM; the only authorities trusted. NULL: the system's */
     const char *resolve;    /* "host:port:address" instead of DNS for one name; or NULL */
+    bool direct;            /* not through a proxy named in the environment */
     int connect_timeout_ms; /* 0: 10,000 */
     int timeout_ms;         /* whole exchange; 0: 60,000; -1: none, only for streams */
     size_t max_response;    /* body bytes kept; 0: 16 MiB. More: -EMSGSIZE */

@@ -39,26 +39,26 @@ struct operator_config {
     void *data;
 };
 
-struct operator;
+struct operator_loop;
 
 /* Texts of the configuration are copied. Fails (-EACCES, -EIO, -EINVAL ...) only where nothing useful can be done: the
  * state folder or a key in it cannot be read or made. A stored document that no longer verifies is refused with an
  * event and left in place; nothing is removed because of it. */
-OH_MUST_CHECK int operator_new(const struct operator_config *config, struct operator** ret, struct err *err);
+OH_MUST_CHECK int operator_new(const struct operator_config *config, struct operator_loop **ret, struct err *err);
 /* First pass; returns at once. */
-void operator_start(struct operator* o);
+void operator_start(struct operator_loop *o);
 /* Ends timers and work; workloads go on. `done` (may be NULL) is called when all handles are closed, and the operator
  * is freed before that. */
-void operator_stop(struct operator* o, void (*done)(void *data), void *data);
+void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data);
 
 /* A document from the link. 0: it is kept, durable, and will be acted on (or it is the one already kept). Otherwise
  * nothing changed and the message says why: -EBADMSG signature, -EXDEV of another infrastructure, -ESTALE version not
  * above the last, -EINVAL not understood (names the field), -EMSGSIZE, -EIO / -ENOSPC it could not be kept. */
-OH_MUST_CHECK int operator_offer_desired(struct operator* o, int64_t version, const char *document, size_t len,
+OH_MUST_CHECK int operator_offer_desired(struct operator_loop *o, int64_t version, const char *document, size_t len,
                                          const char *signature_hex, struct err *err);
 /* Version of the last accepted document, 0 = none: what `hello` says. */
-int64_t operator_desired_version(const struct operator* o);
+int64_t operator_desired_version(const struct operator_loop *o);
 /* The last `observed` message, for a link that has just connected; NULL before the first pass. New reference. */
-json_t *operator_observed(const struct operator* o);
+json_t *operator_observed(const struct operator_loop *o);
 /* Looks again soon; for whoever knows that something changed. */
-void operator_nudge(struct operator* o);
+void operator_nudge(struct operator_loop *o);

@@ -1,0 +1,20 @@
+/* The `observed` message (api/link.md, "Observed") from what the rules found. Pure. */
+#pragma once
+
+#include "agent/operator/reconcile.h"
+
+#define OBSERVE_MAX_BYTES (MIB(1) - KIB(64)) /* below the link's limit for the whole frame */
+
+struct observe_input {
+    int64_t desired_version;     /* last accepted, 0 = none */
+    const char *program_version; /* of the agent */
+    const char *isolation;
+    const char *ca_pem;
+    const struct reconcile_plan *plan;                           /* NULL: no document yet */
+    const struct runtime_status_list *observed;                  /* NULL: not known */
+    const char *(*version_of)(const char *workload, void *data); /* engine's version, "" = not known */
+    void *data;
+};
+
+/* New reference. Over OBSERVE_MAX_BYTES the list of workloads is left out first, then the texts of services. */
+json_t *observe_message(const struct observe_input *in);

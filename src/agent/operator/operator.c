@@ -1,0 +1,442 @@
+/* The operator's loop: takes documents, runs passes when something changed or time has come, reports what it found. */
+#include "agent/operator/operator.h"
+
+#include "agent/operator/certs.h"
+#include "agent/operator/kept.h"
+#include "agent/operator/observe.h"
+#include "agent/operator/reconcile.h"
+#include "agent/operator/versions.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+#include <sys/stat.h>
+
+#define REPORT_MS 25000      /* the link promises one at least every 30 s */
+#define POLL_MS 2000         /* without a change descriptor */
+#define LOOK_ANYWAY_MS 10000 /* with one: a lost wake-up costs this much */
+#define SOON_MS 20           /* several changes make one pass */
+#define RETRY_MS 5000        /* after an error that is not a workload's own */
+#define MAX_NAMES 32
+
+struct operator_loop {
+    struct operator_config c;
+    struct arena *arena; /* texts of c */
+    struct kept_rules rules;
+    char *kept_path;
+    struct kept kept;
+    struct certs *certs;
+    struct versions *versions;
+    struct reconcile_memory *memory;
+
+    struct blueprint_certificate certificate;
+    struct workload_list wanted;
+    char (*digests)[65];
+    bool rendered; /* wanted is of kept and the certificate */
+
+    uv_timer_t timer;
+    uv_poll_t change;
+    bool has_change, started;
+    int64_t due_ms; /* monotonic: when the timer fires */
+    int handles;    /* to be closed before we are gone */
+    void (*done)(void *data);
+    void *done_data;
+
+    json_t *observed;
+    int64_t reported_ms;
+    char trouble[ERR_MESSAGE_MAX]; /* last one told, so that it is told once */
+};
+
+static void event(struct operator_loop *o, bool error, const char *message)
+{
+    if (o->c.on_event)
+        o->c.on_event(error, message, o->c.data);
+}
+
+/* Tells a lasting trouble once, and again only after it was over. */
+static void trouble(struct operator_loop *o, const char *message)
+{
+    if (!strcmp(o->trouble, message))
+        return;
+    snprintf(o->trouble, sizeof(o->trouble), "%s", message);
+    if (*message)
+        event(o, true, message);
+}
+
+/* ---- waking ---- */
+
+static void pass(struct operator_loop *o);
+
+static void on_timer(uv_timer_t *t)
+{
+    pass(t->data);
+}
+
+static void wake_at(struct operator_loop *o, int64_t at_ms)
+{
+    int64_t now = clock_mono_ms(o->c.clock);
+    if (!o->started || (uv_is_active((uv_handle_t *)&o->timer) && o->due_ms <= at_ms))
+        return;
+    o->due_ms = at_ms;
+    uv_timer_start(&o->timer, on_timer, (uint64_t)MAX(at_ms - now, 0), 0);
+}
+
+void operator_nudge(struct operator_loop *o)
+{
+    wake_at(o, clock_mono_ms(o->c.clock) + SOON_MS);
+}
+
+static void on_change(uv_poll_t *p, int status, int events OH_UNUSED)
+{
+    struct operator_loop *o = p->data;
+    if (status < 0) { /* the descriptor is of no use any more: by timer from now on */
+        uv_poll_stop(p);
+        return;
+    }
+    o->c.runtime->ops->change_clear(o->c.runtime);
+    operator_nudge(o);
+}
+
+static void on_version(void *data)
+{
+    operator_nudge(data);
+}
+
+/* ---- one pass ---- */
+
+static void add_name(const char **list, size_t *n, const char *name)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (!strcmp(list[i], name))
+            return;
+    if (name && *n < MAX_NAMES - 1)
+        list[(*n)++] = name;
+}
+
+static int bring_certificate(struct operator_loop *o, struct err *err)
+{
+    const char *dns[MAX_NAMES] = {0}, *ip[MAX_NAMES] = {0};
+    autoarena struct arena *a = arena_new();
+    size_t n_dns = 0, n_ip = 0;
+    bool changed = false;
+    add_name(dns, &n_dns, arena_printf(a, "*.%s", o->kept.desired->domain));
+    add_name(dns, &n_dns, o->kept.desired->domain);
+    add_name(dns, &n_dns, "localhost");
+    for (size_t i = 0; o->c.extra_dns && o->c.extra_dns[i]; i++)
+        add_name(dns, &n_dns, o->c.extra_dns[i]);
+    add_name(ip, &n_ip, "127.0.0.1");
+    add_name(ip, &n_ip, "::1");
+    if (o->c.env.client_address)
+        add_name(ip, &n_ip, o->c.env.client_address);
+    for (size_t i = 0; o->c.extra_ip && o->c.extra_ip[i]; i++)
+        add_name(ip, &n_ip, o->c.extra_ip[i]);
+    int r = certs_update(o->certs, dns, ip, clock_wall_ms(o->c.clock), &changed, err);
+    if (changed) {
+        o->rendered = false;
+        event(o, false, "the services have a new certificate");
+    }
+    return r;
+}
+
+static int render(struct operator_loop *o, struct err *err)
+{
+    struct workload_list fresh;
+    o->certificate = (struct blueprint_certificate){"service", certs_bundle(o->certs)};
+    o->c.env.certificates = &o->certificate;
+    o->c.env.n_certificates = o->certificate.pem != NULL;
+    workload_list_init(&fresh);
+    int r = blueprint_render(o->kept.desired, &o->c.env, &fresh, err);
+    char(*digests)[65] = mem_alloc((fresh.n + 1) * sizeof(*digests));
+    for (size_t i = 0; r == 0 && i < fresh.n; i++)
+        r = runtime_digest(&fresh.items[i], digests[i], err);
+    if (r < 0) {
+        workload_list_free(&fresh);
+        free(digests);
+        return r;
+    }
+    if (o->wanted.arena)
+        workload_list_free(&o->wanted);
+    free(o->digests);
+    o->wanted = fresh;
+    o->digests = digests;
+    o->rendered = true;
+    return 0;
+}
+
+static void act(struct operator_loop *o, const struct reconcile_action *a)
+{
+    struct runtime *rt = o->c.runtime;
+    struct err err = ERR_INIT;
+    int r = a->workload ? rt->ops->apply(rt, a->workload, &o->wanted, &err)
+                        : rt->ops->remove(rt, a->name, a->delete_data, &err);
+    reconcile_done(o->memory, a, clock_mono_ms(o->c.clock), r, err.message);
+    if (r < 0) {
+        autofree
+        char *text = mem_printf("%s of %s: %s", a->workload ? "placing" : "removal", a->name, err.message);
+        event(o, true, text);
+    }
+}
+
+/* Acts by the rules; *ret_acted: the runtime was asked for something. */
+static void reconcile(struct operator_loop *o, const struct runtime_status_list *observed, struct reconcile_plan *ret)
+{
+    struct reconcile_input in = {
+        .desired = o->kept.desired,
+        .env = &o->c.env,
+        .wanted = &o->wanted,
+        .digests = (const char(*)[65])o->digests,
+        .observed = observed,
+        .now_ms = clock_mono_ms(o->c.clock),
+    };
+    reconcile_step(&in, o->memory, ret);
+    for (size_t i = 0; i < ret->n_actions; i++)
+        act(o, &ret->actions[i]);
+}
+
+static void ask_versions(struct operator_loop *o, const struct runtime_status_list *observed)
+{
+    for (size_t i = 0; i < observed->n; i++) {
+        const struct runtime_status *s = &observed->items[i];
+        if (s->state == RUNTIME_RUNNING && s->address && *s->address && !strncmp(s->name, "clickhouse-", 11))
+            versions_want(o->versions, s->name, s->address, BLUEPRINT_HTTP_PORT, s->since_ms + s->restarts);
+    }
+}
+
+static const char *version_of(const char *workload, void *data)
+{
+    struct operator_loop *o = data;
+    return versions_get(o->versions, workload);
+}
+
+static void report(struct operator_loop *o, const struct runtime_status_list *observed,
+                   const struct reconcile_plan *plan)
+{
+    struct observe_input in = {
+        .desired_version = o->kept.version,
+        .program_version = o->c.program_version,
+        .isolation = o->c.isolation,
+        .ca_pem = certs_ca_pem(o->certs),
+        .plan = plan,
+        .observed = observed,
+        .version_of = version_of,
+        .data = o,
+    };
+    int64_t now = clock_mono_ms(o->c.clock);
+    json_t *fresh = observe_message(&in);
+    bool same = o->observed && json_equal(fresh, o->observed) && now - o->reported_ms < REPORT_MS;
+    json_decref(o->observed);
+    o->observed = fresh;
+    if (same)
+        return;
+    o->reported_ms = now;
+    if (o->c.on_observed)
+        o->c.on_observed(o->observed, o->c.data);
+}
+
+/* Certificate and workloads for the kept document. A new certificate that cannot be had leaves the old one in use; but
+ * without any, the ingress would be taken for unwanted, so nothing is done then. */
+static int prepare(struct operator_loop *o, struct err *err)
+{
+    int r = bring_certificate(o, err);
+    if (r < 0 && !certs_bundle(o->certs)) {
+        o->rendered = false;
+        return r;
+    }
+    int rendered = o->rendered ? 0 : render(o, err);
+    return r < 0 ? r : rendered;
+}
+
+static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
+{
+    struct runtime_status_list observed = {0};
+    struct reconcile_plan plan = {0};
+    int first = o->kept.desired ? prepare(o, err) : 0;
+    int r = o->c.runtime->ops->observe(o->c.runtime, &observed, err);
+    if (r < 0)
+        return r;
+    bool known = o->kept.desired && o->rendered;
+    if (known) {
+        reconcile(o, &observed, &plan);
+        *again_ms = MIN(*again_ms, plan.again_ms);
+    }
+    ask_versions(o, &observed);
+    report(o, &observed, known ? &plan : NULL);
+    reconcile_plan_free(&plan);
+    runtime_status_list_free(&observed);
+    return first;
+}
+
+static void pass(struct operator_loop *o)
+{
+    struct err err = ERR_INIT;
+    int64_t now = clock_mono_ms(o->c.clock);
+    int64_t again = now + (o->has_change ? LOOK_ANYWAY_MS : POLL_MS);
+    int r = look(o, &again, &err);
+    trouble(o, r < 0 ? err.message : "");
+    if (r < 0)
+        again = MIN(again, now + RETRY_MS);
+    again = MIN(again, o->reported_ms + REPORT_MS);
+    wake_at(o, MAX(again, now + SOON_MS));
+}
+
+/* ---- documents ---- */
+
+int operator_offer_desired(struct operator_loop *o, int64_t version, const char *document, size_t len,
+                           const char *signature_hex, struct err *err)
+{
+    struct kept fresh = {0};
+    int r = kept_check(&o->rules, &o->kept, version, document, len, signature_hex, &fresh, err);
+    if (r != 0)
+        return MIN(r, 0);
+    r = kept_save(o->kept_path, version, document, len, signature_hex, err);
+    if (r < 0) {
+        kept_clear(&fresh);
+        return r;
+    }
+    kept_clear(&o->kept);
+    o->kept = fresh;
+    o->rendered = false;
+    operator_nudge(o);
+    return 0;
+}
+
+int64_t operator_desired_version(const struct operator_loop *o)
+{
+    return o->kept.version;
+}
+
+json_t *operator_observed(const struct operator_loop *o)
+{
+    return json_incref(o->observed);
+}
+
+/* ---- life ---- */
+
+static const char *const *copy_list(struct arena *a, const char *const *list)
+{
+    size_t n = 0;
+    while (list && list[n])
+        n++;
+    const char **copy = arena_alloc(a, (n + 1) * sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        copy[i] = arena_strdup(a, list[i]);
+    return copy;
+}
+
+static void copy_config(struct operator_loop *o, const struct operator_config *c)
+{
+    struct arena *a = o->arena;
+    o->c = *c;
+    o->c.state_dir = arena_strdup(a, c->state_dir);
+    o->c.infrastructure = arena_strdup(a, c->infrastructure);
+    o->c.isolation = arena_strdup(a, c->isolation);
+    o->c.program_version = arena_strdup(a, c->program_version);
+    o->c.extra_dns = copy_list(a, c->extra_dns);
+    o->c.extra_ip = copy_list(a, c->extra_ip);
+    struct blueprint_env *e = &o->c.env;
+    e->public_address = arena_strdup(a, e->public_address);
+    e->client_address = arena_strdup(a, e->client_address);
+    e->bucket = arena_strdup(a, e->bucket);
+    e->log_level = arena_strdup(a, e->log_level);
+    e->clickhouse_image = arena_strdup(a, e->clickhouse_image);
+    e->haproxy_image = arena_strdup(a, e->haproxy_image);
+    e->knot_image = arena_strdup(a, e->knot_image);
+    const char **from = arena_alloc(a, (e->n_proxy_from + 1) * sizeof(*from));
+    for (size_t i = 0; i < e->n_proxy_from; i++)
+        from[i] = arena_strdup(a, e->proxy_from[i]);
+    e->proxy_from = from;
+    o->rules.infrastructure = o->c.infrastructure;
+    memcpy(o->rules.desired_key, c->desired_key, sizeof(o->rules.desired_key));
+}
+
+static void release(struct operator_loop *o)
+{
+    if (o->wanted.arena)
+        workload_list_free(&o->wanted);
+    free(o->digests);
+    kept_clear(&o->kept);
+    certs_free(o->certs);
+    reconcile_memory_free(o->memory);
+    json_decref(o->observed);
+    free(o->kept_path);
+    arena_free(o->arena);
+    free(o);
+}
+
+/* What is kept is believed only if it still verifies; services then go on without a control plane. */
+static void take_kept(struct operator_loop *o)
+{
+    struct err err = ERR_INIT;
+    if (kept_load(o->kept_path, &o->rules, &o->kept, &err) == 0 || !*err.message)
+        return;
+    autofree
+    char *text = mem_printf("the kept desired document is not used, what runs is left alone: %s", err.message);
+    event(o, true, text);
+}
+
+int operator_new(const struct operator_config *config, struct operator_loop **ret, struct err *err)
+{
+    int r = fs_mkdirs(config->state_dir, 0700, err);
+    if (r < 0)
+        return r;
+    struct operator_loop *o = mem_alloc(sizeof(*o));
+    o->arena = arena_new();
+    copy_config(o, config);
+    o->kept_path = mem_printf("%s/desired.json", config->state_dir);
+    o->memory = reconcile_memory_new();
+    r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);
+    if (r < 0) {
+        release(o);
+        return r;
+    }
+    o->versions = versions_new(config->loop, config->clock, on_version, o);
+    take_kept(o);
+    *ret = o;
+    return 0;
+}
+
+void operator_start(struct operator_loop *o)
+{
+    int fd = o->c.runtime->ops->change_fd(o->c.runtime);
+    uv_timer_init(o->c.loop, &o->timer);
+    o->timer.data = o;
+    o->handles = 1;
+    o->started = true;
+    if (fd >= 0 && uv_poll_init(o->c.loop, &o->change, fd) == 0) {
+        o->change.data = o;
+        o->handles++;
+        o->has_change = uv_poll_start(&o->change, UV_READABLE, on_change) == 0;
+    }
+    wake_at(o, clock_mono_ms(o->c.clock));
+}
+
+static void one_less(void *data)
+{
+    struct operator_loop *o = data;
+    void (*done)(void *) = o->done;
+    void *done_data = o->done_data;
+    if (--o->handles > 0)
+        return;
+    release(o);
+    if (done)
+        done(done_data);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    one_less(h->data);
+}
+
+void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data)
+{
+    bool polled = o->handles == 2;
+    o->done = done;
+    o->done_data = data;
+    o->handles++; /* the versions' work thread */
+    if (o->started) {
+        uv_close((uv_handle_t *)&o->timer, on_closed);
+        if (polled)
+            uv_close((uv_handle_t *)&o->change, on_closed);
+    }
+    o->started = false;
+    versions_free(o->versions, one_less, o);
+}

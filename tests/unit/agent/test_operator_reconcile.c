@@ -1,0 +1,674 @@
+/* agent/operator/reconcile: each rule by itself, then all of them against a simulated runtime that fails, is slow and
+ * forgets, from seeds. */
+#include "../test.h"
+
+#include "agent/operator/reconcile.h"
+
+/* ---- a simulated runtime ---- */
+
+#define MAX_PLACED 128
+
+struct placed {
+    char name[64], digest[65], role[32], service[40];
+    enum runtime_state state;
+    bool labelled, stopped, leaving;
+    int slow; /* ticks until the next state */
+};
+
+struct world {
+    struct placed items[MAX_PLACED];
+    size_t n;
+    int64_t now;
+    bool purged[8]; /* data of service i were deleted */
+    struct reconcile_memory *memory;
+    const char *failing; /* applying this name fails */
+    uint32_t seed;       /* 0: everything takes one tick and succeeds */
+    int actions;
+};
+
+static uint32_t chance(struct world *w, uint32_t bound)
+{
+    w->seed ^= w->seed << 13, w->seed ^= w->seed >> 17, w->seed ^= w->seed << 5;
+    return w->seed % bound;
+}
+
+static struct placed *find(struct world *w, const char *name)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (!strcmp(w->items[i].name, name))
+            return &w->items[i];
+    return NULL;
+}
+
+static void tick_one(struct world *w, struct placed *p)
+{
+    if (p->slow-- > 0)
+        return;
+    p->slow = w->seed ? (int)chance(w, 3) : 0;
+    if (p->state == RUNTIME_STARTING)
+        p->state = w->seed && chance(w, 6) == 0 ? RUNTIME_FAILED : RUNTIME_RUNNING;
+    else if (p->state == RUNTIME_STOPPING)
+        p->state = RUNTIME_STOPPED;
+    else if (p->state == RUNTIME_FAILED)
+        p->state = RUNTIME_STARTING;
+    else if (w->seed && p->state == RUNTIME_RUNNING && chance(w, 20) == 0)
+        p->state = RUNTIME_UNREADY;
+    else if (p->state == RUNTIME_UNREADY)
+        p->state = RUNTIME_RUNNING;
+}
+
+static void tick(struct world *w, int64_t ms)
+{
+    w->now += ms;
+    for (size_t i = 0; i < w->n; i++) {
+        tick_one(w, &w->items[i]);
+        if (w->items[i].leaving && w->items[i].state == RUNTIME_STOPPED)
+            w->items[i--] = w->items[--w->n];
+    }
+}
+
+static void observe(const struct world *w, struct runtime_status_list *ret)
+{
+    *ret = (struct runtime_status_list){.arena = arena_new()};
+    ret->items = arena_alloc(ret->arena, (w->n + 1) * sizeof(*ret->items));
+    for (size_t i = 0; i < w->n; i++) {
+        const struct placed *p = &w->items[i];
+        struct runtime_status *s = &ret->items[ret->n++];
+        *s = (struct runtime_status){.name = p->name, .state = p->state, .error = ""};
+        memcpy(s->digest, p->digest, 65);
+        if (p->state == RUNTIME_FAILED)
+            s->error = "it ended with status 1";
+        if (!p->labelled)
+            continue;
+        s->labels = arena_alloc(ret->arena, 2 * sizeof(*s->labels));
+        s->labels[s->n_labels++] = (struct workload_env){"role", p->role};
+        if (*p->service)
+            s->labels[s->n_labels++] = (struct workload_env){"service", p->service};
+    }
+}
+
+static void place(struct world *w, const struct workload *v, const char *digest)
+{
+    struct placed *p = find(w, v->name);
+    const char *service = workload_label(v, "service");
+    if (!p) {
+        assert_true(w->n < MAX_PLACED);
+        p = &w->items[w->n++];
+        *p = (struct placed){.labelled = true, .state = RUNTIME_STOPPED};
+    }
+    snprintf(p->name, sizeof(p->name), "%s", v->name);
+    snprintf(p->role, sizeof(p->role), "%s", workload_label(v, "role"));
+    snprintf(p->service, sizeof(p->service), "%s", service ? service : "");
+    memcpy(p->digest, digest, 65);
+    p->leaving = false;
+    p->stopped = v->stopped;
+    if (v->stopped)
+        p->state = p->state == RUNTIME_STOPPED ? RUNTIME_STOPPED : RUNTIME_STOPPING;
+    else if (strcmp(v->name, "ingress") || p->state != RUNTIME_RUNNING) /* the ingress reloads and goes on */
+        p->state = RUNTIME_STARTING;
+}
+
+/* ---- one pass ---- */
+
+struct wish {
+    struct desired d;
+    struct desired_service services[8];
+    struct blueprint_env env;
+    struct blueprint_certificate certificate;
+    struct workload_list list;
+    char (*digests)[65];
+};
+
+static const char ids[8][37] = {"00000000-0000-4000-8000-000000000000", "11111111-1111-4111-8111-111111111111",
+                                "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333",
+                                "44444444-4444-4444-8444-444444444444", "55555555-5555-4555-8555-555555555555",
+                                "66666666-6666-4666-8666-666666666666", "77777777-7777-4777-8777-777777777777"};
+static const char slugs[8][4] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+
+static void wish_init(struct wish *v, size_t services)
+{
+    static struct desired_user user = {"default", "00", NULL};
+    *v = (struct wish){.d = {.infrastructure = ids[7], .domain = "x.test", .version = 1, .issued_at = ""}};
+    v->certificate = (struct blueprint_certificate){"service", "pem"};
+    v->env = (struct blueprint_env){.public_address = "127.0.0.1",
+                                    .client_address = "127.0.0.1",
+                                    .certificates = &v->certificate,
+                                    .n_certificates = 1};
+    v->d.services = v->services;
+    v->d.n_services = services;
+    for (size_t i = 0; i < services; i++)
+        v->services[i] = (struct desired_service){.id = ids[i],
+                                                  .slug = slugs[i],
+                                                  .name = slugs[i],
+                                                  .replicas = 1,
+                                                  .ordinal = (int)i + 1,
+                                                  .memory_bytes = 1 << 30,
+                                                  .users = &user,
+                                                  .n_users = 1};
+}
+
+static void wish_render(struct wish *v)
+{
+    struct err err = ERR_INIT;
+    workload_list_init(&v->list);
+    if (blueprint_render(&v->d, &v->env, &v->list, &err) < 0)
+        fail_msg("%s", err.message);
+    v->digests = mem_alloc((v->list.n + 1) * sizeof(*v->digests));
+    for (size_t i = 0; i < v->list.n; i++)
+        assert_int_equal(runtime_digest(&v->list.items[i], v->digests[i], NULL), 0);
+}
+
+static void wish_clear(struct wish *v)
+{
+    workload_list_free(&v->list);
+    free(v->digests);
+    v->digests = NULL;
+}
+
+static void plan(struct world *w, struct wish *v, struct runtime_status_list *observed, struct reconcile_plan *ret)
+{
+    struct reconcile_input in = {&v->d, &v->env, &v->list, (const char(*)[65])v->digests, observed, w->now};
+    observe(w, observed);
+    in.observed = observed;
+    reconcile_step(&in, w->memory, ret);
+}
+
+static const char *digest_of(const struct wish *v, const struct workload *w)
+{
+    return v->digests[w - v->list.items];
+}
+
+static bool ingress_is_current(struct world *w, const struct wish *v)
+{
+    for (size_t i = 0; i < v->list.n; i++)
+        if (!strcmp(v->list.items[i].name, "ingress")) {
+            const struct placed *p = find(w, "ingress");
+            return p && p->state == RUNTIME_RUNNING && !strcmp(p->digest, v->digests[i]);
+        }
+    return true;
+}
+
+static const struct desired_service *owner(const struct wish *v, const char *name)
+{
+    for (size_t i = 0; i < v->d.n_services; i++)
+        if (strstr(name, v->services[i].id))
+            return &v->services[i];
+    return NULL;
+}
+
+/* What may never be asked, whatever the state. */
+static void check_action(struct world *w, const struct wish *v, const struct reconcile_action *a)
+{
+    const struct placed *p = find(w, a->name);
+    const struct desired_service *s = owner(v, a->name);
+    if (p)
+        assert_true(p->labelled);
+    if (a->delete_data)
+        assert_true(s && s->state == DESIRED_DELETED && s->delete_data);
+    if (!a->workload && p && s)
+        assert_int_equal(s->state, DESIRED_DELETED);
+    if (p && strstr(a->name, "clickhouse") && p->state == RUNTIME_RUNNING && (!a->workload || a->workload->stopped) &&
+        w->now < RECONCILE_DRAIN_BOUND_MS)
+        assert_true(ingress_is_current(w, v));
+}
+
+static void perform(struct world *w, const struct wish *v, const struct reconcile_action *a)
+{
+    int r = 0;
+    w->actions++;
+    check_action(w, v, a);
+    if ((w->failing && !strcmp(w->failing, a->name)) || (w->seed && chance(w, 8) == 0)) {
+        r = -EIO;
+    } else if (a->workload) {
+        place(w, a->workload, digest_of(v, a->workload));
+    } else {
+        struct placed *p = find(w, a->name);
+        if (p) {
+            p->leaving = true;
+            p->state = p->state == RUNTIME_STOPPED ? RUNTIME_STOPPED : RUNTIME_STOPPING;
+        }
+        const struct desired_service *s = owner(v, a->name);
+        if (s && a->delete_data)
+            w->purged[s - v->services] = true;
+    }
+    reconcile_done(w->memory, a, w->now, r, r < 0 ? "the runtime said no" : NULL);
+}
+
+/* One pass of the operator; returns the number of actions. */
+static size_t pass(struct world *w, struct wish *v)
+{
+    struct runtime_status_list observed;
+    autoplan struct reconcile_plan p;
+    plan(w, v, &observed, &p);
+    for (size_t i = 0; i < p.n_actions; i++)
+        perform(w, v, &p.actions[i]);
+    runtime_status_list_free(&observed);
+    return p.n_actions;
+}
+
+static struct reconcile_service state_of(struct world *w, struct wish *v, size_t i)
+{
+    struct runtime_status_list observed;
+    autoplan struct reconcile_plan p;
+    static char notice[256], error[256];
+    plan(w, v, &observed, &p);
+    runtime_status_list_free(&observed);
+    struct reconcile_service s = p.services[i];
+    snprintf(notice, sizeof(notice), "%s", s.notice);
+    snprintf(error, sizeof(error), "%s", s.error);
+    s.notice = notice, s.error = error;
+    return s;
+}
+
+static void settle(struct world *w, struct wish *v)
+{
+    for (int i = 0; i < 50; i++) {
+        pass(w, v);
+        tick(w, 1000);
+    }
+    assert_int_equal(pass(w, v), 0);
+}
+
+static void world_init(struct world *w)
+{
+    *w = (struct world){.memory = reconcile_memory_new()};
+}
+
+/* ---- rules ---- */
+
+static void engines_come_before_the_ingress(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    struct runtime_status_list observed;
+    world_init(&w);
+    wish_init(&v, 2);
+    wish_render(&v);
+    autoplan struct reconcile_plan p;
+    plan(&w, &v, &observed, &p);
+    assert_int_equal(p.n_actions, 4);
+    for (size_t i = 1; i < p.n_actions; i++)
+        assert_true(p.actions[i - 1].workload->order <= p.actions[i].workload->order);
+    assert_string_equal(p.actions[3].name, "ingress");
+    assert_int_equal(p.services[0].state, SERVICE_STARTING);
+    runtime_status_list_free(&observed);
+    settle(&w, &v);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_RUNNING);
+    assert_int_equal(state_of(&w, &v, 1).ready, 1);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void nothing_to_do_does_nothing(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 3);
+    wish_render(&v);
+    settle(&w, &v);
+    int before = w.actions;
+    for (int i = 0; i < 100; i++, tick(&w, 60000))
+        pass(&w, &v);
+    assert_int_equal(w.actions, before);
+    reconcile_memory_free(w.memory);
+    w.memory = reconcile_memory_new(); /* the agent restarts */
+    assert_int_equal(pass(&w, &v), 0);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void stopping_waits_for_the_ingress(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    wish_render(&v);
+    settle(&w, &v);
+    wish_clear(&v);
+    v.services[0].state = DESIRED_STOPPED;
+    wish_render(&v);
+    struct placed *engine = find(&w, v.list.items[0].name);
+    pass(&w, &v);
+    assert_int_equal(engine->state, RUNTIME_RUNNING); /* only the ingress was told */
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STOPPING);
+    pass(&w, &v);
+    assert_int_equal(engine->state, RUNTIME_STOPPING);
+    tick(&w, 1000);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STOPPED);
+    wish_clear(&v);
+    v.services[0].state = DESIRED_RUNNING;
+    wish_render(&v);
+    settle(&w, &v);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_RUNNING);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void a_broken_ingress_holds_a_stop_only_for_the_bound(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    wish_render(&v);
+    settle(&w, &v);
+    wish_clear(&v);
+    w.now = 0;
+    w.failing = "ingress";
+    v.services[0].state = DESIRED_STOPPED;
+    wish_render(&v);
+    struct placed *engine = find(&w, v.list.items[0].name);
+    for (int i = 0; i < 29; i++) {
+        pass(&w, &v);
+        assert_int_equal(engine->state, RUNTIME_RUNNING);
+        w.now += 1000;
+    }
+    w.now += 2000;
+    pass(&w, &v);
+    assert_int_equal(engine->state, RUNTIME_STOPPING);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void deletion_reports_gone_only_when_data_are_gone(void **state OH_UNUSED)
+{
+    for (int purge = 0; purge < 2; purge++) {
+        struct world w;
+        struct wish v;
+        world_init(&w);
+        wish_init(&v, 2);
+        wish_render(&v);
+        settle(&w, &v);
+        wish_clear(&v);
+        v.services[0].state = DESIRED_DELETED;
+        v.services[0].delete_data = purge;
+        wish_render(&v);
+        assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STOPPING);
+        settle(&w, &v);
+        assert_int_equal(state_of(&w, &v, 0).state, SERVICE_GONE);
+        assert_int_equal(state_of(&w, &v, 1).state, SERVICE_RUNNING);
+        assert_int_equal(w.purged[0], purge);
+        assert_false(w.purged[1]);
+        wish_clear(&v);
+        reconcile_memory_free(w.memory);
+    }
+}
+
+/* Deleted first without its data, then with: what was kept is reached though nothing runs. */
+static void kept_data_can_be_deleted_later(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    v.services[0].state = DESIRED_DELETED;
+    wish_render(&v);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_GONE);
+    wish_clear(&v);
+    v.services[0].delete_data = true;
+    wish_render(&v);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STOPPING);
+    settle(&w, &v);
+    assert_true(w.purged[0]);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_GONE);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void what_is_not_ours_is_left_alone(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 0);
+    v.env.n_certificates = 0;
+    v.env.client_address = NULL;
+    w.items[w.n++] = (struct placed){.name = "database", .state = RUNTIME_RUNNING};
+    w.items[w.n++] = (struct placed){.name = "other", .state = RUNTIME_RUNNING, .labelled = true, .role = "theirs"};
+    w.items[w.n++] =
+        (struct placed){.name = "clickhouse-x-0", .state = RUNTIME_RUNNING, .labelled = true, .role = "clickhouse"};
+    wish_render(&v);
+    settle(&w, &v);
+    assert_non_null(find(&w, "database"));
+    assert_non_null(find(&w, "other"));
+    assert_null(find(&w, "clickhouse-x-0")); /* ours, wanted by nobody: removed, data kept */
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void failures_are_tried_again_with_back_off(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    wish_render(&v);
+    w.failing = v.list.items[0].name;
+    for (int i = 0; i < 100; i++, w.now += 1000)
+        pass(&w, &v);
+    /* after 1, 2, 4, 8, 16, 32 s: at 0, 1, 3, 7, 15, 31, 63 s, then each 60 s; beside two others once */
+    assert_int_equal(w.actions, 7 + 2);
+    assert_string_equal(state_of(&w, &v, 0).error, "the runtime said no");
+    w.failing = NULL;
+    w.now += 60000;
+    settle(&w, &v);
+    assert_string_equal(state_of(&w, &v, 0).error, "");
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void states_of_a_service(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    wish_render(&v);
+    settle(&w, &v);
+    struct placed *engine = find(&w, v.list.items[0].name), *ingress = find(&w, "ingress");
+    engine->state = RUNTIME_FAILED;
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_FAILED);
+    assert_string_equal(state_of(&w, &v, 0).error, "it ended with status 1");
+    engine->state = RUNTIME_UNREADY;
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_DEGRADED);
+    engine->state = RUNTIME_RUNNING;
+    ingress->state = RUNTIME_FAILED;
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_DEGRADED);
+    assert_string_equal(state_of(&w, &v, 0).error, "the ingress: it ended with status 1");
+    ingress->state = RUNTIME_RUNNING;
+    memset(ingress->digest, 'x', 64); /* about to be reloaded: what ran goes on */
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_RUNNING);
+    v.services[0].replicas = 3;
+    assert_non_null(strstr(state_of(&w, &v, 0).notice, "3 replicas"));
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void without_a_certificate_there_is_no_way_in(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    v.env.n_certificates = 0;
+    wish_render(&v);
+    settle(&w, &v);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STARTING);
+    assert_non_null(strstr(state_of(&w, &v, 0).error, "no ingress"));
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+/* ---- several replicas, by hand: the blueprint makes one as yet ---- */
+
+static void replicas(struct wish *v, size_t n, char version)
+{
+    workload_list_init(&v->list);
+    v->digests = mem_alloc((n + 1) * sizeof(*v->digests));
+    for (size_t i = 0; i < n; i++) {
+        struct workload *w = workload_list_add(&v->list);
+        struct arena *a = v->list.arena;
+        w->name = arena_printf(a, "clickhouse-%s-%zu", ids[0], i);
+        w->labels = arena_alloc(a, 2 * sizeof(*w->labels));
+        w->labels[0] = (struct workload_env){"role", "clickhouse"};
+        w->labels[1] = (struct workload_env){"service", ids[0]};
+        w->n_labels = 2;
+        memset(v->digests[i], version, 64);
+    }
+}
+
+static int count_states(const struct world *w, enum runtime_state state)
+{
+    int n = 0;
+    for (size_t i = 0; i < w->n; i++)
+        n += w->items[i].state == state;
+    return n;
+}
+
+static void one_replica_changes_at_a_time(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    replicas(&v, 3, 'a');
+    assert_int_equal(pass(&w, &v), 3); /* new ones come at once */
+    tick(&w, 1000);
+    assert_int_equal(count_states(&w, RUNTIME_RUNNING), 3);
+    wish_clear(&v);
+    replicas(&v, 3, 'b');
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pass(&w, &v), 1);
+        assert_int_equal(count_states(&w, RUNTIME_RUNNING), 2);
+        assert_int_equal(pass(&w, &v), 0); /* the others wait */
+        tick(&w, 1000);
+    }
+    assert_int_equal(pass(&w, &v), 0);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void a_failed_canary_stops_the_change_and_can_be_mended(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    replicas(&v, 3, 'a');
+    pass(&w, &v);
+    tick(&w, 1000);
+    wish_clear(&v);
+    replicas(&v, 3, 'b');
+    assert_int_equal(pass(&w, &v), 1);
+    for (size_t i = 0; i < w.n; i++)
+        if (w.items[i].state == RUNTIME_STARTING)
+            w.items[i].state = RUNTIME_FAILED;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(pass(&w, &v), 0);
+    assert_int_equal(count_states(&w, RUNTIME_RUNNING), 2);
+    wish_clear(&v);
+    replicas(&v, 3, 'c'); /* the next version goes to the broken one first */
+    struct runtime_status_list observed;
+    autoplan struct reconcile_plan p;
+    plan(&w, &v, &observed, &p);
+    assert_int_equal(p.n_actions, 1);
+    assert_int_equal(find(&w, p.actions[0].name)->state, RUNTIME_FAILED);
+    runtime_status_list_free(&observed);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+static void engines_start_a_few_at_a_time(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    replicas(&v, 30, 'a');
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pass(&w, &v), i < 3 ? RECONCILE_MAX_STARTING : 30 - 3 * RECONCILE_MAX_STARTING);
+        assert_int_equal(pass(&w, &v), 0);
+        tick(&w, 1000);
+    }
+    assert_int_equal(count_states(&w, RUNTIME_RUNNING), 30);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
+/* ---- everything at once ---- */
+
+static void change_wish(struct world *w, struct wish *v)
+{
+    struct desired_service *s = &v->services[chance(w, (uint32_t)v->d.n_services)];
+    wish_clear(v);
+    v->d.version++;
+    s->delete_data = false;
+    s->state = (enum desired_state)chance(w, 3);
+    if (s->state == DESIRED_DELETED)
+        s->delete_data = chance(w, 2);
+    s->memory_bytes = (int64_t)(1 + chance(w, 3)) << 30;
+    wish_render(v);
+}
+
+static void expect_final_states(struct world *w, struct wish *v)
+{
+    static const enum service_state should[] = {SERVICE_RUNNING, SERVICE_STOPPED, SERVICE_GONE};
+    for (size_t i = 0; i < v->d.n_services; i++)
+        assert_int_equal(state_of(w, v, i).state, should[v->services[i].state]);
+}
+
+static void it_converges_from_every_history(void **state OH_UNUSED)
+{
+    for (uint32_t seed = 1; seed <= 300; seed++) {
+        struct world w;
+        struct wish v;
+        world_init(&w);
+        w.seed = seed * 2654435761u | 1;
+        w.now = 1000000; /* the bound on drains may be reached here */
+        wish_init(&v, 6);
+        wish_render(&v);
+        for (int i = 0; i < 120; i++) {
+            if (chance(&w, 4) == 0)
+                change_wish(&w, &v);
+            if (chance(&w, 20) == 0) { /* the agent is killed */
+                reconcile_memory_free(w.memory);
+                w.memory = reconcile_memory_new();
+            }
+            pass(&w, &v);
+            tick(&w, 500 + chance(&w, 3000));
+        }
+        w.seed = 0;
+        for (int i = 0; i < 200; i++) {
+            pass(&w, &v);
+            tick(&w, 1000);
+        }
+        if (pass(&w, &v))
+            fail_msg("seed %u does not come to rest", seed);
+        expect_final_states(&w, &v);
+        wish_clear(&v);
+        reconcile_memory_free(w.memory);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(engines_come_before_the_ingress),
+        cmocka_unit_test(nothing_to_do_does_nothing),
+        cmocka_unit_test(stopping_waits_for_the_ingress),
+        cmocka_unit_test(a_broken_ingress_holds_a_stop_only_for_the_bound),
+        cmocka_unit_test(deletion_reports_gone_only_when_data_are_gone),
+        cmocka_unit_test(kept_data_can_be_deleted_later),
+        cmocka_unit_test(what_is_not_ours_is_left_alone),
+        cmocka_unit_test(failures_are_tried_again_with_back_off),
+        cmocka_unit_test(states_of_a_service),
+        cmocka_unit_test(without_a_certificate_there_is_no_way_in),
+        cmocka_unit_test(one_replica_changes_at_a_time),
+        cmocka_unit_test(a_failed_canary_stops_the_change_and_can_be_mended),
+        cmocka_unit_test(engines_start_a_few_at_a_time),
+        cmocka_unit_test(it_converges_from_every_history),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
