@@ -172,3 +172,17 @@ int lifecycle_next(enum service_state state, enum service_cause cause, enum serv
     *ret = to == STAY ? state : (enum service_state)(to - TO);
     return 0;
 }
+
+const char *lifecycle_observed(const char *state, const char *want, const char *report)
+{
+    static const enum service_cause commands[WANT_COUNT] = {COMMAND_START, COMMAND_STOP, COMMAND_DELETE};
+    enum service_state now;
+    enum service_cause cause;
+    int wish = find(service_want_names, 0, WANT_COUNT - 1, want);
+    if (wish < 0 || service_state_parse(state, &now) < 0 || service_report_parse(report, &cause) < 0)
+        return state;
+    if (service_state_wants(now) != (enum service_want)wish && lifecycle_next(now, commands[wish], &now, NULL) < 0)
+        return state;
+    (void)!lifecycle_next(now, cause, &now, NULL); /* reports are never refused */
+    return service_state_names[now];
+}

@@ -58,3 +58,7 @@ enum service_want service_state_wants(enum service_state state);
  * of something that is being deleted) is -EINVAL with a sentence for the user; reports never fail. */
 OH_MUST_CHECK int lifecycle_next(enum service_state state, enum service_cause cause, enum service_state *ret,
                                  struct err *err);
+
+/* The same by names, for reports on rows as the store has them. Should the state not be one of what is wanted, the
+ * wish counts: the matching command is applied first. Unknown names change nothing. */
+const char *lifecycle_observed(const char *state, const char *want, const char *report);

@@ -236,10 +236,10 @@ static int new_key_locked(struct setup *u, struct err *err)
 static int set_up(const struct control_config *config, const char *path, bool with_user, struct err *err)
 {
     autofree
-    char *db = mem_printf("%s/control.db", config->state_dir);
+    char *db = control_database(config), *folder = control_path(config, "store");
     autostore struct store *s = NULL;
     struct setup u = {.path = path, .with_user = with_user};
-    int r = fs_mkdirs(config->state_dir, 0700, err);
+    int r = fs_mkdirs(folder, 0700, err);
     if (r == 0)
         r = store_open(db, with_user ? STORE_CREATE : STORE_EXISTING, &s, err);
     if (r == 0)

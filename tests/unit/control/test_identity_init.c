@@ -17,7 +17,7 @@ static struct home open_home(void **state)
     return (struct home){.config = {.state_dir = mem_printf("%s/control", (char *)*state)},
                          .credentials = mem_printf("%s/credentials.json", (char *)*state),
                          .other = mem_printf("%s/other.json", (char *)*state),
-                         .db = mem_printf("%s/control/control.db", (char *)*state)};
+                         .db = mem_printf("%s/control/store/control.db", (char *)*state)};
 }
 
 static void close_home(struct home *h)

@@ -128,13 +128,23 @@ static void names_parse_back(void **unused)
     assert_int_equal(service_report_parse("start", &c), -EINVAL);
 }
 
+static void rows_are_moved_by_name(void **unused)
+{
+    assert_string_equal(lifecycle_observed("provisioning", "running", "running"), "running");
+    assert_string_equal(lifecycle_observed("stopping", "stopped", "running"), "stopping");
+    assert_string_equal(lifecycle_observed("running", "stopped", "stopped"), "stopped");
+    assert_string_equal(lifecycle_observed("terminating", "running", "running"), "terminating");
+    assert_string_equal(lifecycle_observed("running", "running", "nonsense"), "running");
+    assert_string_equal(lifecycle_observed("nonsense", "running", "running"), "nonsense");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_keep_the_wish),    cmocka_unit_test(commands_do_what_they_say),
         cmocka_unit_test(everything_is_idempotent), cmocka_unit_test(every_state_converges),
         cmocka_unit_test(delete_always_ends),       cmocka_unit_test(commands_cross_reports),
-        cmocka_unit_test(names_parse_back),
+        cmocka_unit_test(names_parse_back),         cmocka_unit_test(rows_are_moved_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,57 @@
+/* The operations; each is an api_handler (request.h). Table: dispatch.c. */
+#pragma once
+
+#include "control/api/request.h"
+
+int organization_list(struct api_request *q, struct err *err);
+int organization_get(struct api_request *q, struct err *err);
+int organization_update(struct api_request *q, struct err *err);
+
+int service_list(struct api_request *q, struct err *err);
+int service_create(struct api_request *q, struct err *err);
+int service_get(struct api_request *q, struct err *err);
+int service_update(struct api_request *q, struct err *err);
+int service_delete(struct api_request *q, struct err *err);
+int service_state(struct api_request *q, struct err *err);
+int service_password(struct api_request *q, struct err *err);
+
+int key_list(struct api_request *q, struct err *err);
+int key_create(struct api_request *q, struct err *err);
+int key_get(struct api_request *q, struct err *err);
+int key_update(struct api_request *q, struct err *err);
+int key_delete(struct api_request *q, struct err *err);
+
+int activity_list(struct api_request *q, struct err *err);
+int activity_get(struct api_request *q, struct err *err);
+
+int account_list(struct api_request *q, struct err *err);
+int account_create(struct api_request *q, struct err *err);
+int account_get(struct api_request *q, struct err *err);
+int account_delete(struct api_request *q, struct err *err);
+
+int byoc_create(struct api_request *q, struct err *err);
+int byoc_update(struct api_request *q, struct err *err);
+int byoc_delete(struct api_request *q, struct err *err);
+int infrastructure_list(struct api_request *q, struct err *err);
+int infrastructure_get(struct api_request *q, struct err *err);
+int infrastructure_enrolment(struct api_request *q, struct err *err);
+int infrastructure_request_plan(struct api_request *q, struct err *err);
+
+int plan_list(struct api_request *q, struct err *err);
+int plan_get(struct api_request *q, struct err *err);
+int plan_approve(struct api_request *q, struct err *err);
+int plan_discard(struct api_request *q, struct err *err);
+
+int agent_list(struct api_request *q, struct err *err);
+int agent_get(struct api_request *q, struct err *err);
+
+/* Views that several operations give. New references in *ret. */
+
+/* byocConfig of an organization (infrastructure NULL), or of one infrastructure (0 = there is none, 1 = *ret is an
+ * array of one). */
+OH_MUST_CHECK int byoc_config(struct api_request *q, const char *infrastructure, json_t **ret, struct err *err);
+/* Plans, newest first: of one infrastructure and in one state, where these are not NULL. */
+OH_MUST_CHECK int plan_views(struct api_request *q, const char *infrastructure, const char *state, int limit,
+                             json_t **ret, struct err *err);
+OH_MUST_CHECK int agent_views(struct api_request *q, const char *infrastructure, const char *agent, json_t **ret,
+                              struct err *err);

@@ -1,0 +1,431 @@
+/* From bytes on the socket to requests, and back. */
+#include "control/api/http.h"
+
+#include "base/log.h"
+#include "control/identity/basic.h"
+#include "control/identity/roles.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define HTTP_THREADS 16
+#define HTTP_CONNECTIONS 1024
+#define HTTP_HEADER_MAX KIB(64)
+#define HTTP_ARRIVAL_MS 30000
+#define HTTP_QUERY_MAX 64
+#define HTTP_DISCARD_MAX MIB(4) /* of a body that is too large; beyond it the connection is closed */
+
+extern const char embedded_openapi[];
+extern const size_t embedded_openapi_len;
+
+struct http_server {
+    const struct api *api;
+    struct MHD_Daemon *daemon;
+    pthread_key_t store; /* of each thread */
+    char *path;
+    atomic_int running; /* requests between their first byte and the end of their answer */
+    atomic_bool stopping;
+};
+
+struct http_request {
+    struct http_server *server;
+    bool started, bad_uri, discard;
+    struct buf body;
+    int64_t began; /* monotonic, ms */
+    int status;
+    const char *method; /* as asked, HEAD included */
+    char address[INET6_ADDRSTRLEN];
+    struct api_request q;
+};
+
+static void close_store(void *store)
+{
+    store_close(store);
+}
+
+static struct store *thread_store(struct http_server *s, struct err *err)
+{
+    struct store *store = pthread_getspecific(s->store);
+    if (store)
+        return store;
+    autofree
+    char *path = control_database(&s->api->role->config);
+    if (store_open(path, STORE_EXISTING, &store, err) < 0)
+        return NULL;
+    pthread_setspecific(s->store, store);
+    return store;
+}
+
+/* --- what the headers say --- */
+
+static const char *header(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+/* The last entry: the one that HAProxy wrote. "" if there is none or it is no address. */
+static void take_address(struct http_request *h, struct MHD_Connection *c)
+{
+    const char *all = header(c, "X-Forwarded-For");
+    const char *last = all ? strrchr(all, ',') : NULL;
+    unsigned char raw[16];
+    if (!all)
+        return;
+    last = last ? last + 1 : all;
+    last += strspn(last, " ");
+    if (inet_pton(AF_INET, last, raw) == 1 || inet_pton(AF_INET6, last, raw) == 1)
+        snprintf(h->address, sizeof(h->address), "%s", last);
+}
+
+/* Printable ASCII, so that it may go into rows and logs. */
+static const char *clean_text(struct arena *a, const char *text, size_t max)
+{
+    char *copy = arena_strndup(a, text ? text : "", max);
+    for (char *p = copy; *p; p++)
+        if (*p < ' ' || *p > '~')
+            *p = '?';
+    return copy;
+}
+
+struct pairs {
+    struct contract_pair *items;
+    size_t n;
+    bool bad;
+};
+
+static enum MHD_Result take_pair(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    struct pairs *p = data;
+    if (p->n == HTTP_QUERY_MAX || strlen(name) != name_len || (value && strlen(value) != value_len)) {
+        p->bad = true;
+        return MHD_NO;
+    }
+    p->items[p->n++] = (struct contract_pair){name, value ? value : ""};
+    return MHD_YES;
+}
+
+/* --- answers --- */
+
+static const char *allow_of(const struct http_request *h)
+{
+    const char *allow = h->q.match.allow;
+    return arena_printf(h->q.arena, "%s%s, OPTIONS", allow, strstr(allow, "GET") ? ", HEAD" : "");
+}
+
+static enum MHD_Result send_text(struct http_request *h, struct MHD_Connection *c, int status, char *text, size_t len,
+                                 enum MHD_ResponseMemoryMode mode)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer(len, text, mode);
+    if (!r)
+        return MHD_NO;
+    h->status = status;
+    if (len)
+        MHD_add_response_header(r, "Content-Type", "application/json; charset=utf-8");
+    MHD_add_response_header(r, "X-Request-Id", h->q.id);
+    MHD_add_response_header(r, "Cache-Control", "no-store");
+    if (status == 401)
+        MHD_add_response_header(r, "WWW-Authenticate", "Basic realm=\"OwnHouse\", charset=\"UTF-8\"");
+    if (*h->q.match.allow)
+        MHD_add_response_header(r, "Allow", allow_of(h));
+    if (atomic_load(&h->server->stopping))
+        MHD_add_response_header(r, "Connection", "close");
+    enum MHD_Result sent = MHD_queue_response(c, (unsigned)status, r);
+    MHD_destroy_response(r);
+    return sent;
+}
+
+static enum MHD_Result send_json(struct http_request *h, struct MHD_Connection *c, int status, json_t *answer)
+{
+    char *text = js_text(answer);
+    json_decref(answer);
+    return send_text(h, c, status, text, strlen(text), MHD_RESPMEM_MUST_FREE);
+}
+
+static enum MHD_Result send_error(struct http_request *h, struct MHD_Connection *c, int status, const char *sentence)
+{
+    return send_json(h, c, status, api_error(status, h->q.id, sentence));
+}
+
+/* --- the request --- */
+
+static int authenticate(struct http_request *h, struct MHD_Connection *c, struct err *err)
+{
+    autobasic struct basic basic = {0};
+    int r = basic_parse(header(c, "Authorization"), &basic, err);
+    if (r < 0)
+        return err_set(err, -EACCES, "%s; send the API key's id and secret as HTTP Basic credentials",
+                       arena_strdup(h->q.arena, err->message));
+    return api_key_authenticate(h->q.store, h->q.api->clock, basic.user, basic.password, h->q.address, &h->q.who, err);
+}
+
+/* The organization in the path must be the key's; another's is answered like one that does not exist. */
+static bool is_own_organization(const struct http_request *h)
+{
+    const struct contract_operation *op = h->q.match.operation;
+    return !op->parameters[0] || strcmp(op->parameters[0], "organizationId") ||
+           !strcmp(h->q.match.path[0], h->q.who.organization);
+}
+
+/* 0, or the status of a refusal with its sentence in err. */
+static int admit(struct http_request *h, struct MHD_Connection *c, struct err *err)
+{
+    if (h->q.match.operation->open)
+        return 0;
+    h->q.store = thread_store(h->server, err);
+    if (!h->q.store) {
+        log_error("the store cannot be opened", "request", h->q.id, "error", err->message);
+        err_set(err, -EIO, "the control plane cannot open its store; its log says why");
+        return 503;
+    }
+    int r = authenticate(h, c, err);
+    if (r == -EACCES)
+        return 401;
+    if (r == -EPERM)
+        return 403;
+    if (r < 0) {
+        log_error("the API key cannot be checked", "request", h->q.id, "error", err->message);
+        err_set(err, r, "the control plane cannot check the API key now; try again");
+        return 503;
+    }
+    if (!is_own_organization(h)) {
+        err_set(err, -ENOENT, "there is no such organization");
+        return 404;
+    }
+    if (!roles_allow(h->q.who.roles, h->q.match.operation->permission)) {
+        err_set(err, -EPERM, "the API key has no role that allows %s", h->q.match.operation->permission);
+        return 403;
+    }
+    return 0;
+}
+
+/* Headers are here, the body is not: what can be refused is refused now. 1 = go on and read the body. */
+static int begin(struct http_request *h, struct MHD_Connection *c, const char *url, const char *method,
+                 enum MHD_Result *ret)
+{
+    struct err err = ERR_INIT;
+    const char *length = header(c, "Content-Length");
+    take_address(h, c);
+    h->q.address = h->address;
+    h->q.user_agent = clean_text(h->q.arena, header(c, "User-Agent"), 256);
+    h->q.idempotency_key = header(c, "Idempotency-Key");
+    h->method = arena_strdup(h->q.arena, method);
+    int r = h->bad_uri ? err_set(&err, -ENOENT, "there is nothing at this path")
+                       : contract_find(h->server->api->contract, strcmp(method, "HEAD") ? method : "GET", url,
+                                       h->q.arena, &h->q.match, &err);
+    if (r == -EOPNOTSUPP && !strcmp(method, "OPTIONS"))
+        *ret = send_text(h, c, 204, (char *)(uintptr_t) "", 0, MHD_RESPMEM_PERSISTENT);
+    else if (r < 0)
+        *ret = send_error(h, c, r == -ENOENT ? 404 : r == -EOPNOTSUPP ? 405 : 400, err.message);
+    else if ((r = admit(h, c, &err)) != 0)
+        *ret = send_error(h, c, r, err.message);
+    else if (length && strtoull(length, NULL, 10) > CONTRACT_BODY_MAX)
+        *ret = send_error(h, c, 413, "the body is larger than 1048576 bytes");
+    else
+        return 1;
+    return 0;
+}
+
+static enum MHD_Result take_body(struct http_request *h, const char *data, size_t *len)
+{
+    size_t n = *len;
+    *len = 0;
+    if (clock_mono_ms(&clock_system) - h->began > HTTP_ARRIVAL_MS)
+        return MHD_NO;
+    h->q.now = clock_wall_ms(h->q.api->clock);
+    if (!h->discard && h->body.len + n <= CONTRACT_BODY_MAX) {
+        buf_add(&h->body, data, n);
+        return MHD_YES;
+    }
+    h->discard = true;
+    h->body.cap += n; /* counts what was thrown away; the buffer itself is not used again */
+    return h->body.cap > HTTP_DISCARD_MAX ? MHD_NO : MHD_YES;
+}
+
+/* In test builds an answer that breaks the contract is a failure, not a surprise for a client. */
+static int check_answer(struct http_request *h, int status, json_t **answer)
+{
+    struct err err = ERR_INIT;
+    if (!h->q.api->check_answers ||
+        contract_check_answer(h->q.api->contract, h->q.match.operation, status, *answer, &err) == 0)
+        return status;
+    log_error("the answer breaks the contract", "request", h->q.id, "operation", h->q.match.operation->id, "error",
+              err.message);
+    json_decref(*answer);
+    autofree
+    char *sentence = mem_printf("the answer breaks the contract: %s", err.message);
+    *answer = api_error(500, h->q.id, sentence);
+    return 500;
+}
+
+static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, const char *url)
+{
+    struct contract_pair items[HTTP_QUERY_MAX];
+    struct pairs pairs = {.items = items};
+    json_t *answer = NULL;
+    if (h->discard)
+        return send_error(h, c, 413, "the body is larger than 1048576 bytes");
+    MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, take_pair, &pairs);
+    if (pairs.bad)
+        return send_error(h, c, 400, "the query has too many parameters or a zero byte");
+    if (h->q.match.operation->open)
+        return send_text(h, c, 200, (char *)(uintptr_t)embedded_openapi, embedded_openapi_len, MHD_RESPMEM_PERSISTENT);
+    const struct contract_request request = {
+        .method = h->q.match.operation->method,
+        .path = url,
+        .query = pairs.items,
+        .n_query = pairs.n,
+        .content_type = header(c, "Content-Type"),
+        .idempotency_key = h->q.idempotency_key,
+        .body = h->body.data,
+        .body_len = h->body.len,
+    };
+    int status = api_carry_out(&h->q, &request, &answer);
+    status = check_answer(h, status, &answer);
+    return send_json(h, c, status, answer);
+}
+
+/* --- libmicrohttpd's callbacks --- */
+
+/* First of all, with the URI as it came: an encoded zero byte would end the decoded one early. */
+static void *on_uri(void *data, const char *uri, struct MHD_Connection *c)
+{
+    struct http_server *s = data;
+    struct http_request *h = mem_alloc(sizeof(*h));
+    h->server = s;
+    h->bad_uri = strstr(uri, "%00") != NULL;
+    h->began = clock_mono_ms(&clock_system);
+    h->q.api = s->api;
+    h->q.arena = arena_new();
+    h->q.now = clock_wall_ms(s->api->clock);
+    uuid_new(h->q.id);
+    atomic_fetch_add(&s->running, 1);
+    return h;
+}
+
+static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_len, void **request)
+{
+    struct http_request *h = *request;
+    enum MHD_Result result = MHD_YES;
+    if (!h->started) {
+        h->started = true;
+        return begin(h, c, url, method, &result) ? MHD_YES : result;
+    }
+    if (h->status) /* answered already; what still arrives of the body is dropped */
+        *upload_len = 0;
+    else if (*upload_len)
+        result = take_body(h, upload, upload_len);
+    else
+        result = finish(h, c, url);
+    return result;
+}
+
+static void log_request(const struct http_request *h)
+{
+    char status[16], ms[24];
+    const struct contract_operation *op = h->q.match.operation;
+    snprintf(status, sizeof(status), "%d", h->status);
+    snprintf(ms, sizeof(ms), "%lld", (long long)(clock_mono_ms(&clock_system) - h->began));
+    log_info("request", "method", h->method, "route", op ? op->template : "none", "status", status, "ms", ms, "request",
+             h->q.id, "key", *h->q.who.key ? h->q.who.key : NULL, "address", *h->address ? h->address : NULL);
+}
+
+static void on_completed(void *data, struct MHD_Connection *c, void **request, enum MHD_RequestTerminationCode code)
+{
+    struct http_request *h = *request;
+    if (!h)
+        return;
+    if (h->method)
+        log_request(h);
+    atomic_fetch_sub(&h->server->running, 1);
+    if (h->body.data)
+        mem_wipe(h->body.data, h->body.len);
+    free(h->body.data);
+    json_decref(h->q.result);
+    json_decref(h->q.result_stored);
+    contract_match_free(&h->q.match);
+    identity_free(&h->q.who);
+    arena_free(h->q.arena);
+    free(h);
+    *request = NULL;
+}
+
+static void OH_PRINTF(2, 0) on_complaint(void *data, const char *fmt, va_list ap)
+{
+    char text[256];
+    vsnprintf(text, sizeof(text), fmt, ap);
+    text[strcspn(text, "\r\n")] = 0;
+    log_debug("libmicrohttpd", "message", text);
+}
+
+/* --- start and stop --- */
+
+static int listen_on(const char *path, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return err_set(err, -ENAMETOOLONG, "%s is too long for a socket (at most %zu bytes); use a shorter state_dir",
+                       path, sizeof(address.sun_path) - 1);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    autoclose
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set_errno(err, -errno, "cannot make a socket");
+    (void)unlink(path);
+    mode_t before = umask(0177);
+    int r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    umask(before);
+    if (r < 0)
+        return err_set_errno(err, r, "cannot listen on %s", path);
+    if (listen(fd, 1024) < 0)
+        return err_set_errno(err, -errno, "cannot listen on %s", path);
+    return oh_take_fd(&fd);
+}
+
+int http_start(const struct api *api, const char *socket_path, struct http_server **ret, struct err *err)
+{
+    int fd = listen_on(socket_path, err);
+    if (fd < 0)
+        return fd;
+    struct http_server *s = mem_alloc(sizeof(*s));
+    s->api = api;
+    s->path = mem_strdup(socket_path);
+    if (pthread_key_create(&s->store, close_store) != 0)
+        abort();
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC, 0, NULL, NULL, on_request, s,
+        MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned)HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADER_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(HTTP_ARRIVAL_MS / 1000), MHD_OPTION_URI_LOG_CALLBACK, on_uri, s, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, s, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+    if (!s->daemon) {
+        close(fd);
+        free(s->path);
+        free(s);
+        return err_set(err, -EIO, "the HTTP server cannot start");
+    }
+    *ret = s;
+    return 0;
+}
+
+void http_stop(struct http_server *s, int wait_ms)
+{
+    atomic_store(&s->stopping, true);
+    MHD_socket fd = MHD_quiesce_daemon(s->daemon);
+    for (int waited = 0; atomic_load(&s->running) && waited < wait_ms; waited += 10)
+        usleep(10000);
+    MHD_stop_daemon(s->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+    (void)unlink(s->path);
+    pthread_key_delete(s->store);
+    free(s->path);
+    free(s);
+}

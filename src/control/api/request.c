@@ -1,0 +1,228 @@
+/* Carries a request out: transaction, repetition, refusals and the envelope. */
+#include "control/api/request.h"
+
+#include "base/log.h"
+
+#include <stdarg.h>
+
+#define IDEMPOTENCY_MS (24 * 3600 * 1000LL)
+
+int api_refuse(struct api_request *q, int status, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(q->refusal, sizeof(q->refusal), fmt, ap);
+    va_end(ap);
+    q->status = status;
+    return -ECANCELED;
+}
+
+int api_missing(struct api_request *q, const char *kind)
+{
+    return api_refuse(q, 404, "there is no such %s", kind);
+}
+
+int api_activity(struct api_request *q, const char *type, const char *service, const char *infrastructure,
+                 const char *details, struct err *err)
+{
+    char id[UUID_SIZE];
+    uuid_new(id);
+    return store_exec(q->store,
+                      "INSERT INTO activity (id, organization_id, type, actor_type, actor_id, actor_details, "
+                      "actor_address, user_agent, service_id, infrastructure_id, details, request_id, created_at) "
+                      "VALUES ($1, $2, $3, 'api', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                      STORE_ARGS(store_text(id), store_text(q->who.organization), store_text(type),
+                                 store_text(q->who.key), store_text(q->who.key_name), store_text(q->address),
+                                 store_text(q->user_agent), store_text(service), store_text(infrastructure),
+                                 store_text(details ? details : ""), store_text(q->id), store_int(q->now)),
+                      NULL, err);
+}
+
+json_t *api_time(int64_t ms)
+{
+    char text[CLOCK_ISO_SIZE];
+    clock_iso(ms, text);
+    return json_string(text);
+}
+
+json_t *api_time_or_null(struct store_rows *rows, int column)
+{
+    return store_column_is_null(rows, column) ? json_null() : api_time(store_column_int(rows, column));
+}
+
+json_t *api_column_json(struct store_rows *rows, int column)
+{
+    const char *text = store_column_text(rows, column);
+    json_t *v = NULL;
+    if (!text || js_parse(text, strlen(text), MIB(16), &v, NULL) < 0)
+        return json_null();
+    return v;
+}
+
+int api_number(struct api_request *q, const char *sql, const struct store_value *args, size_t n_args, int64_t *ret,
+               struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(q->store, sql, args, n_args, &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r < 0)
+        return r;
+    *ret = r ? store_column_int(rows, 0) : 0;
+    return 0;
+}
+
+char *api_label(struct arena *arena, const char *name, const char *fallback, size_t max)
+{
+    char *label = arena_alloc(arena, max + 1);
+    size_t len = 0;
+    for (; *name && len < max; name++) {
+        char c = *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name;
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+            label[len++] = c;
+        else if (len && label[len - 1] != '-')
+            label[len++] = '-';
+    }
+    while (len && label[len - 1] == '-')
+        len--;
+    label[len] = 0;
+    return len ? label : arena_strdup(arena, fallback);
+}
+
+json_t *api_error(int status, const char *request_id, const char *sentence)
+{
+    return json_pack("{s:i,s:s,s:s}", "status", status, "error", sentence, "requestId", request_id);
+}
+
+static json_t *success(const struct api_request *q, json_t *result)
+{
+    json_t *v = json_pack("{s:i,s:s}", "status", 200, "requestId", q->id);
+    if (result)
+        json_object_set(v, "result", result);
+    return v;
+}
+
+/* What the asker is told when the fault is ours; the log has the rest. */
+static int explain_fault(int code, const char **ret)
+{
+    switch (code) {
+    case -EBUSY:
+        *ret = "the control plane is busy; nothing was changed, try again in a few seconds";
+        return 503;
+    case -ENOSPC:
+        *ret = "the disk of the control plane is full; nothing was changed";
+        return 503;
+    case -EROFS:
+        *ret = "the control plane cannot write its store; nothing was changed";
+        return 503;
+    default:
+        *ret = "the control plane failed; nothing was changed, and its log says why under this requestId";
+        return 500;
+    }
+}
+
+static int faulted(struct api_request *q, int code, const struct err *err, json_t **ret)
+{
+    const char *sentence;
+    int status = explain_fault(code, &sentence);
+    log_error("request failed", "request", q->id, "operation", q->match.operation->id, "error",
+              err->code ? err->message : strerror(-code));
+    *ret = api_error(status, q->id, sentence);
+    return status;
+}
+
+/* A repeated create with the same Idempotency-Key: 1 and its answer, 0 if this is the first. The request's digest tells
+ * a repetition from another request under the same key. */
+static int find_repetition(struct api_request *q, const char *scope, const char *digest, json_t **ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_exec(q->store, "DELETE FROM idempotency WHERE created_at < $1",
+                       STORE_ARGS(store_int(q->now - IDEMPOTENCY_MS)), NULL, err);
+    if (r == 0)
+        r = store_query(q->store, "SELECT request_digest, answer FROM idempotency WHERE scope = $1 AND key = $2",
+                        STORE_ARGS(store_text(scope), store_text(q->idempotency_key)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r;
+    if (strcmp(store_column_text(rows, 0), digest))
+        return api_refuse(q, 400, "Idempotency-Key: was used for another request in the last 24 hours");
+    *ret = api_column_json(rows, 1);
+    return 1;
+}
+
+static int remember(struct api_request *q, const char *scope, const char *digest, struct err *err)
+{
+    autofree
+    char *answer = js_text(q->result_stored ? q->result_stored : q->result);
+    return store_exec(q->store,
+                      "INSERT INTO idempotency (scope, key, request_digest, answer, created_at) "
+                      "VALUES ($1, $2, $3, $4, $5)",
+                      STORE_ARGS(store_text(scope), store_text(q->idempotency_key), store_text(digest),
+                                 store_text(answer), store_int(q->now)),
+                      NULL, err);
+}
+
+static int run_once(struct api_request *q, api_handler handler, struct err *err)
+{
+    const struct contract_operation *op = q->match.operation;
+    const char *scope = arena_printf(q->arena, "%s %s", q->who.key, op->id);
+    autofree
+    char *body = js_text(q->match.body);
+    char digest[65];
+    if (!op->idempotent || !q->idempotency_key)
+        return handler(q, err);
+    sha256_hex(body, strlen(body), digest);
+    int r = find_repetition(q, scope, digest, &q->result, err);
+    if (r != 0)
+        return MIN(r, 0);
+    r = handler(q, err);
+    return r < 0 ? r : remember(q, scope, digest, err);
+}
+
+static int run(struct api_request *q, struct err *err)
+{
+    api_handler handler = api_handler_of(q->match.operation->id);
+    bool reads = !strcmp(q->match.operation->method, "GET");
+    int r = reads ? store_begin_read(q->store, err) : store_begin(q->store, err);
+    if (r < 0)
+        return r;
+    r = run_once(q, handler, err);
+    if (r == 0 && !reads && q->who.stale_use)
+        r = api_key_used(q->store, q->api->clock, q->who.key, err);
+    if (r == 0 && !reads)
+        r = store_commit(q->store, err);
+    else
+        store_rollback(q->store);
+    if (r < 0)
+        return r;
+    if (!reads)
+        role_ring(q->api->role, ROLE_CONTROLLER);
+    else if (q->who.stale_use)
+        (void)!api_key_used(q->store, q->api->clock, q->who.key, NULL); /* a full disk must not stop reading */
+    return 0;
+}
+
+static int refusal_of(int code)
+{
+    return code == -EMSGSIZE ? 413 : code == -EMEDIUMTYPE ? 415 : 400;
+}
+
+int api_carry_out(struct api_request *q, const struct contract_request *request, json_t **ret)
+{
+    struct err err = ERR_INIT;
+    int r = contract_check(q->api->contract, request, &q->match, &err);
+    if (r < 0) {
+        *ret = api_error(refusal_of(r), q->id, err.message);
+        return refusal_of(r);
+    }
+    r = run(q, &err);
+    if (r < 0 && q->status) {
+        *ret = api_error(q->status, q->id, q->refusal);
+        return q->status;
+    }
+    if (r < 0)
+        return faulted(q, r, &err, ret);
+    *ret = success(q, q->result);
+    return 200;
+}

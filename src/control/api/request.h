@@ -1,0 +1,85 @@
+/* One request on its way through the API: who asks, what for, and the answer that grows. */
+#pragma once
+
+#include "base/clock.h"
+#include "control/api/contract.h"
+#include "control/identity/api_key.h"
+#include "control/role.h"
+#include "store/store.h"
+
+/* What all requests share. */
+struct api {
+    struct role *role;
+    const struct clock *clock;
+    struct contract *contract;
+    bool check_answers; /* test builds: an answer outside the contract becomes a 500 */
+};
+
+struct api_request {
+    const struct api *api;
+    struct store *store; /* in a transaction while a handler runs */
+    struct arena *arena;
+    char id[UUID_SIZE];
+    int64_t now; /* wall time at which it began, ms */
+    const char *address, *user_agent, *idempotency_key;
+    struct identity who;
+    struct contract_match match;
+
+    json_t *result;        /* set by the handler; NULL = none */
+    json_t *result_stored; /* the same without secrets, for a repetition; NULL = result itself */
+    int status;            /* of a refusal */
+    char refusal[ERR_MESSAGE_MAX];
+};
+
+/* A handler runs inside a transaction (read-only for GET) that is committed when it returns 0. Negative: rolled back;
+ * the user gets what api_refuse() said, or, for any other error, a plain 500 or 503 while the log gets `err`. */
+typedef int (*api_handler)(struct api_request *q, struct err *err);
+
+/* Ends the request with a status and one sentence; always -ECANCELED. */
+int api_refuse(struct api_request *q, int status, const char *fmt, ...) OH_PRINTF(3, 4);
+/* 404 for a thing of this kind. */
+int api_missing(struct api_request *q, const char *kind);
+
+/* An activity of this request. service, infrastructure and details may be NULL; details: a JSON object or plain words.
+ */
+OH_MUST_CHECK int api_activity(struct api_request *q, const char *type, const char *service, const char *infrastructure,
+                               const char *details, struct err *err);
+
+/* Shorthands. A body field, or NULL; a query field, or NULL; a query flag. */
+static inline json_t *api_body(const struct api_request *q, const char *name)
+{
+    return json_object_get(q->match.body, name);
+}
+static inline const char *api_body_text(const struct api_request *q, const char *name)
+{
+    return json_string_value(json_object_get(q->match.body, name));
+}
+static inline const char *api_query(const struct api_request *q, const char *name)
+{
+    return json_string_value(json_object_get(q->match.query, name));
+}
+static inline bool api_query_flag(const struct api_request *q, const char *name)
+{
+    return json_is_true(json_object_get(q->match.query, name));
+}
+
+json_t *api_time(int64_t ms);                                  /* RFC 3339 text */
+json_t *api_time_or_null(struct store_rows *rows, int column); /* NULL column: JSON null */
+json_t *api_column_json(struct store_rows *rows, int column);  /* a JSON column; null if it does not parse */
+/* Runs a query that gives one number; 0 for no row. */
+OH_MUST_CHECK int api_number(struct api_request *q, const char *sql, const struct store_value *args, size_t n_args,
+                             int64_t *ret, struct err *err);
+
+/* "Some Name!" -> "some-name", at most `max` bytes, never empty. In the arena. */
+char *api_label(struct arena *arena, const char *name, const char *fallback, size_t max);
+
+/* The table of handlers by operationId; NULL if there is none. */
+api_handler api_handler_of(const char *operation_id);
+extern const size_t api_handlers_count;
+
+/* Carries out a request whose operation is found and whose sender is known: checks body and query, runs the handler in
+ * a transaction, honours Idempotency-Key, rings the controller after a change. *ret is the whole answer (envelope, new
+ * reference), the return value its HTTP status. */
+int api_carry_out(struct api_request *q, const struct contract_request *request, json_t **ret);
+/* The envelope of an error. */
+json_t *api_error(int status, const char *request_id, const char *sentence);

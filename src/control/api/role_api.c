@@ -1,0 +1,98 @@
+/* The api role: loads the contract, serves until it is told to stop. */
+#include "base/fs.h"
+#include "base/log.h"
+#include "control/api/http.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#define STOP_WAIT_MS 10000
+
+extern const char embedded_openapi[];
+extern const size_t embedded_openapi_len;
+
+/* Every operation of the contract has a handler, and every handler an operation. */
+static int check_handlers(const struct contract *c, struct err *err)
+{
+    size_t found = 0;
+    const struct contract_operation *op;
+    for (size_t i = 0; (op = contract_operation_at(c, i)); i++) {
+        if (op->open)
+            continue;
+        if (!api_handler_of(op->id))
+            return err_set(err, -EINVAL, "openapi.json has the operation %s, which the program does not", op->id);
+        found++;
+    }
+    if (found != api_handlers_count)
+        return err_set(err, -EINVAL, "the program has operations that openapi.json does not describe");
+    return 0;
+}
+
+/* The store is opened once here, so that a broken one is told at the start and not to the first client. */
+static int check_store(const struct control_config *config, struct err *err)
+{
+    autofree
+    char *path = control_database(config);
+    autostore struct store *s = NULL;
+    return store_open(path, STORE_EXISTING, &s, err);
+}
+
+static void serve(const struct role *r, int signals)
+{
+    struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = r->bell[ROLE_API], .events = POLLIN}};
+    while (!(fds[0].revents & POLLIN)) {
+        if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+            return;
+        if (fds[1].revents & POLLIN)
+            role_bell_clear(r);
+    }
+}
+
+static int run(struct role *r, int signals, struct err *err)
+{
+    struct api api = {.role = r, .clock = &clock_system, .check_answers = getenv("OWNHOUSE_CHECK_ANSWERS") != NULL};
+    autofree
+    char *socket_path = control_path(&r->config, "run/api.sock"), *folder = control_path(&r->config, "run");
+    struct http_server *server;
+    int status = contract_load(embedded_openapi, embedded_openapi_len, &api.contract, err);
+    if (status == 0)
+        status = check_handlers(api.contract, err);
+    if (status == 0)
+        status = check_store(&r->config, err);
+    if (status == 0)
+        status = fs_mkdirs(folder, 0700, err);
+    if (status == 0)
+        status = http_start(&api, socket_path, &server, err);
+    if (status == 0) {
+        log_info("serving", "socket", socket_path);
+        serve(r, signals);
+        http_stop(server, STOP_WAIT_MS);
+        log_info("stopped");
+    }
+    contract_free(api.contract);
+    return status;
+}
+
+int role_api_main(struct role *r)
+{
+    struct err err = ERR_INIT;
+    sigset_t mask;
+    /* Before any thread is made: all of them inherit it, and only the descriptor tells of the signals. */
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &mask, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    autoclose
+    int signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0) {
+        log_error("cannot watch signals", "error", strerror(errno));
+        return 1;
+    }
+    if (run(r, signals, &err) < 0) {
+        log_error("the api role cannot start", "error", err.message);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,164 @@
+/* Turns requests into specifications. */
+#include "control/api/service_spec.h"
+
+#include "control/api/merge.h"
+
+#define REPLICA_MEMORY_GB 8
+#define IDLE_MINUTES 15
+#define ACCESS_MAX 1024
+#define TAGS_MAX 50
+
+/* Fields of the published API that say what this version cannot do. Values that ask for nothing are let through. */
+static int refuse_unavailable(struct api_request *q)
+{
+    static const struct {
+        const char *field, *reason;
+    } all[] = {
+        {"backupId", "starting from a backup is not available yet"},
+        {"dataWarehouseId", "services that share their data are not available yet"},
+        {"isReadonly", "read-only services are not available yet"},
+        {"encryptionKey", "encryption with a key of one's own is not available yet"},
+        {"encryptionAssumedRoleIdentifier", "encryption with a key of one's own is not available yet"},
+        {"hasTransparentDataEncryption", "transparent data encryption is not available yet"},
+        {"transparentDataEncryptionKeyId", "transparent data encryption is not available yet"},
+        {"complianceType", "compliance types are not available"},
+        {"tier", "the old size classes are not available; use minReplicaMemoryGb, maxReplicaMemoryGb and numReplicas"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        const json_t *v = api_body(q, all[i].field);
+        if (v && !json_is_false(v) && (!json_is_string(v) || *json_string_value(v)))
+            return api_refuse(q, 400, "%s: %s", all[i].field, all[i].reason);
+    }
+    const char *profile = api_body_text(q, "profile");
+    if (profile && strcmp(profile, "v1-default"))
+        return api_refuse(q, 400, "profile: only v1-default is available");
+    if (json_array_size(api_body(q, "privateEndpointIds")))
+        return api_refuse(q, 400, "privateEndpointIds: create the service first, then add them with an update");
+    return 0;
+}
+
+static int64_t number(const struct api_request *q, const char *name, int64_t fallback)
+{
+    const json_t *v = api_body(q, name);
+    return v ? (int64_t)json_number_value(v) : fallback;
+}
+
+/* The old form counts the memory of three replicas. */
+static int set_memory(struct api_request *q, json_t *spec)
+{
+    int64_t old_min = number(q, "minTotalMemoryGb", 0) / 3, old_max = number(q, "maxTotalMemoryGb", 0) / 3;
+    int64_t min = number(q, "minReplicaMemoryGb", old_min ? old_min : REPLICA_MEMORY_GB);
+    int64_t max = number(q, "maxReplicaMemoryGb", old_max ? old_max : MAX(min, REPLICA_MEMORY_GB));
+    if (min > max)
+        return api_refuse(q, 400, "minReplicaMemoryGb: must not be above maxReplicaMemoryGb");
+    json_object_set_new(spec, "minReplicaMemoryGb", json_integer(min));
+    json_object_set_new(spec, "maxReplicaMemoryGb", json_integer(max));
+    return 0;
+}
+
+static int set_replicas(struct api_request *q, json_t *spec, bool local)
+{
+    const char *mode = api_body_text(q, "autoscalingMode");
+    bool horizontal = mode && !strcmp(mode, "horizontal");
+    int64_t low = number(q, "minReplicas", 0), high = number(q, "maxReplicas", 0);
+    json_object_set_new(spec, "autoscalingMode", json_string(horizontal ? "horizontal" : "vertical"));
+    if (horizontal) {
+        if (!low)
+            return api_refuse(q, 400, "minReplicas: is required with horizontal autoscaling, and maxReplicas");
+        if (!json_equal(json_object_get(spec, "minReplicaMemoryGb"), json_object_get(spec, "maxReplicaMemoryGb")))
+            return api_refuse(q, 400, "minReplicaMemoryGb: must equal maxReplicaMemoryGb with horizontal autoscaling");
+        json_object_set_new(spec, "minReplicas", json_integer(low));
+        json_object_set_new(spec, "maxReplicas", json_integer(high));
+        return 0;
+    }
+    if (low != high)
+        return api_refuse(q, 400, "minReplicas: must equal maxReplicas with vertical autoscaling, or use numReplicas");
+    json_object_set_new(spec, "numReplicas", json_integer(number(q, "numReplicas", low ? low : local ? 1 : 3)));
+    return 0;
+}
+
+static void set_endpoints(json_t *spec, const json_t *changes)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(changes, i, one)
+    {
+        /* The contract knows one protocol here: mysql. */
+        json_object_set_new(spec, "mysql", json_boolean(json_is_true(json_object_get(one, "enabled"))));
+    }
+}
+
+static void copy(const struct api_request *q, json_t *spec, const char *name, json_t *fallback)
+{
+    json_t *v = api_body(q, name);
+    if (v)
+        json_object_set(spec, name, v);
+    else
+        json_object_set(spec, name, fallback);
+    json_decref(fallback);
+}
+
+int service_spec_new(struct api_request *q, const char *provider, json_t **ret)
+{
+    autojson json_t *spec = json_object(), *tags = json_object();
+    bool local = !strcmp(provider, "local");
+    int r = refuse_unavailable(q);
+    if (r == 0)
+        r = set_memory(q, spec);
+    if (r == 0)
+        r = set_replicas(q, spec, local);
+    if (r < 0)
+        return r;
+    /* On a laptop only the machine itself can come; elsewhere nobody may until somebody is named. */
+    copy(q, spec, "ipAccessList",
+         local ? json_pack("[{s:s,s:s},{s:s,s:s}]", "source", "0.0.0.0/0", "description", "anywhere", "source", "::/0",
+                           "description", "anywhere")
+               : json_array());
+    copy(q, spec, "idleScaling", json_true());
+    copy(q, spec, "idleTimeoutMinutes", json_integer(IDLE_MINUTES));
+    copy(q, spec, "releaseChannel", json_string("default"));
+    copy(q, spec, "enableCoreDumps", json_true());
+    json_object_set_new(spec, "privateEndpointIds", json_array());
+    json_object_set_new(tags, "add", api_body(q, "tags") ? json_incref(api_body(q, "tags")) : json_array());
+    merge_list(spec, "tags", "key", tags);
+    set_endpoints(spec, api_body(q, "endpoints"));
+    *ret = TAKE_PTR(spec);
+    return 0;
+}
+
+static unsigned patch_list(struct api_request *q, json_t *spec, const char *field, const char *key, unsigned flag)
+{
+    const json_t *patch = api_body(q, field);
+    return patch && merge_list(spec, field, key, patch) ? flag : 0;
+}
+
+static unsigned patch_value(struct api_request *q, json_t *spec, const char *field, unsigned flag)
+{
+    json_t *v = api_body(q, field);
+    if (!v || json_equal(v, json_object_get(spec, field)))
+        return 0;
+    json_object_set(spec, field, v);
+    return flag;
+}
+
+int service_spec_patch(struct api_request *q, json_t *spec, unsigned *ret_changed)
+{
+    autojson json_t *endpoints = NULL;
+    if (api_body(q, "transparentDataEncryptionKeyId"))
+        return api_refuse(q, 400, "transparentDataEncryptionKeyId: transparent data encryption is not available yet");
+    *ret_changed = patch_list(q, spec, "ipAccessList", "source", SPEC_IP_ACCESS_LIST) |
+                   patch_list(q, spec, "privateEndpointIds", NULL, SPEC_PRIVATE_ENDPOINTS) |
+                   patch_list(q, spec, "tags", "key", SPEC_TAGS) |
+                   patch_value(q, spec, "releaseChannel", SPEC_RELEASE_CHANNEL) |
+                   patch_value(q, spec, "enableCoreDumps", SPEC_CORE_DUMPS);
+    endpoints = json_object_get(spec, "mysql") ? json_incref(json_object_get(spec, "mysql")) : NULL;
+    set_endpoints(spec, api_body(q, "endpoints"));
+    if (json_object_get(spec, "mysql") && (!endpoints || !json_equal(endpoints, json_object_get(spec, "mysql"))))
+        *ret_changed |= SPEC_ENDPOINTS;
+    /* Limits that the request alone cannot break. */
+    if (json_array_size(json_object_get(spec, "ipAccessList")) > ACCESS_MAX)
+        return api_refuse(q, 400, "ipAccessList: would have more than %d entries", ACCESS_MAX);
+    if (json_array_size(json_object_get(spec, "tags")) > TAGS_MAX)
+        return api_refuse(q, 400, "tags: would be more than %d", TAGS_MAX);
+    return 0;
+}

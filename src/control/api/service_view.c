@@ -1,0 +1,155 @@
+/* From a service's row to its JSON. */
+#include "control/api/service_view.h"
+
+#define DEFAULT_USER "default"
+
+struct parts {
+    json_t *spec, *observed, *config;
+    const char *slug, *domain;
+    bool local;
+    int64_t ordinal;
+};
+
+static int64_t int_of(const json_t *v, const char *name, int64_t fallback)
+{
+    const json_t *n = json_object_get(v, name);
+    return json_is_integer(n) ? json_integer_value(n) : fallback;
+}
+
+static const char *text_of(const json_t *v, const char *name)
+{
+    const char *s = json_string_value(json_object_get(v, name));
+    return s ? s : "";
+}
+
+static json_t *endpoint(const char *protocol, const char *host, int64_t port)
+{
+    return json_pack("{s:s,s:s,s:I,s:s}", "protocol", protocol, "host", host, "port", port, "username", DEFAULT_USER);
+}
+
+/* The native protocol needs a real server behind it; on a laptop the account says so by naming its port. */
+static json_t *endpoints(const struct parts *p)
+{
+    json_t *list = json_array();
+    autofree
+    char *host = mem_printf("%s.%s", p->slug, p->domain);
+    json_array_append_new(list, endpoint("https", host, int_of(p->config, "httpsPort", p->local ? 8444 : 8443)));
+    if (!p->local || json_object_get(p->config, "nativePort"))
+        json_array_append_new(list, endpoint("nativesecure", host, int_of(p->config, "nativePort", 9440)));
+    return list;
+}
+
+static int64_t asked_replicas(const json_t *spec)
+{
+    return int_of(spec, "numReplicas", int_of(spec, "minReplicas", 1));
+}
+
+static json_t *current_scaling(const struct parts *p)
+{
+    int64_t replicas = int_of(p->observed, "replicas", p->local ? 1 : asked_replicas(p->spec));
+    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:I}", "effectiveAutoscalingMode", text_of(p->spec, "autoscalingMode"),
+                     "effectiveMinReplicaMemoryGb", int_of(p->spec, "minReplicaMemoryGb", 8),
+                     "effectiveMaxReplicaMemoryGb", int_of(p->spec, "maxReplicaMemoryGb", 8), "effectiveMinReplicas",
+                     replicas, "effectiveMaxReplicas", replicas, "effectiveIdleScaling", 0,
+                     "effectiveIdleTimeoutMinutes", int_of(p->spec, "idleTimeoutMinutes", 15));
+}
+
+/* The agent's own words; else what we can see ourselves. */
+static json_t *notice(const struct parts *p)
+{
+    const char *said = text_of(p->observed, "notice");
+    int64_t asked = asked_replicas(p->spec), runs = int_of(p->observed, "replicas", p->local ? 1 : asked);
+    if (*said || asked == runs)
+        return json_string(said);
+    autofree
+    char *text =
+        mem_printf("%lld replicas were asked for; this infrastructure runs %lld.", (long long)asked, (long long)runs);
+    return json_string(text);
+}
+
+static json_t *local_port(const struct parts *p)
+{
+    int64_t base = int_of(p->config, "servicePortBase", 8500), count = int_of(p->config, "servicePortCount", 100);
+    return p->local && p->ordinal <= count ? json_integer(base + p->ordinal) : json_null();
+}
+
+static json_t *own(struct store_rows *rows, const struct parts *p)
+{
+    return json_pack("{s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:o,s:s,s:b}", "infrastructureId", store_column_text(rows, 10),
+                     "slug", p->slug, "ordinal", p->ordinal, "generation", store_column_int(rows, 7), "localPort",
+                     local_port(p), "readyReplicas", int_of(p->observed, "readyReplicas", 0), "replicas",
+                     int_of(p->observed, "replicas", 0), "restarts", int_of(p->observed, "restarts", 0), "notice",
+                     notice(p), "error", text_of(p->observed, "error"), "deleteData", (int)store_column_int(rows, 5));
+}
+
+static void copy_spec(const json_t *spec, json_t *v)
+{
+    static const char *const names[] = {
+        "autoscalingMode",
+        "minReplicaMemoryGb",
+        "maxReplicaMemoryGb",
+        "numReplicas",
+        "minReplicas",
+        "maxReplicas",
+        "idleScaling",
+        "idleTimeoutMinutes",
+        "ipAccessList",
+        "releaseChannel",
+        "tags",
+        "privateEndpointIds",
+        "enableCoreDumps",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        json_t *field = json_object_get(spec, names[i]);
+        if (field)
+            json_object_set(v, names[i], field);
+    }
+    if (!strcmp(text_of(spec, "autoscalingMode"), "horizontal"))
+        json_object_set(v, "replicaMemoryGb", json_object_get(spec, "minReplicaMemoryGb"));
+}
+
+json_t *service_view(struct store_rows *rows)
+{
+    autojson json_t *spec = api_column_json(rows, 6), *observed = api_column_json(rows, 8),
+                    *config = api_column_json(rows, 14);
+    const struct parts p = {
+        .spec = spec,
+        .observed = observed,
+        .config = config,
+        .slug = store_column_text(rows, 2),
+        .domain = store_column_text(rows, 13),
+        .local = !strcmp(store_column_text(rows, 11), "local"),
+        .ordinal = store_column_int(rows, 3),
+    };
+    json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o}", "id", store_column_text(rows, 0), "name",
+                          store_column_text(rows, 1), "provider", store_column_text(rows, 11), "region",
+                          store_column_text(rows, 12), "state", store_column_text(rows, 4), "clickhouseVersion",
+                          text_of(observed, "engineVersion"), "endpoints", endpoints(&p));
+    copy_spec(spec, v);
+    json_object_set_new(v, "createdAt", api_time(store_column_int(rows, 9)));
+    json_object_set_new(v, "availablePrivateEndpointIds", json_array());
+    /* A service is the first of its own warehouse until services can share data. */
+    json_object_set_new(v, "dataWarehouseId", json_string(store_column_text(rows, 0)));
+    json_object_set_new(v, "isPrimary", json_true());
+    json_object_set_new(v, "isReadonly", json_false());
+    json_object_set_new(v, "byocId", json_string(store_column_text(rows, 10)));
+    json_object_set_new(v, "hasTransparentDataEncryption", json_false());
+    json_object_set_new(v, "currentScaling", current_scaling(&p));
+    json_object_set_new(v, "ownhouse", own(rows, &p));
+    return v;
+}
+
+int service_view_load(struct api_request *q, const char *id, json_t **ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(q->store,
+                        "SELECT " SERVICE_VIEW_COLUMNS " FROM " SERVICE_VIEW_TABLES
+                        " WHERE s.id = $1 AND s.organization_id = $2 AND s.state <> 'terminated'",
+                        STORE_ARGS(store_text(id), store_text(q->who.organization)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r < 0 ? r : api_missing(q, "service");
+    *ret = service_view(rows);
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* Services as the API shows them. */
+#pragma once
+
+#include "control/api/request.h"
+
+/* Columns and tables of a query whose rows service_view() reads. */
+#define SERVICE_VIEW_COLUMNS                                                                                    \
+    "s.id, s.name, s.slug, s.ordinal, s.state, s.delete_data, s.spec, s.generation, s.observed, s.created_at, " \
+    "s.infrastructure_id, i.provider, i.region, i.domain, a.config"
+#define SERVICE_VIEW_TABLES \
+    "service s JOIN infrastructure i ON i.id = s.infrastructure_id JOIN account a ON a.id = i.account_id"
+
+json_t *service_view(struct store_rows *rows);
+
+/* One service of the asker's organization; a 404 refusal if there is none. */
+OH_MUST_CHECK int service_view_load(struct api_request *q, const char *id, json_t **ret, struct err *err);
