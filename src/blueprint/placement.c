@@ -295,11 +295,11 @@ static json_t *status_to_json(const struct placement_status *s)
     json_t *labels = json_object();
     for (size_t i = 0; i < s->n_labels; i++)
         json_object_set_new(labels, s->labels[i].name, json_string(s->labels[i].value));
-    return json_pack("{s:i,s:s,s:s,s:s,s:s,s:i,s:I,s:i,s:I,s:s,s:s,s:s,s:s,s:s,s:o}", "v", 1, "name", s->name, "state",
-                     placement_state_names[s->state], "digest", s->digest, "error", s->error, "restarts", s->restarts,
-                     "sinceMs", (json_int_t)s->since_ms, "pid", (int)s->pid, "startTicks", (json_int_t)s->start_ticks,
-                     "boot", s->boot, "start", s->start, "core", s->core, "reload", s->reload, "rest", s->rest,
-                     "labels", labels);
+    return json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:i,s:I,s:s,s:s,s:s,s:s,s:s,s:o}", "v", 1, "name", s->name,
+                     "state", placement_state_names[s->state], "digest", s->digest, "error", s->error, "address",
+                     s->address, "restarts", s->restarts, "sinceMs", (json_int_t)s->since_ms, "pid", (int)s->pid,
+                     "startTicks", (json_int_t)s->start_ticks, "boot", s->boot, "start", s->start, "core", s->core,
+                     "reload", s->reload, "rest", s->rest, "labels", labels);
 }
 
 static int parse_labels(const json_t *o, struct arena *arena, struct placement_status *s, struct err *err)
@@ -350,14 +350,11 @@ static int parse_process(const json_t *o, struct placement_status *s, struct err
 int placement_status_parse(const char *text, size_t len, struct arena *arena, struct placement_status *ret,
                            struct err *err)
 {
-    static const char *const fields[] = {"v",       "name", "state",      "digest", "error", "restarts",
-                                         "sinceMs", "pid",  "startTicks", "boot",   "start", "core",
-                                         "reload",  "rest", "labels",     NULL};
     autojson json_t *o = NULL;
     struct placement_status s = {0};
-    const char *state, *digest;
+    const char *state, *digest, *address = "";
     int choice = 0, r;
-    if ((r = js_parse(text, len, STATUS_MAX_BYTES, &o, err)) < 0 || (r = js_only(o, "", fields, err)) < 0 ||
+    if ((r = js_parse(text, len, STATUS_MAX_BYTES, &o, err)) < 0 ||
         (r = copy_text(o, "name", s.name, sizeof(s.name), err)) < 0 ||
         (r = js_string(o, "", "state", 16, &state, err)) < 0 ||
         (r = parse_choice(state, "state", placement_state_names, PLACEMENT_STATE_COUNT, &choice, err)) < 0 ||
@@ -370,6 +367,9 @@ int placement_status_parse(const char *text, size_t len, struct arena *arena, st
         (r = copy_text(o, "reload", s.reload, sizeof(s.reload), err)) < 0 ||
         (r = copy_text(o, "rest", s.rest, sizeof(s.rest), err)) < 0 || (r = parse_labels(o, arena, &s, err)) < 0)
         return r;
+    if ((r = js_string_opt(o, "", "address", sizeof(s.address) - 1, &address, err)) < 0)
+        return r;
+    snprintf(s.address, sizeof(s.address), "%s", address);
     s.state = (enum placement_state)choice;
     if (!placement_name_valid(s.name))
         return err_set(err, -EINVAL, "name: must be a DNS label");

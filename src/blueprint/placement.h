@@ -58,6 +58,7 @@ struct placement_status {
     char digest[65];  /* placement.digest now in effect, "" = none */
     char error[256];  /* "" or one sentence */
     int restarts;     /* unasked starts since the workload was placed */
+    char address[46]; /* placement.address, "" = none */
     int64_t since_ms; /* wall time of the last change of state */
     /* The process, for the next supervisor; pid 0 = none. */
     pid_t pid;
@@ -87,7 +88,8 @@ OH_MUST_CHECK int placement_remove(const char *dir, const char *name, bool delet
 OH_MUST_CHECK int placement_read(const char *dir, const char *name, struct arena *arena, struct placement *ret,
                                  struct err *err);
 
-/* have/NAME.json. Reading: -ENOENT (no message) if there is none; the arena is for labels. */
+/* have/NAME.json. Reading: -ENOENT (no message) if there is none; the arena is for labels. Unknown fields are passed
+ * over: an agent of another version may have written it, and its processes are not to be lost for that. */
 OH_MUST_CHECK int placement_status_read(const char *dir, const char *name, struct arena *arena,
                                         struct placement_status *ret, struct err *err);
 OH_MUST_CHECK int placement_status_parse(const char *text, size_t len, struct arena *arena,

@@ -48,6 +48,7 @@ static void take(struct unit *u, const struct placement *p, const struct materia
     u->wish.digests = *digests;
     u->have.labels = u->wish.p.workload.labels;
     u->have.n_labels = u->wish.p.workload.n_labels;
+    snprintf(u->have.address, sizeof(u->have.address), "%s", p->address ? p->address : "");
     u->dirty = true;
 }
 
