@@ -1,7 +1,9 @@
 /* ownhouse-agent: the data plane's program. */
 #include "agent/config.h"
 #include "agent/parent.h"
+#include "agent/place.h"
 #include "agent/role.h"
+#include "agent/status.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "version.h"
@@ -23,6 +25,7 @@ static const char usage_text[] =
     "commands:\n"
     "  run --config FILE         run the agent; SIGTERM stops it with all workloads, SIGUSR2 leaves them running\n"
     "  supervise --dir DIR       run only the supervisor of one folder of placements, as a machine's init does\n"
+    "  enrol --config FILE       enrol by the configured bundle and print its fingerprint\n"
     "  status --config FILE      say what runs (--json: as JSON)\n"
     "\n"
     "options:\n"
@@ -97,22 +100,16 @@ static int run(const struct arguments *a)
 {
     struct agent_config config = {0};
     struct err err = ERR_INIT;
-    char program[4096];
+    autofree
+    char *program = place_self();
     int status = load(a, "parent", &config);
     if (status)
         return status;
-    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
     int r = agent_config_prepare(&config, &err);
-    if (r == 0 && n <= 0)
-        r = err_set_errno(&err, -errno, "cannot find the program itself");
-    if (r == 0) {
-        program[n] = 0;
-        /* An upgrade replaces the file while we run: then go on with what stands at the path now. */
-        char *deleted = strstr(program, " (deleted)");
-        if (deleted && !deleted[10])
-            *deleted = 0;
+    if (r == 0 && !program)
+        r = err_set(&err, -ENOENT, "cannot find the program itself: is /proc mounted?");
+    if (r == 0)
         r = parent_run(program, a->config, &config, &err);
-    }
     if (r < 0)
         log_error("the agent cannot run", "error", err.message);
     agent_config_free(&config);
@@ -142,6 +139,38 @@ static int supervise(const struct arguments *a)
         return usage_error("--dir DIR is missing", "");
     log_init("ownhouse-agent", "supervisor", LOG_LEVEL_INFO, STDERR_FILENO);
     return role_supervise_folder(a->dir);
+}
+
+static int enrol(const struct arguments *a)
+{
+    struct agent_config config = {0};
+    struct err err = ERR_INIT;
+    struct place place;
+    char fingerprint[65];
+    int status = load(a, "enrol", &config);
+    if (status)
+        return status;
+    place_init(&place, &config, "/");
+    int r = agent_config_prepare(&config, &err);
+    if (r == 0)
+        r = place_enrol(&place, &config, 0, fingerprint, &err);
+    if (r == 0)
+        printf("enrolled; bundle fingerprint %s\n", fingerprint);
+    else
+        fprintf(stderr, "ownhouse-agent: %s\n", err.message);
+    place_free(&place);
+    agent_config_free(&config);
+    return r < 0;
+}
+
+static int status_of(const struct arguments *a)
+{
+    struct agent_config config = {0};
+    int status = load(a, "status", &config);
+    if (status == 0)
+        status = status_print(&config, a->json);
+    agent_config_free(&config);
+    return status;
 }
 
 static int check_config(const struct arguments *a)
@@ -176,6 +205,10 @@ int main(int argc, char **argv)
         return usage_error("a command is missing", "");
     if (!strcmp(a.command, "run"))
         return run(&a);
+    if (!strcmp(a.command, "enrol"))
+        return enrol(&a);
+    if (!strcmp(a.command, "status"))
+        return status_of(&a);
     if (!strcmp(a.command, "supervise"))
         return supervise(&a);
     return usage_error("no such command: ", a.command);

@@ -1,19 +1,242 @@
-/* The operator role: puts link, operator and process runtime together on one loop. */
+/* The operator role: link, operator and process runtime on one loop, with as few rights as that takes. */
+#include "agent/link/identity.h"
+#include "agent/operator/operator.h"
+#include "agent/place.h"
 #include "agent/role.h"
-
+#include "agent/status.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/sandbox.h"
+#include "version.h"
 
-#include <signal.h>
+#include <malloc.h>
 
-int role_operator_main(struct agent_role *r OH_UNUSED)
+#define ENROL_TIMEOUT_MS 600000
+#define STATUS_EACH_MS 5000
+#define STATUS_SOON_MS 100
+
+struct operator_role {
+    struct agent_role *role;
+    struct place place;
+    uv_loop_t loop;
+    uv_signal_t signals[2];
+    uv_timer_t status_timer;
+    struct runtime *runtime;
+    struct operator_loop *operator;
+    struct agent_link *link;
+    char sandbox[64];
+    bool ending;
+};
+
+/* ---- status file ---- */
+
+static void write_status(uv_timer_t *t)
 {
-    sigset_t set;
-    int sig;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    log_warn("this build has no link to a control plane yet: workloads that are placed go on, nothing new arrives");
-    sigwait(&set, &sig);
+    struct operator_role *o = t->data;
+    struct err err = ERR_INIT;
+    autojson json_t *status = json_object();
+    if (o->ending)
+        return;
+    json_object_set_new(status, "version", json_string(OWNHOUSE_VERSION));
+    json_object_set_new(status, "sandbox", json_string(o->sandbox));
+    json_object_set_new(status, "link", agent_link_status_json(o->link));
+    json_object_set_new(status, "desiredVersion", json_integer(operator_desired_version(o->operator)));
+    json_t *observed = operator_observed(o->operator);
+    if (observed)
+        json_object_set_new(status, "observed", observed);
+    if (status_write(&o->role->config, status, &err) < 0)
+        log_warn("the status file cannot be written", "error", err.message);
+    uv_timer_start(t, write_status, STATUS_EACH_MS, 0);
+}
+
+static void write_status_soon(struct operator_role *o)
+{
+    if (o->link && !o->ending)
+        uv_timer_start(&o->status_timer, write_status, STATUS_SOON_MS, 0);
+}
+
+/* ---- between link and operator ---- */
+
+static void on_observed(const json_t *observed OH_UNUSED, void *data)
+{
+    struct operator_role *o = data;
+    if (o->link)
+        agent_link_notify(o->link);
+    write_status_soon(o);
+}
+
+static void on_operator_event(bool error, const char *message, void *data OH_UNUSED)
+{
+    log_write(error ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, message, "part", "operator", NULL);
+}
+
+static void on_link_event(bool error, const char *message, void *data)
+{
+    log_write(error ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, message, "part", "link", NULL);
+    write_status_soon(data);
+}
+
+static int64_t desired_version(void *data)
+{
+    return operator_desired_version(((struct operator_role *)data)->operator);
+}
+
+static int on_desired(int64_t version, const char *document, size_t len, const char *signature_hex, void *data,
+                      struct err *err)
+{
+    struct operator_role *o = data;
+    char text[24];
+    int r = operator_offer_desired(o->operator, version, document, len, signature_hex, err);
+    snprintf(text, sizeof(text), "%lld", (long long)version);
+    if (r == 0)
+        log_info("desired document accepted", "version", text);
+    else
+        log_warn("desired document refused", "version", text, "error", err ? err->message : "");
+    return r;
+}
+
+static json_t *observe(void *data)
+{
+    return operator_observed(((struct operator_role *)data)->operator);
+}
+
+/* ---- beginning and end ---- */
+
+static void on_link_stopped(void *data)
+{
+    struct operator_role *o = data;
+    operator_stop(o->operator, NULL, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(o->signals); i++)
+        uv_close((uv_handle_t *)&o->signals[i], NULL);
+    uv_close((uv_handle_t *)&o->status_timer, NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number OH_UNUSED)
+{
+    struct operator_role *o = handle->data;
+    if (o->ending)
+        return;
+    o->ending = true;
+    agent_link_stop(o->link, on_link_stopped, o);
+}
+
+/* From here on: its home to write, the customer's files to read (these very files: their folder may hold the customer's
+ * own keys), sockets outwards. */
+static int confine(struct operator_role *o, struct err *err)
+{
+    const struct agent_config *c = &o->role->config;
+    struct sandbox_report report = {0};
+    const char *read[5], *write[] = {c->home, NULL};
+    size_t n = 0;
+    const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        if (*files[i] == '/')
+            read[n++] = files[i];
+    read[n] = NULL;
+    /* Threads: the resolver's. */
+    int r = sandbox_apply(&(struct sandbox_rules){read, write, SANDBOX_INET | SANDBOX_THREADS}, &report, err);
+    sandbox_describe(&report, o->sandbox);
+    return r;
+}
+
+static int start_operator(struct operator_role *o, struct err *err)
+{
+    const struct agent_config *c = &o->role->config;
+    struct bundle *bundle = NULL;
+    struct identity id = {0};
+    int r;
+    if ((r = identity_load(o->place.link_dir, &id, err)) < 0)
+        return r;
+    o->place.runtime.infrastructure = id.infrastructure;
+    struct operator_config config = {
+        .loop = &o->loop,
+        .state_dir = o->place.state_dir,
+        .infrastructure = id.infrastructure,
+        .isolation = c->isolation,
+        .program_version = OWNHOUSE_VERSION,
+        .clock = &clock_system,
+        .env = o->place.env,
+        .extra_ip = o->place.extra_ip,
+        .on_observed = on_observed,
+        .on_event = on_operator_event,
+        .data = o,
+    };
+    if ((r = identity_bundle(o->place.link_dir, &bundle, err)) == 0 &&
+        (r = runtime_process_new(&o->place.runtime, &o->runtime, err)) == 0) {
+        memcpy(config.desired_key, bundle->desired_key, sizeof(config.desired_key));
+        config.runtime = o->runtime;
+        r = operator_new(&config, &o->operator, err);
+    }
+    bundle_free(bundle);
+    identity_free(&id);
+    return r;
+}
+
+static int start_link(struct operator_role *o, struct err *err)
+{
+    struct agent_link_config config = {
+        .loop = &o->loop,
+        .dir = o->place.link_dir,
+        .proxy = o->place.proxy,
+        .version = OWNHOUSE_VERSION,
+        .clock = &clock_system,
+        .desired_version = desired_version,
+        .on_desired = on_desired,
+        .observe = observe,
+        .on_event = on_link_event,
+        .data = o,
+    };
+    return agent_link_start(&config, &o->link, err);
+}
+
+static void open_loop(struct operator_role *o)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    uv_loop_init(&o->loop);
+    uv_timer_init(&o->loop, &o->status_timer);
+    o->status_timer.data = o;
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        uv_signal_init(&o->loop, &o->signals[i]);
+        o->signals[i].data = o;
+        uv_signal_start(&o->signals[i], on_signal, numbers[i]);
+    }
+}
+
+static int start(struct operator_role *o, struct err *err)
+{
+    char fingerprint[65];
+    int r;
+    if ((r = confine(o, err)) < 0 ||
+        (r = place_enrol(&o->place, &o->role->config, ENROL_TIMEOUT_MS, fingerprint, err)) < 0)
+        return r;
+    log_info("operator starts", "sandbox", o->sandbox, "bundle", fingerprint);
+    open_loop(o);
+    if ((r = start_operator(o, err)) < 0 || (r = start_link(o, err)) < 0)
+        return r;
+    operator_start(o->operator);
+    write_status_soon(o);
+    return 0;
+}
+
+int role_operator_main(struct agent_role *r)
+{
+    struct operator_role o = {.role = r};
+    struct err err = ERR_INIT;
+    autofree
+    char *self = place_self();
+    /* Passes come and go in bursts: give their memory back instead of keeping it for the next. */
+    mallopt(M_TRIM_THRESHOLD, (int)KIB(64));
+    mallopt(M_MMAP_THRESHOLD, (int)KIB(64));
+    place_init(&o.place, &r->config, self ? self : "/");
+    int result = start(&o, &err);
+    if (result < 0) {
+        /* The process ends here; handles and memory go with it, and the parent tries again. */
+        log_error("the operator cannot run", "error", err.message);
+        return 1;
+    }
+    uv_run(&o.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&o.loop);
+    o.runtime->ops->free(o.runtime);
+    place_free(&o.place);
     return 0;
 }

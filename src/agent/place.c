@@ -1,0 +1,147 @@
+/* From the agent's configuration to its parts' own. */
+#include "agent/place.h"
+
+#include "agent/link/identity.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+#define LOG_BYTES ((int64_t)MIB(16))
+#define LOG_FILES 3
+#define MAX_PROXIES 64
+
+char *place_self(void)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (n <= 0)
+        return NULL;
+    path[n] = 0;
+    /* An upgrade replaces the file while we run: go on with what stands at the path now. */
+    char *deleted = strstr(path, " (deleted)");
+    if (deleted && !deleted[10])
+        *deleted = 0;
+    return mem_strdup(path);
+}
+
+static const char *or_null(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+/* The engine's server: configured, or beside the agent, installed or built. */
+static const char *find_engine(struct arena *a, const struct agent_config *c, const char *self)
+{
+    if (*c->engine_program)
+        return c->engine_program;
+    const char *slash = strrchr(self, '/');
+    int folder = (int)(slash - self);
+    const char *beside = arena_printf(a, "%.*s/ownhouse-clickhouse", folder, self),
+               *built = arena_printf(a, "%.*s/../clickhouse/ownhouse-clickhouse", folder, self);
+    return fs_exists(beside) ? beside : fs_exists(built) ? built : NULL;
+}
+
+static void set_programs(struct place *p, const struct agent_config *c, const char *self)
+{
+    struct runtime_program *programs = arena_alloc(p->arena, 4 * sizeof(*programs));
+    bool library = *c->engine_library;
+    programs[0] = library ? (struct runtime_program){"ownhouse-clickhouse", find_engine(p->arena, c, self), NULL,
+                                                     "set engine_program in agent.conf to where it is"}
+                          : (struct runtime_program){"ownhouse-clickhouse", "/nonexistent/libchdb.so", NULL,
+                                                     "the embedded engine's library is not known: set engine_library "
+                                                     "in agent.conf to libchdb.so, or engine to clickhouse"};
+    programs[1] = (struct runtime_program){"clickhouse", c->clickhouse_program, NULL,
+                                           "install ClickHouse's server, or set clickhouse_program in agent.conf"};
+    programs[2] = (struct runtime_program){"haproxy", c->haproxy_program, NULL,
+                                           "install the package haproxy, or set haproxy_program in agent.conf"};
+    programs[3] = (struct runtime_program){"knotd", c->knot_program, NULL,
+                                           "install the package knot, or set knot_program in agent.conf"};
+    p->runtime.programs = programs;
+    p->runtime.n_programs = 4;
+}
+
+static void set_params(struct place *p, const struct agent_config *c)
+{
+    struct workload_env *params = arena_alloc(p->arena, 2 * sizeof(*params));
+    params[0] = (struct workload_env){"engine_library", c->engine_library};
+    params[1] = (struct workload_env){"public_address", c->public_address};
+    p->runtime.params = params;
+    p->runtime.n_params = 2;
+}
+
+static void set_env(struct place *p, const struct agent_config *c)
+{
+    const char **proxies = arena_alloc(p->arena, (MAX_PROXIES + 1) * sizeof(*proxies));
+    size_t n = 0;
+    char *rest = arena_strdup(p->arena, c->proxy_from), *word;
+    while ((word = strtok_r(rest, " \t,", &rest)) && n < MAX_PROXIES)
+        proxies[n++] = word;
+    p->env = (struct blueprint_env){
+        .public_address = c->public_address,
+        .https_port = (int)c->https_port,
+        .native_port = (int)c->native_port,
+        .service_port_base = (int)c->service_port_base,
+        .service_port_count = (int)c->service_port_count,
+        .proxy_from = proxies,
+        .n_proxy_from = n,
+        .client_address = or_null(c->client_address),
+        .engine = strcmp(c->engine, "clickhouse") ? BLUEPRINT_EMBEDDED : BLUEPRINT_SERVER,
+        .bucket = *c->bucket_dir ? c->bucket : NULL,
+        .log_level = c->log_level,
+    };
+}
+
+void place_init(struct place *p, const struct agent_config *c, const char *self)
+{
+    *p = (struct place){.arena = arena_new()};
+    const char **ip = arena_alloc(p->arena, 2 * sizeof(*ip));
+    ip[0] = or_null(c->public_address);
+    p->extra_ip = ip;
+    p->link_dir = arena_printf(p->arena, "%s/link", c->home);
+    p->state_dir = arena_printf(p->arena, "%s/state", c->home);
+    p->name = c->name;
+    p->proxy = (struct agent_proxy){or_null(c->proxy), or_null(c->proxy_credentials)};
+    p->runtime.dir = arena_printf(p->arena, "%s/runtime", c->home);
+    p->runtime.loopback_base = c->loopback_base;
+    p->runtime.bucket_dir = or_null(c->bucket_dir);
+    p->runtime.log_bytes = LOG_BYTES;
+    p->runtime.log_files = LOG_FILES;
+    set_programs(p, c, self);
+    set_params(p, c);
+    set_env(p, c);
+}
+
+void place_free(struct place *p)
+{
+    arena_free(p->arena);
+    *p = (struct place){0};
+}
+
+int place_enrol(const struct place *p, const struct agent_config *c, int timeout_ms, char ret_fingerprint[65],
+                struct err *err)
+{
+    struct agent_enrol_config enrol = {
+        .dir = p->link_dir,
+        .bundle_file = c->bundle,
+        .token_file = or_null(c->token_file),
+        .name = c->name,
+        .proxy = p->proxy,
+        .timeout_ms = timeout_ms,
+    };
+    /* A token that was used is deleted by whoever made it: do not ask for it again. */
+    struct identity id;
+    int r = identity_load(p->link_dir, &id, NULL);
+    if (r == 0) {
+        struct bundle *bundle = NULL;
+        identity_free(&id);
+        r = identity_bundle(p->link_dir, &bundle, err);
+        if (r == 0)
+            memcpy(ret_fingerprint, bundle->fingerprint, 65);
+        bundle_free(bundle);
+        return r;
+    }
+    if (!*c->bundle)
+        return err_set(err, -ENOENT,
+                       "this agent is not enrolled and no bundle is configured: set `bundle` in its "
+                       "configuration to the enrolment bundle");
+    return agent_enrol(&enrol, ret_fingerprint, err);
+}

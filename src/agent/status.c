@@ -1,0 +1,133 @@
+/* The `status` command and the file behind it. */
+#include "agent/status.h"
+
+#include "agent/parent.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "blueprint/placement.h"
+#include "runtime/process/supervise.h"
+
+#define STATUS_MAX MIB(2)
+
+int status_write(const struct agent_config *c, const json_t *status, struct err *err)
+{
+    autofree
+    char *path = agent_path(c, "run/status.json"), *tmp = mem_printf("%s.tmp", path), *text = js_text(status);
+    autoclose
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    size_t len = strlen(text);
+    if (fd < 0 || write(fd, text, len) != (ssize_t)len || rename(tmp, path) < 0)
+        return err_set_errno(err, -errno, "cannot write %s", path);
+    return 0;
+}
+
+static json_t *read_status(const struct agent_config *c)
+{
+    autofree
+    char *path = agent_path(c, "run/status.json"), *text = NULL;
+    size_t len = 0;
+    json_t *v = NULL;
+    if (fs_read(path, STATUS_MAX, &text, &len, NULL) < 0 || js_parse(text, len, STATUS_MAX, &v, NULL) < 0)
+        return json_object();
+    return v;
+}
+
+static json_t *describe(const char *dir, const char *name, struct arena *a)
+{
+    struct placement_status s;
+    struct placement p;
+    char since[CLOCK_ISO_SIZE] = "";
+    if (placement_status_read(dir, name, a, &s, NULL) < 0) {
+        bool removed = placement_read(dir, name, a, &p, NULL) == 0 && p.remove;
+        return json_pack("{s:s,s:s,s:s,s:i}", "name", name, "state", removed ? "stopping" : "starting", "error", "",
+                         "restarts", 0);
+    }
+    clock_iso(s.since_ms, since);
+    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:s,s:s}", "name", name, "state", placement_state_names[s.state], "error",
+                     s.error, "restarts", s.restarts, "pid", (int)s.pid, "since", since, "address", s.address);
+}
+
+static json_t *workloads(const char *dir)
+{
+    autoarena struct arena *a = arena_new();
+    json_t *list = json_array();
+    static const char *const parts[] = {"have", "want"};
+    for (size_t k = 0; k < ARRAY_SIZE(parts); k++) {
+        const char **names;
+        size_t n;
+        if (placement_names(dir, parts[k], a, &names, &n, NULL) < 0)
+            continue;
+        for (size_t i = 0; i < n; i++) {
+            autofree
+            char *have = mem_printf("%s/have/%s.json", dir, names[i]);
+            if (k == 0 || !fs_exists(have))
+                json_array_append_new(list, describe(dir, names[i], a));
+        }
+    }
+    return list;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+static void print_link(const json_t *link)
+{
+    if (!json_is_object(link)) {
+        puts("link        not known");
+        return;
+    }
+    printf("link        %s %s\n",
+           json_is_true(json_object_get(link, "connected")) ? "connected to" : "not connected to",
+           text_of(link, "control"));
+    if (*text_of(link, "error"))
+        printf("            %s\n", text_of(link, "error"));
+    if (*text_of(link, "notice"))
+        printf("            %s\n", text_of(link, "notice"));
+}
+
+static void print_text(const json_t *o)
+{
+    const json_t *list = json_object_get(o, "workloads"), *v;
+    size_t i;
+    printf("agent       %s\n", json_is_true(json_object_get(o, "running")) ? "running" : "not running");
+    printf("supervisor  %s\n", json_is_true(json_object_get(o, "supervised")) ? "running" : "not running");
+    printf("isolation   %s", text_of(o, "isolation"));
+    printf(*text_of(o, "isolationMissing") ? ": %s\n" : "\n", text_of(o, "isolationMissing"));
+    if (*text_of(o, "sandbox"))
+        printf("sandbox     %s (operator)\n", text_of(o, "sandbox"));
+    print_link(json_object_get(o, "link"));
+    json_array_foreach(list, i, v)
+    {
+        printf("%-12s%-45s %s", i ? "" : "workloads", text_of(v, "name"), text_of(v, "state"));
+        json_int_t restarts = json_integer_value(json_object_get(v, "restarts"));
+        if (restarts)
+            printf(", started again %lld times", (long long)restarts);
+        printf(*text_of(v, "error") ? ": %s\n" : "\n", text_of(v, "error"));
+    }
+}
+
+int status_print(const struct agent_config *c, bool as_json)
+{
+    autofree
+    char *dir = agent_path(c, "runtime");
+    bool running = parent_alive(c), supervised = supervise_alive(dir);
+    /* What a dead operator wrote last is not what is. */
+    autojson json_t *o = running ? read_status(c) : json_object();
+    json_object_set_new(o, "running", json_boolean(running));
+    json_object_set_new(o, "supervised", json_boolean(supervised));
+    json_object_set_new(o, "isolation", json_string(c->isolation));
+    json_object_set_new(o, "isolationMissing", json_string(c->isolation_missing));
+    json_object_set_new(o, "workloads", workloads(dir));
+    if (as_json) {
+        autofree
+        char *text = js_text(o);
+        puts(text);
+    } else {
+        print_text(o);
+    }
+    return running ? 0 : 3;
+}
