@@ -83,16 +83,26 @@ static int build_headers(const struct http_request *q, struct curl_slist **list,
     return r == 0 ? add_header(list, "Expect:", err) : r;
 }
 
+/* A proxy in the environment is for other machines. */
+static bool is_local(const struct http_request *q)
+{
+    const char *host = strstr(q->url, "://");
+    host = host ? host + 3 : q->url;
+    size_t n = strcspn(host, ":/?");
+    return q->unix_socket || strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
+           (n >= 9 && strncasecmp(host + n - 9, "localhost", 9) == 0 && (n == 9 || host[n - 10] == '.'));
+}
+
 static void set_target(CURL *c, const struct http_request *q, struct curl_slist **resolve)
 {
     curl_easy_setopt(c, CURLOPT_URL, q->url);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (q->unix_socket) {
+    if (q->unix_socket)
         curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, q->unix_socket);
-        curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* a proxy in the environment is for hosts, not for this socket */
-    }
+    if (is_local(q))
+        curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
     if (q->direct)
         curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
     if (q->ca_file) {

@@ -2,7 +2,8 @@
  *
  * HTTP/1.1 and 2 over TCP with TLS 1.2 or later, or plain over a Unix socket. Certificates are always verified; there
  * is no way to turn that off. Redirects are not followed (an answer 3xx is handed to the caller), so credentials never
- * travel to another host. Thread-safe between requests. */
+ * travel to another host. A proxy named in the environment (https_proxy) is used, but not for a Unix socket, 127.*,
+ * [::1] or *.localhost. Thread-safe between requests. */
 #pragma once
 
 #include "base/buf.h"

@@ -7,10 +7,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#define ACCEPT_PIECES 64           /* connections taken in one loop turn */
-#define EXHAUSTED_MS 200           /* pause when the process is out of descriptors */
-#define NOTSENT_LOWAT (128 * 1024) /* little in the kernel's queue, so that a small message need not wait behind bulk \
-                                    */
+#define ACCEPT_PIECES 64 /* connections taken in one loop turn */
+#define EXHAUSTED_MS 200 /* pause when the process is out of descriptors */
+#define NOTSENT_LOWAT                                                                               \
+    (128 * 1024) /* little in the kernel's queue, so that a small message need not wait behind bulk \
+                  */
 #define USER_TIMEOUT_MS 30000
 
 void link_tune(int fd)
@@ -237,6 +238,7 @@ void link_listener_free(struct link_listener *ln)
             break;
         }
     }
+    ln->l = NULL; /* on_accept may have called us */
     uv_close((uv_handle_t *)&ln->poll, on_listener_closed);
     uv_close((uv_handle_t *)&ln->timer, on_listener_closed);
 }

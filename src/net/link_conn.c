@@ -256,7 +256,7 @@ static void stream_event(struct link_conn *c, const struct yamux_event *ev)
     case YAMUX_EOF:
         if (ops->on_stream_eof)
             ops->on_stream_eof(c, ev->stream, ev->user, c->user);
-        if (ev->gone && c->state == LINK_READY)
+        if (ev->gone)
             stream_closed(c, ev->stream, ev->user, 0);
         break;
     default:
@@ -386,12 +386,13 @@ void link_conn_handshake(struct link_conn *c, const char *server_name)
 
 static void read_some(struct link_conn *c)
 {
+    c->read_blocked = false;
     for (int i = 0; i < TURN_PIECES && c->state == LINK_READY; i++) {
         ERR_clear_error();
         errno = 0;
         int n = SSL_read(c->ssl, c->l->read_buf, LINK_READ_SIZE);
         if (n <= 0) {
-            again(c, n, "reading from the link");
+            c->read_blocked = again(c, n, "reading from the link") && SSL_want_write(c->ssl);
             break;
         }
         pump(c, c->l->read_buf, (size_t)n);
@@ -419,8 +420,10 @@ static void flush(struct link_conn *c)
     }
     if (c->state != LINK_READY)
         return;
-    /* Left over after a whole turn: come back when all others had theirs. */
-    link_conn_poll(c, UV_READABLE | (c->want_write || yamux_output(c->y, &n) ? UV_WRITABLE : 0));
+    /* Left over after a whole turn: come back when all others had theirs. TLS that must write before it can read on
+     * (a key update) must not be woken by what cannot be read yet. */
+    bool more = c->want_write || c->read_blocked || yamux_output(c->y, &n);
+    link_conn_poll(c, (c->read_blocked ? 0 : UV_READABLE) | (more ? UV_WRITABLE : 0));
     wake_at(c, yamux_tick(c->y, link_now(c)));
 }
 
@@ -443,7 +446,7 @@ static void flush_all(uv_prepare_t *prepare)
     /* A callback that keeps writing into another connection must not keep the loop here. */
     for (struct link_conn *c = l->dirty; c; c = c->dirty_next)
         if (c->state == LINK_READY)
-            link_conn_poll(c, UV_READABLE | UV_WRITABLE);
+            link_conn_poll(c, (c->read_blocked ? 0 : UV_READABLE) | UV_WRITABLE);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -462,7 +465,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         shake_hands(c);
         break;
     case LINK_READY:
-        if (events & UV_READABLE)
+        if (events & UV_READABLE || c->read_blocked)
             read_some(c);
         mark_dirty(c);
         break;

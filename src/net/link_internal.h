@@ -23,7 +23,7 @@ struct link_conn {
     struct link_loop *l;
     struct link_conn *prev, *next; /* all connections of the loop */
     struct link_conn *dirty_next;  /* those with something to flush */
-    bool dirty : 1, dialled : 1, want_write : 1, pinging : 1;
+    bool dirty : 1, dialled : 1, want_write : 1, read_blocked : 1, pinging : 1;
     enum link_state state;
     int fd;          /* -1: none yet */
     int poll_events; /* as given to uv_poll_start, 0: stopped */

@@ -388,8 +388,9 @@ void yamux_set_user(struct yamux *y, uint32_t stream, void *user)
 
 void *yamux_user(const struct yamux *y, uint32_t stream)
 {
-    const struct stream *s = stream_find(y, stream);
-    return s ? s->user : NULL;
+    /* Also of a stream that has timed out: its owner still waits for the last event. */
+    uint32_t at = stream_position(y, stream);
+    return at < y->n_streams && y->streams[at]->id == stream ? y->streams[at]->user : NULL;
 }
 
 size_t yamux_stream_count(const struct yamux *y)
@@ -422,6 +423,9 @@ size_t yamux_memory(const struct yamux *y)
 
 static int fail(struct yamux *y, struct err *err, int code, const char *what)
 {
+    struct stream *s = y->due_open ? stream_find(y, y->frame_stream) : NULL;
+    if (s)
+        stream_remove(y, s); /* nobody was told of it */
     yamux_goaway(y, GOAWAY_PROTOCOL);
     y->failed = code;
     return err_set(err, code, "link peer broke the stream protocol: %s", what);

@@ -136,6 +136,29 @@ static void redirects_and_errors_are_answers(void **state OH_UNUSED)
     stop(&s);
 }
 
+/* The laptop's control plane answers here, whatever proxy the shell is set up for. */
+static void proxies_are_not_for_this_machine(void **state OH_UNUSED)
+{
+    struct server s = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"};
+    start(&s, NULL);
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+    const char *local[] = {"127.0.0.1", "localhost", "demo.laptop.localhost"};
+    for (size_t i = 0; i < ARRAY_SIZE(local); i++) {
+        autofree
+        char *url = mem_printf("http://%s:%u/", local[i], s.port),
+             *pin = mem_printf("%s:%u:127.0.0.1", local[i], s.port);
+        autoresponse struct http_response r = {0};
+        assert_int_equal(http_do(&(struct http_request){.url = url, .resolve = pin}, &r, NULL), 0);
+    }
+    struct http_response none = {0};
+    struct err err = ERR_INIT;
+    autofree
+    char *url = mem_printf("http://notlocalhost:%u/", s.port), *pin = mem_printf("notlocalhost:%u:127.0.0.1", s.port);
+    assert_int_equal(http_do(&(struct http_request){.url = url, .resolve = pin}, &none, &err), -ECONNREFUSED);
+    assert_int_equal(unsetenv("http_proxy"), 0);
+    stop(&s);
+}
+
 static void unix_socket(void **state)
 {
     struct server s = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"};
@@ -249,6 +272,7 @@ int main(void)
         cmocka_unit_test(plain_exchange),
         cmocka_unit_test(redirects_and_errors_are_answers),
         cmocka_unit_test_setup_teardown(unix_socket, scratch_setup, scratch_teardown),
+        cmocka_unit_test(proxies_are_not_for_this_machine),
         cmocka_unit_test(streams_and_limits),
         cmocka_unit_test(refusals),
         cmocka_unit_test_setup_teardown(only_the_named_authority_is_trusted, scratch_setup, scratch_teardown),

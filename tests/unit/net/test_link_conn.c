@@ -23,7 +23,7 @@ struct side {
     struct buf got;
     size_t to_write, written; /* of BULK content, on `stream` */
     uint32_t stream;
-    bool echo, no_credit, close_on_data, close_other;
+    bool echo, no_credit, close_on_data, close_other, close_on_eof;
     struct side *other;
 };
 
@@ -104,6 +104,10 @@ static void on_stream_eof(struct link_conn *c, uint32_t stream, void *stream_use
 {
     struct side *s = user;
     s->eof++;
+    if (s->close_on_eof) {
+        link_stream_close(c, stream);
+        link_conn_close(c);
+    }
     if (s->echo) {
         s->to_write = s->got.len;
         push(s);
@@ -334,6 +338,44 @@ static void close_inside_callbacks(void **state OH_UNUSED)
     assert_int_equal(w->client.closed, 1);
 }
 
+/* Each stream that is not finished by its owner gets its last callback, also when the connection ends just then. */
+static void no_stream_is_forgotten(void **state OH_UNUSED)
+{
+    connected_pair();
+    w->client.close_on_eof = true; /* closes the connection while the end of the finished stream is told */
+    assert_int_equal(link_stream_open(w->client.conn, &w->client.stream, &w->client.stream), 0);
+    link_stream_close(w->client.conn, w->client.stream);
+    while (!w->server.eof)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    link_stream_close(w->server.conn, w->server.stream);
+    UNTIL(both_closed);
+    assert_int_equal(w->client.closed_streams, 1);
+    assert_int_equal(w->client.stream_reason, 0);
+    assert_int_equal(w->server.closed_streams, 0);
+}
+
+static struct link_listener *to_free;
+static void on_accept_and_go(struct link_conn *c, void *user)
+{
+    w->server.conn = c;
+    link_listener_free(to_free);
+}
+
+static void listener_may_end_in_its_callback(void **state OH_UNUSED)
+{
+    int fd = listen_tcp(&w->port);
+    assert_int_equal(
+        link_listener_new(w->l, fd, false, 10, 100, w->server_tls, &ops, on_accept_and_go, &w->server, &to_free, NULL),
+        0);
+    dial_with(w->client_tls, &(struct link_dial){.host = "127.0.0.1", .port = w->port});
+    UNTIL(both_ready);
+    int again = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(w->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(again, (struct sockaddr *)&a, sizeof(a)), -1);
+    close(again);
+}
+
 static bool got_word(void)
 {
     return w->server.got.len == 4;
@@ -381,6 +423,34 @@ static void stranger_never_gets_ready(void **state OH_UNUSED)
     assert_int_equal(w->server.ready, 0);
     assert_int_equal(w->server.reason.code, -EACCES);
     assert_non_null(strstr(w->client.reason.message, "alert"));
+}
+
+/* A verified agent that speaks nonsense inside TLS: told why by GoAway, then closed. */
+static void nonsense_inside_tls(void **state OH_UNUSED)
+{
+    static const char junk[] = "GET / HTTP/1.1\r\n\r\n";
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    SSL *ssl = NULL;
+    uint8_t frames[64];
+    start_listener(listen_tcp(&w->port), false, 10);
+    a.sin_port = htons(w->port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), got = 0, n;
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(tls_ctx_connect(w->client_tls, "127.0.0.1", &ssl, NULL), 0);
+    SSL_set_fd(ssl, fd);
+    while (SSL_do_handshake(ssl) != 1)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(SSL_write(ssl, junk, sizeof(junk) - 1), sizeof(junk) - 1);
+    UNTIL(server_closed);
+    assert_int_equal(w->server.reason.code, -EPROTO);
+    while ((n = SSL_read(ssl, frames + got, (int)sizeof(frames) - got)) > 0)
+        got += n;
+    assert_int_equal(got, 24); /* the first ping, then GoAway with code 1 */
+    assert_int_equal(frames[13], 3);
+    assert_int_equal(frames[23], 1);
+    SSL_free(ssl);
+    close(fd);
 }
 
 static void wrong_server_name(void **state OH_UNUSED)
@@ -715,10 +785,13 @@ int main(void)
         LINK(bulk_both_ways),
         LINK(goaway_keeps_streams),
         LINK(close_inside_callbacks),
+        LINK(no_stream_is_forgotten),
+        LINK(listener_may_end_in_its_callback),
         LINK(loop_may_go_away_first),
         LINK(calls_before_ready_are_refused),
         LINK(expired_agent_is_marked),
         LINK(stranger_never_gets_ready),
+        LINK(nonsense_inside_tls),
         LINK(wrong_server_name),
         LINK(nobody_listens),
         LINK(no_such_name),

@@ -268,6 +268,85 @@ static void window_grows_to_the_path(void **state OH_UNUSED)
     assert_int_equal(budget.used, 0);
 }
 
+/* A simulated path: 200 Mbit/s, 25 ms each way, no loss. */
+#define PATH_RATE 25000 /* bytes a millisecond */
+#define PATH_DELAY 25
+struct path {
+    struct {
+        uint8_t *data;
+        size_t len;
+    } slot[PATH_DELAY];
+};
+
+static void path_step(struct yamux *from, struct yamux *to, struct path *p, int64_t now, size_t *ret_got)
+{
+    size_t at = (size_t)now % PATH_DELAY, len, left = p->slot[at].len;
+    const uint8_t *in = p->slot[at].data;
+    struct yamux_event ev;
+    int r;
+    while ((r = yamux_next(to, &in, &left, now, &ev, NULL)) > 0) {
+        if (ev.type == YAMUX_DATA) {
+            *ret_got += ev.len;
+            yamux_consumed(to, ev.stream, ev.len);
+        }
+    }
+    assert_int_equal(r, 0);
+    free(p->slot[at].data);
+    p->slot[at].data = NULL;
+    const uint8_t *out = yamux_output(from, &len);
+    p->slot[at].len = len = MIN(len, (size_t)PATH_RATE);
+    if (len) {
+        p->slot[at].data = mem_alloc(len);
+        memcpy(p->slot[at].data, out, len);
+        yamux_sent(from, len);
+    }
+}
+
+/* Bytes that arrive in five seconds. */
+static size_t over_the_path(uint64_t budget_bytes, uint32_t *ret_window)
+{
+    static uint8_t big[1 << 17];
+    static struct path there, back;
+    struct yamux_budget budget = {.total = budget_bytes};
+    struct yamux *a = yamux_new(YAMUX_CLIENT, &yamux_limits_default, NULL);
+    struct yamux *b = yamux_new(YAMUX_SERVER, &yamux_limits_default, &budget);
+    uint32_t id;
+    size_t got = 0, none = 0;
+    int64_t now = 1000;
+    assert_int_equal(yamux_ping(b, now), 0);
+    assert_int_equal(yamux_open(a, &id), 0);
+    for (; now < 6000; now++) {
+        while (yamux_write(a, id, big, sizeof(big)) > 0)
+            ;
+        path_step(a, b, &there, now, &got);
+        path_step(b, a, &back, now, &none);
+    }
+    *ret_window = yamux_window(b, id);
+    yamux_free(a);
+    yamux_free(b);
+    for (int i = 0; i < PATH_DELAY; i++) {
+        free(there.slot[i].data);
+        free(back.slot[i].data);
+        there.slot[i].data = back.slot[i].data = NULL;
+        there.slot[i].len = back.slot[i].len = 0;
+    }
+    return got;
+}
+
+/* Fixed windows of 256 KiB are a tenth of what this path carries. */
+static void growth_fills_a_long_path(void **state OH_UNUSED)
+{
+    uint32_t window;
+    size_t all = 5000 * PATH_RATE, fixed = over_the_path(0, &window), grown;
+    assert_int_equal(window, KIB(256));
+    assert_true(fixed < all * 3 / 10);
+    grown = over_the_path(MIB(64), &window);
+    print_message("50 ms, 200 Mbit/s: %zu %% with growth, %zu %% without, window %u KiB\n", grown * 100 / all,
+                  fixed * 100 / all, window >> 10);
+    assert_true(grown > all * 85 / 100);
+    assert_in_range(window, MIB(1), MIB(8)); /* towards the path's 1.25 MB, not to the limit */
+}
+
 static void slow_consumer_keeps_its_window(void **state OH_UNUSED)
 {
     struct yamux_budget budget = {.total = MIB(64)};
@@ -375,6 +454,7 @@ static void write_timeout_resets_the_stream(void **state OH_UNUSED)
     assert_int_equal(yamux_tick(y, 130000), -1);
     assert_int_equal(sent(y, WINDOW, RST, NULL), 1);
     assert_int_equal(yamux_write(y, 1, big, 1), -ENOENT);
+    assert_ptr_equal(yamux_user(y, 1), big); /* until the event */
     assert_int_equal(yamux_next(y, &none, &zero, 130000, &ev, NULL), 1);
     assert_int_equal(ev.type, YAMUX_RESET);
     assert_int_equal(ev.code, -ETIMEDOUT);
@@ -517,6 +597,7 @@ static void hostile_frames_end_the_session(void **state OH_UNUSED)
         assert_int_equal(code, 1);
         assert_int_equal(feed(y, 1, PING, SYN, 0, 0, NULL, NULL), -EPROTO); /* stays failed */
         assert_int_equal(yamux_open(y, &id), -ESHUTDOWN);
+        assert_int_equal(yamux_stream_count(y), 1); /* no stream that nobody was told of */
         yamux_free(y);
     }
     struct yamux *y = yamux_new(YAMUX_SERVER, &yamux_limits_default, NULL);
@@ -587,6 +668,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_ends_from_a_seed),
         cmocka_unit_test(window_grows_to_the_path),
+        cmocka_unit_test(growth_fills_a_long_path),
         cmocka_unit_test(slow_consumer_keeps_its_window),
         cmocka_unit_test(budget_bounds_growth),
         cmocka_unit_test(credit_only_for_consumed_bytes),
