@@ -71,6 +71,9 @@ struct plan_type {
     int (*ready)(const struct plan_call *c, json_t *attributes, struct err *err);
 };
 
+/* For providers: sleeps, but not past a cancel. -ECANCELED with a message. */
+OH_MUST_CHECK int plan_pause(const struct plan_call *c, int64_t ms, struct err *err);
+
 /* --- the desired graph ----------------------------------------------------------------------------------------- */
 
 struct plan_graph;

@@ -134,20 +134,36 @@ struct plan_report *plan_pool_next(struct plan_pool *p)
     return r;
 }
 
-bool plan_cancelled(const struct plan_context *c)
+static bool raised(const atomic_bool *cancel)
 {
-    return c->cancel && atomic_load(c->cancel);
+    return cancel && atomic_load(cancel);
 }
 
-int plan_sleep(const struct plan_context *c, int64_t ms)
+static int nap(const atomic_bool *cancel, int64_t ms)
 {
-    while (ms > 0 && !plan_cancelled(c)) {
+    while (ms > 0 && !raised(cancel)) {
         int64_t slice = MIN(ms, (int64_t)100);
         struct timespec ts = {slice / 1000, slice % 1000 * 1000000};
         nanosleep(&ts, NULL);
         ms -= slice;
     }
-    return plan_cancelled(c) ? -ECANCELED : 0;
+    return raised(cancel) ? -ECANCELED : 0;
+}
+
+bool plan_cancelled(const struct plan_context *c)
+{
+    return raised(c->cancel);
+}
+
+int plan_sleep(const struct plan_context *c, int64_t ms)
+{
+    return nap(c->cancel, ms);
+}
+
+int plan_pause(const struct plan_call *c, int64_t ms, struct err *err)
+{
+    int r = nap(c->cancel, ms);
+    return r < 0 ? err_set(err, r, "cancelled") : 0;
 }
 
 int64_t plan_backoff(const struct plan_context *c, const char *token, int attempt)

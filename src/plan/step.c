@@ -61,7 +61,7 @@ static int64_t ready_limit(const struct plan_task *t)
 static int ready_pause(struct plan_task *t, struct err *err)
 {
     int r = plan_sleep(t->c, t->type->ready_poll_ms ? t->type->ready_poll_ms : 200);
-    return r < 0 ? err_set(err, r, "%s: cancelled while waiting", t->key) : 0;
+    return r < 0 ? err_set(err, r, "cancelled while waiting") : 0;
 }
 
 static int wait_gone(struct plan_task *t, struct err *err)
@@ -72,7 +72,7 @@ static int wait_gone(struct plan_task *t, struct err *err)
         if (r < 0 || !t->have)
             return r;
         if (clock_mono_ms(t->c->clock) >= limit)
-            return err_set(err, -ETIMEDOUT, "%s was asked to go but is still there", t->key);
+            return err_set(err, -ETIMEDOUT, "it was asked to go but is still there");
         if (!told)
             plan_pool_report(&t->job, PLAN_EVENT_WAITING, "");
         if ((r = ready_pause(t, err)) < 0)
@@ -86,7 +86,7 @@ static int destroy(struct plan_task *t, struct err *err)
     if (!t->have)
         return 0;
     if (t->type->holds_data && !t->delete_data)
-        return err_set(err, -EPERM, "%s holds data and the plan was not made to delete data", t->key);
+        return err_set(err, -EPERM, "it holds data and the plan was not made to delete data");
     int r = t->type->destroy(&call, t->have, err);
     return r < 0 ? r : wait_gone(t, err);
 }
@@ -103,7 +103,7 @@ static int wait_ready(struct plan_task *t, struct err *err)
         if (r < 0 && r != -EAGAIN)
             return err_set(err, r, "%s", now.message);
         if (clock_mono_ms(t->c->clock) >= limit)
-            return err_set(err, -ETIMEDOUT, "%s did not become ready in time%s%s", t->key, now.message[0] ? ": " : "",
+            return err_set(err, -ETIMEDOUT, "it did not become ready in time%s%s", now.message[0] ? ": " : "",
                            now.message);
         if (!told)
             plan_pool_report(&t->job, PLAN_EVENT_WAITING, now.message);
@@ -133,7 +133,7 @@ static int verify(struct plan_task *t, struct err *err)
     fill_secrets(t);
     int r = remaining(t, t->outcome, names, &left, &why, err);
     if (r == 0 && left != PLAN_NONE)
-        r = err_set(err, -EIO, "%s: the attribute %s did not become what was asked for", t->key,
+        r = err_set(err, -EIO, "the attribute %s did not become what was asked for",
                     json_string_value(json_object_get(json_array_get(why, 0), "attribute")));
     json_decref(why);
     return r;
@@ -158,7 +158,7 @@ static int adopt(struct plan_task *t, struct err *err)
         return t->type->change(&call, t->have, t->want, &t->outcome, err);
     }
     if (t->action == PLAN_CHANGE || t->type->holds_data)
-        return err_set(err, -ESTALE, "%s would now have to be replaced, which was not in the plan: plan again", t->key);
+        return err_set(err, -ESTALE, "it would now have to be replaced, which was not in the plan: plan again");
     return destroy(t, err);
 }
 
@@ -172,7 +172,7 @@ static int make(struct plan_task *t, struct err *err)
             return r;
     }
     if (t->action == PLAN_CHANGE)
-        return err_set(err, -ESTALE, "%s is gone, so it cannot be changed: plan again", t->key);
+        return err_set(err, -ESTALE, "it is gone, so it cannot be changed: plan again");
     set(&t->outcome, NULL);
     return t->type->create(&call, t->want, &t->outcome, err);
 }
@@ -199,7 +199,7 @@ void plan_task_run(struct plan_job *j)
         struct err err = ERR_INIT;
         int r = attempt(t, t->again || n > 0, &err);
         if (r < 0 && !err.message[0])
-            err_set_errno(&err, r, "%s", t->key);
+            err_set(&err, r, "%s", strerror(-r));
         if (r == -EAGAIN && clock_mono_ms(t->c->clock) >= limit)
             r = err_set(&t->err, -ETIMEDOUT, "gave up after %d attempts: %.400s", n + 1, err.message);
         else if (r != -EAGAIN)
@@ -209,7 +209,7 @@ void plan_task_run(struct plan_job *j)
             return;
         plan_pool_report(j, PLAN_EVENT_RETRY, err.message);
         if (plan_sleep(t->c, plan_backoff(t->c, t->token, n)) < 0) {
-            t->result = err_set(&t->err, -ECANCELED, "%s: cancelled while waiting to try again", t->key);
+            t->result = err_set(&t->err, -ECANCELED, "cancelled while waiting to try again");
             return;
         }
     }

@@ -1,0 +1,220 @@
+/* The agent: its settings, a token to enrol with once, and its place on the machine, inside the namespace. */
+#include "cloud/local/internal.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/keys.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#define PLACE "agent"
+#define TOKEN_FRESH_S 1800 /* tokens live an hour; one that is half as old is made anew */
+#define CONFIG_MAX KIB(64)
+
+static const char *text(const json_t *v, const char *key)
+{
+    const char *s = json_string_value(json_object_get(v, key));
+    return s ? s : "";
+}
+
+static bool enrolled(const struct local_env *e)
+{
+    autofree
+    char *certificate = local_path(e, "agent/link/certificate.pem");
+    return fs_exists(certificate);
+}
+
+static bool token_fresh(const struct local_env *e)
+{
+    struct stat st;
+    autofree
+    char *token = local_path(e, "agent/enrolment-token");
+    int64_t now = clock_wall_ms(&clock_system) / 1000;
+    return stat(token, &st) == 0 && st.st_size > 0 && st.st_mtime <= now + 60 && now - st.st_mtime < TOKEN_FRESH_S;
+}
+
+/* SHA-256 of the settings as they are on disk, "" if they are not. */
+static void config_digest(const struct local_env *e, char ret[65])
+{
+    autofree
+    char *path = local_path(e, "agent/agent.conf");
+    autofree
+    char *data = NULL;
+    size_t len;
+    ret[0] = 0;
+    if (fs_exists(path) && fs_read(path, CONFIG_MAX, &data, &len, NULL) == 0)
+        sha256_hex(data, len, ret);
+}
+
+static int host_observe(const struct plan_call *c, json_t **ret, struct err *err)
+{
+    const struct local_env *e = local_env_of(c);
+    struct proc_id id;
+    char config[65];
+    int r = local_place_observe(c, PLACE, ret, err);
+    if (r < 0 || !*ret)
+        return r;
+    config_digest(e, config);
+    json_object_set_new(*ret, "config", json_string(config));
+    json_object_set_new(*ret, "identity", json_string(enrolled(e) || token_fresh(e) ? "present" : "missing"));
+    /* The namespace it really is in, not the one it was told to enter. */
+    if (json_object_get(*ret, "netns_inode") && local_place_process(e, PLACE, &id) == 0) {
+        struct stat st;
+        autofree
+        char *ns = mem_printf("/proc/%d/ns/net", (int)id.pid);
+        if (stat(ns, &st) == 0)
+            json_object_set_new(*ret, "netns_inode", json_sprintf("%llu", (unsigned long long)st.st_ino));
+    }
+    return 0;
+}
+
+static int write_token(const struct local_env *e, struct err *err)
+{
+    autofree
+    char *path = local_path(e, "agent/enrolment-token");
+    char *token = NULL;
+    if (enrolled(e))
+        return 0;
+    if (!e->mint_token)
+        return err_set(err, -EINVAL, "mint_token: nobody is there to make an enrolment token");
+    int r = e->mint_token(e->mint_data, &token, err);
+    if (r == 0 && strlen(token) >= LOCAL_TOKEN_MAX)
+        r = err_set(err, -EMSGSIZE, "the enrolment token is too long");
+    if (r == 0)
+        r = fs_write_atomic(path, token, strlen(token), 0600, err);
+    if (token)
+        mem_wipe(token, strlen(token));
+    free(token);
+    return r;
+}
+
+static int write_files(const struct local_env *e, const json_t *want, struct err *err)
+{
+    struct local_addresses a;
+    char hex[65];
+    autofree
+    char *home = local_path(e, "agent");
+    autofree
+    char *path = local_path(e, "agent/agent.conf");
+    int r = cloud_local_addresses(e, &a, err);
+    if (r < 0)
+        return r;
+    autofree
+    char *config = local_render_agent(e, &a);
+    sha256_hex(config, strlen(config), hex);
+    if (strcmp(hex, text(want, "config")))
+        return err_set(err, -ESTALE, "the settings have changed since the plan was made: plan again");
+    if (!fs_exists(e->bundle))
+        return err_set(
+            err, -ENOENT,
+            "bundle: %s does not exist: the customer makes it before an agent can enrol (`ownhouse up` does)",
+            e->bundle);
+    r = fs_mkdirs(home, 0700, err);
+    if (r == 0)
+        r = fs_write_atomic(path, config, strlen(config), 0600, err);
+    return r < 0 ? r : write_token(e, err);
+}
+
+static int put(const struct plan_call *c, const json_t *want, struct err *err)
+{
+    const struct local_env *e = local_env_of(c);
+    const char *netns = text(want, "netns");
+    autofree
+    char *config = local_path(e, "agent/agent.conf");
+    autofree
+    char *netns_path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
+    const char *arguments[] = {"run", "--config", config};
+    /* What is not an argument but needs a restart all the same. */
+    struct workload_env environment[] = {{"AGENT_CONFIG_DIGEST", text(want, "config")},
+                                         {"AGENT_NETWORK", text(want, "netns_inode")}};
+    struct placement p = {.workload = {.name = PLACE,
+                                       .program = "ownhouse-agent",
+                                       .arguments = arguments,
+                                       .n_arguments = ARRAY_SIZE(arguments),
+                                       .environment = environment,
+                                       .n_environment = ARRAY_SIZE(environment),
+                                       .stop_signal = SIGTERM,
+                                       .stop_grace_ms = 15000,
+                                       .order = 2,
+                                       .slot = 3},
+                          .executable = text(want, "program"),
+                          .netns = *netns ? netns_path : NULL};
+    return local_place_put(c, &p, want, err);
+}
+
+static int host_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
+{
+    int r = write_files(local_env_of(c), want, err);
+    if (r == 0)
+        r = put(c, want, err);
+    return r < 0 ? r : host_observe(c, ret, err);
+}
+
+static int host_change(const struct plan_call *c, const json_t *have OH_UNUSED, const json_t *want, json_t **ret,
+                       struct err *err)
+{
+    return host_create(c, want, ret, err);
+}
+
+static int host_ready(const struct plan_call *c, json_t *attributes, struct err *err)
+{
+    json_t *now = NULL;
+    int r = local_place_ready(c, PLACE, attributes, err);
+    if (r <= 0)
+        return r;
+    r = host_observe(c, &now, err);
+    if (r == 0)
+        json_object_update_existing(attributes, now);
+    json_decref(now);
+    return r < 0 ? r : 1;
+}
+
+/* The agent first, then all that it left running, then what it could come back with. */
+static int host_destroy(const struct plan_call *c, const json_t *have OH_UNUSED, struct err *err)
+{
+    static const char *const files[] = {"agent/enrolment-token", "agent/agent.conf", "agent/link"};
+    const struct local_env *e = local_env_of(c);
+    autofree
+    char *id_path = local_path(e, "machine/id");
+    autofree
+    char *place = NULL;
+    struct proc_id id;
+    int r = local_place_destroy(c, PLACE, err);
+    if (r < 0)
+        return r;
+    for (int i = 0; i < 200 && local_place_process(e, PLACE, &id) == 0; i++)
+        if ((r = plan_pause(c, 100, err)) < 0)
+            return r;
+    if (fs_exists(id_path) && (r = fs_read(id_path, 128, &place, NULL, err)) < 0)
+        return r;
+    struct local_filter left = {.infrastructure = c->infrastructure, .not_place = place, .spare_supervisor = true};
+    r = local_sweep(&left, 15000, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++) {
+        autofree
+        char *path = local_path(e, files[i]);
+        r = fs_remove_tree(path, err);
+    }
+    return r;
+}
+
+static const struct plan_attribute host_attributes[] = {{"machine", PLAN_REPLACE},
+                                                        {"home", PLAN_REPLACE},
+                                                        {"netns", 0},
+                                                        {"netns_inode", 0},
+                                                        {"address", 0},
+                                                        {"program", 0},
+                                                        {"config", 0},
+                                                        {"identity", 0},
+                                                        {"running", 0},
+                                                        {NULL, 0}};
+
+const struct plan_type local_host_type = {.name = "local_host",
+                                          .attributes = host_attributes,
+                                          .ready_timeout_ms = 20000,
+                                          .ready_poll_ms = 50,
+                                          .observe = host_observe,
+                                          .create = host_create,
+                                          .change = host_change,
+                                          .destroy = host_destroy,
+                                          .ready = host_ready};
