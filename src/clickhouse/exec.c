@@ -62,6 +62,11 @@ static int run(const struct exec *e, const char *sql, size_t len, struct buf *ou
     return ret;
 }
 
+int exec_run(const struct exec *e, const char *sql, size_t len, struct exception *x)
+{
+    return run(e, sql, len, NULL, x);
+}
+
 static void quote_name(const char *name, struct buf *out)
 {
     buf_addc(out, '`');

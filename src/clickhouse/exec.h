@@ -22,4 +22,6 @@ struct exec; /* opaque, one thread at a time */
 OH_MUST_CHECK int exec_open(struct service *s, const struct exec_spec *spec, struct exec **ret, struct exception *x);
 struct engine_conn *exec_conn(const struct exec *e);
 const char *exec_tag(const struct exec *e);
+/* Runs a statement of ours on the connection. */
+OH_MUST_CHECK int exec_run(const struct exec *e, const char *sql, size_t len, struct exception *x);
 void exec_close(struct exec *e); /* NULL is fine; the statement must have ended */

@@ -274,11 +274,9 @@ bool request_failed(const struct request *r)
 
 /* ---- running ---- */
 
-static int start(struct request *r, enum job_mode mode, size_t len)
+static int open_exec(struct request *r)
 {
-    const struct param *bindings;
-    struct err err = ERR_INIT;
-    struct exec_spec exec = {
+    struct exec_spec spec = {
         .user = r->user,
         .query_id = r->query_id,
         .database = r->database,
@@ -287,15 +285,20 @@ static int start(struct request *r, enum job_mode mode, size_t len)
         .user_readonly = r->user_readonly,
         .get = r->get,
     };
-    if (exec_open(r->service, &exec, &r->exec, &r->exception) < 0)
-        return -EINVAL;
+    return exec_open(r->service, &spec, &r->exec, &r->exception);
+}
+
+static int start_job(struct request *r, enum job_mode mode, const struct sql *sql, const char *text, size_t len)
+{
+    const struct param *bindings;
+    struct err err = ERR_INIT;
     size_t count = params_bindings(r->params, &bindings);
     struct job_spec job = {
         .engine = r->service->engine,
         .conn = exec_conn(r->exec),
         .mode = mode,
-        .sql = &r->sql,
-        .text = r->text.data,
+        .sql = sql,
+        .text = text,
         .len = len,
         .format = result_format(r),
         .bindings = bindings,
@@ -305,6 +308,13 @@ static int start(struct request *r, enum job_mode mode, size_t len)
     if (job_start(&job, &r->job, &err) < 0)
         return exception_own(&r->exception, r->service, CH_STD_EXCEPTION, "%s", err.message);
     return 0;
+}
+
+static int start(struct request *r, enum job_mode mode, size_t len)
+{
+    if (open_exec(r) < 0)
+        return -EINVAL;
+    return start_job(r, mode, &r->sql, r->text.data, len);
 }
 
 static int send_data(struct request *r, const void *data, size_t len)
@@ -559,6 +569,47 @@ static int end_insert(struct request *r)
     return take_result(r);
 }
 
+/* Fills the temporary table that stands for input(). */
+static int fill_input(struct request *r)
+{
+    autobuf struct buf table = BUF_INIT, insert = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct sql sql;
+    int code = CH_BAD_ARGUMENTS;
+
+    sql_input_insert(&r->sql, &insert);
+    if (sql_input_table(&r->sql, r->text.data, &table, &code, &err) < 0 ||
+        sql_scan(insert.data, insert.len, true, &sql, &code, &err) < 0)
+        return exception_own(&r->exception, r->service, code, "%s", err.message);
+    if (open_exec(r) < 0 || exec_run(r->exec, table.data, table.len, &r->exception) < 0 ||
+        start_job(r, JOB_IN, &sql, insert.data, insert.len) < 0)
+        return -EINVAL;
+    send_data(r, r->text.data + r->sql.data_at, r->text.len - r->sql.data_at);
+    int ret = end_insert(r);
+    job_free(r->job);
+    r->job = NULL;
+    return ret;
+}
+
+/* INSERT ... SELECT ... FROM input(...): see sql_input_table. */
+static int run_input(struct request *r)
+{
+    static const char drop[] = "DROP TEMPORARY TABLE IF EXISTS " SQL_INPUT_TABLE;
+    autobuf struct buf select = BUF_INIT;
+    struct exception ignored = {0};
+
+    int ret = fill_input(r);
+    if (ret == 0) {
+        sql_input_select(&r->sql, r->text.data, &select);
+        ret = start_job(r, JOB_PLAIN, &r->sql, select.data, select.len);
+    }
+    if (ret == 0)
+        ret = take_result(r);
+    if (r->exec && exec_run(r->exec, drop, sizeof(drop) - 1, &ignored) < 0)
+        buf_free(&ignored.text); /* a session keeps it until its end, or until the next input() fails on it */
+    return ret;
+}
+
 /* KILL QUERY WHERE query_id = 'x': the engine knows the statement by its tag, not by the client's id. */
 static void translate_kill(struct request *r)
 {
@@ -584,7 +635,9 @@ static int run_statement(struct request *r)
         return -EINVAL;
     if (r->sql.kind == SQL_EMPTY)
         return fail(r, CH_SYNTAX_ERROR, "Syntax error: Empty query");
-    if (r->sql.has_data && !r->sql.from_input)
+    if (r->sql.has_data && r->sql.from_input)
+        return run_input(r);
+    if (r->sql.has_data)
         return start_insert(r) < 0 ? -EINVAL : end_insert(r);
     if (r->sql.kind == SQL_SELECT)
         return run_select(r);

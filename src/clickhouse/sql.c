@@ -301,6 +301,21 @@ static void skip_table_name(struct scan *s)
     }
 }
 
+/* input('structure'): where the call stands. */
+static void take_input(struct scan *s, struct token name)
+{
+    struct scan copy = *s;
+    struct token open = next(&copy), structure = next(&copy), close = structure;
+    s->out->from_input = true;
+    s->out->input_at = name.at;
+    if (structure.type == T_STRING && s->text[structure.at] == '\'') {
+        s->out->structure_at = structure.at;
+        s->out->structure_len = structure.len;
+        close = next(&copy);
+    }
+    s->out->input_end = punct(&copy, close, ')') ? close.at + 1 : open.at;
+}
+
 static int scan_insert(struct scan *s)
 {
     struct token before = {.type = T_END}, t;
@@ -323,7 +338,7 @@ static int scan_insert(struct scan *s)
         if (is(s, t, "SELECT") || is(s, t, "WITH") || is(s, t, "WATCH"))
             select = select || !(punct(s, peek(s), ',') || punct(s, peek(s), ')')); /* else a column of that name */
         if (select && is(s, t, "input") && punct(s, peek(s), '('))
-            s->out->from_input = true;
+            take_input(s, t);
         settled = !select || s->out->from_input;
         if (depth != 0 || !settled)
             continue;
@@ -433,6 +448,45 @@ void sql_lead_in(const struct sql *s, const char *text, int fd, struct buf *out)
     buf_printf(out, "\nFROM INFILE '/dev/fd/%d' COMPRESSION 'none' ", fd);
     buf_add(out, text + s->lead_at, s->format_at - s->lead_at);
     buf_printf(out, "FORMAT %s", s->format);
+}
+
+/* The text of a string literal: backslash and doubled quotes as ClickHouse reads them. */
+static void unquote(const char *literal, size_t len, struct buf *out)
+{
+    for (size_t i = 1; i + 1 < len; i++) {
+        char c = literal[i];
+        if (c == '\'' || (c == '\\' && i + 2 < len)) {
+            c = literal[++i];
+            c = literal[i - 1] != '\\' ? c : c == 'n' ? '\n' : c == 't' ? '\t' : c;
+        }
+        buf_addc(out, c);
+    }
+}
+
+int sql_input_table(const struct sql *s, const char *text, struct buf *out, int *ret_code, struct err *err)
+{
+    struct sql made;
+    *ret_code = 36;
+    if (!s->structure_len)
+        return err_set(err, -EINVAL,
+                       "input() needs the structure of the data as a string, as in "
+                       "input('a UInt64, b String')");
+    buf_adds(out, "CREATE TEMPORARY TABLE " SQL_INPUT_TABLE " (");
+    unquote(text + s->structure_at, s->structure_len, out);
+    buf_adds(out, ") ENGINE = Memory");
+    return sql_scan(out->data, out->len, true, &made, ret_code, err); /* it came from outside: one statement only */
+}
+
+void sql_input_insert(const struct sql *s, struct buf *out)
+{
+    buf_printf(out, "INSERT INTO " SQL_INPUT_TABLE " FORMAT %s\n", s->format);
+}
+
+void sql_input_select(const struct sql *s, const char *text, struct buf *out)
+{
+    buf_add(out, text, s->input_at);
+    buf_adds(out, SQL_INPUT_TABLE);
+    buf_add(out, text + s->input_end, s->format_at - s->input_end);
 }
 
 const char *sql_kind_name(enum sql_kind kind)

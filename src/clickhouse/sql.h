@@ -20,9 +20,11 @@ enum sql_kind {
 
 struct sql {
     enum sql_kind kind;
-    bool more;       /* the text ended before this could be decided; scan again with more of it */
-    bool has_data;   /* INSERT whose data follow at data_at (FORMAT x, VALUES, or SELECT ... FROM input()) */
-    bool from_input; /* the data are read by input(), so they cannot come from a descriptor */
+    bool more;                  /* the text ended before this could be decided; scan again with more of it */
+    bool has_data;              /* INSERT whose data follow at data_at (FORMAT x, VALUES, or SELECT ... FROM input()) */
+    bool from_input;            /* the data are read by input(): see sql_input_table */
+    size_t input_at, input_end; /* the call input(...) with its brackets */
+    size_t structure_at, structure_len; /* its string literal with quotes; len 0 when there is none */
     size_t data_at;
     size_t end;               /* end of the statement without trailing `;`, white space and comments */
     size_t lead_at;           /* SELECT: where INTO OUTFILE goes; INSERT with data: where FROM INFILE goes */
@@ -43,6 +45,16 @@ OH_MUST_CHECK int sql_scan(const char *text, size_t len, bool complete, struct s
 void sql_lead_out(const struct sql *s, const char *text, int fd, struct buf *out);
 /* Appends the INSERT without its data, reading them from descriptor fd. Only when has_data and not from_input. */
 void sql_lead_in(const struct sql *s, const char *text, int fd, struct buf *out);
+
+/* INSERT ... SELECT ... FROM input('structure') FORMAT x: the library reads no data for input(), and says nothing. So
+ * a temporary table of that structure takes the data first, and the SELECT reads it instead. The statement that makes
+ * the table, the one that fills it, and the one that uses and the one that drops it. */
+#define SQL_INPUT_TABLE "_ownhouse_input"
+/* -EINVAL (*ret_code 36): input() has no structure. */
+OH_MUST_CHECK int sql_input_table(const struct sql *s, const char *text, struct buf *out, int *ret_code,
+                                  struct err *err);
+void sql_input_insert(const struct sql *s, struct buf *out);
+void sql_input_select(const struct sql *s, const char *text, struct buf *out);
 
 /* "Select", "Insert" ... as the execution log and the real server's query_kind name them. */
 const char *sql_kind_name(enum sql_kind kind);

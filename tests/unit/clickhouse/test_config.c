@@ -1,0 +1,88 @@
+/* clickhouse/config: the configuration and the engine's that follows. */
+#include "../test.h"
+
+#include "clickhouse/config.h"
+
+#define REQUIRED "data_path = /d\nbucket_path = /b\nlibrary = /l.so\nusers_file = /u.json\n"
+
+static int load(void **state, const char *text, struct config *ret, struct err *err)
+{
+    autofree
+    char *path = mem_printf("%s/c.conf", (char *)*state);
+    assert_int_equal(fs_write_atomic(path, text, strlen(text), 0600, NULL), 0);
+    return config_load(path, ret, err);
+}
+
+static void loads_with_defaults(void **state)
+{
+    struct config c = {0};
+    struct err err = ERR_INIT;
+    assert_int_equal(load(state, "listen = 127.0.0.1:8123\n" REQUIRED, &c, &err), 0);
+    assert_int_equal(c.max_concurrent_queries, 100);
+    assert_string_equal(c.query_log, "");
+    config_free(&c);
+}
+
+static void refuses(void **state, const char *text, const char *why)
+{
+    struct config c = {0};
+    struct err err = ERR_INIT;
+    assert_true(load(state, text, &c, &err) < 0);
+    if (!strstr(err.message, why))
+        fail_msg("no '%s' in: %s", why, err.message);
+}
+
+static void refuses_wrong_values(void **state)
+{
+    refuses(state, "listen = 0.0.0.0:8123\n" REQUIRED, "loopback");
+    refuses(state, "listen = 127.0.0.1\n" REQUIRED, "listen");
+    refuses(state, "listen = 127.0.0.1:0\n" REQUIRED, "listen");
+    refuses(state, "listen = 127.0.0.1:70000\n" REQUIRED, "listen");
+    refuses(state, "listen = /s\nsocket_mode = 888\n" REQUIRED, "socket_mode");
+    refuses(state, "listen = /s\nbackup_path = b\n" REQUIRED, "backup_path");
+    refuses(state, "listen = /s\nlog_level = loud\n" REQUIRED, "log_level");
+    refuses(state, "listen = /s\n", "data_path");
+}
+
+static void listen_forms(void **state)
+{
+    struct listen_address a;
+    assert_int_equal(config_listen("/run/x.sock", &a, NULL), 0);
+    assert_true(a.is_unix);
+    assert_int_equal(config_listen("[::1]:9", &a, NULL), 0);
+    assert_string_equal(a.host, "::1");
+    assert_int_equal(a.port, 9);
+}
+
+static void writes_the_engines_configuration(void **state)
+{
+    autofree
+    char *data = mem_printf("%s/d & d", (char *)*state), *bucket = mem_printf("%s/b", (char *)*state);
+    autofree
+    char *path = NULL, *text = NULL;
+    struct config c = {.data_path = data,
+                       .bucket_path = bucket,
+                       .backup_path = (char[]){""},
+                       .timezone = (char[]){"Asia/Tokyo"},
+                       .max_memory_bytes = 5,
+                       .background_threads = 2};
+    assert_int_equal(config_engine(&c, &path, NULL), 0);
+    assert_int_equal(fs_read(path, KIB(64), &text, NULL, NULL), 0);
+    assert_non_null(strstr(text, "d &amp; d/user_files/"));
+    assert_non_null(strstr(text, "<object_storage_type>local_blob_storage</object_storage_type>"));
+    assert_non_null(strstr(text, "<timezone>Asia/Tokyo</timezone>"));
+    assert_non_null(strstr(text, "<max_server_memory_usage>5</max_server_memory_usage>"));
+    assert_null(strstr(text, "<backups>"));
+    assert_true(fs_exists(bucket));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(loads_with_defaults, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(refuses_wrong_values, scratch_setup, scratch_teardown),
+        cmocka_unit_test(listen_forms),
+        cmocka_unit_test_setup_teardown(writes_the_engines_configuration, scratch_setup, scratch_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,95 @@
+/* clickhouse/users: the users file. */
+#include "../test.h"
+
+#include "clickhouse/users.h"
+
+/* sha256("secret"), sha256("other") */
+#define SECRET "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+#define OTHER "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
+
+static char *put(void **state, const char *text)
+{
+    char *path = mem_printf("%s/users.json", (char *)*state);
+    assert_int_equal(fs_write_atomic(path, text, strlen(text), 0600, NULL), 0);
+    return path;
+}
+
+static bool check(struct users *u, const char *name, const char *password, bool *readonly)
+{
+    return users_check(u, name, password, strlen(password), readonly);
+}
+
+static void checks_passwords(void **state)
+{
+    autofree
+    char *path = put(state, "{\"users\":[{\"name\":\"default\",\"sha256\":\"" SECRET "\"},"
+                            "{\"name\":\"r\",\"sha256\":\"" OTHER "\",\"readonly\":true}]}");
+    struct users *u;
+    bool readonly;
+    assert_int_equal(users_load(path, &u, NULL), 0);
+    assert_true(check(u, "default", "secret", &readonly));
+    assert_false(readonly);
+    assert_true(check(u, "r", "other", &readonly));
+    assert_true(readonly);
+    assert_false(check(u, "default", "other", &readonly));
+    assert_false(check(u, "default", "", &readonly));
+    assert_false(check(u, "nobody", "secret", &readonly));
+    assert_false(check(u, "", "", &readonly));
+    users_free(u);
+}
+
+static void reload_takes_effect_or_changes_nothing(void **state)
+{
+    autofree
+    char *path = put(state, "{\"users\":[{\"name\":\"default\",\"sha256\":\"" SECRET "\"}]}");
+    struct users *u;
+    struct err err = ERR_INIT;
+    bool readonly;
+    assert_int_equal(users_load(path, &u, NULL), 0);
+    free(put(state, "{\"users\":[{\"name\":\"default\",\"sha256\":\"" OTHER "\"}]}"));
+    assert_int_equal(users_reload(u, &err), 0);
+    assert_true(check(u, "default", "other", &readonly));
+    assert_false(check(u, "default", "secret", &readonly));
+    free(put(state, "{\"users\":[]}"));
+    assert_int_equal(users_reload(u, &err), -EINVAL);
+    assert_true(check(u, "default", "other", &readonly));
+    users_free(u);
+}
+
+static void refuses(void **state, const char *text, const char *why)
+{
+    autofree
+    char *path = put(state, text);
+    struct users *u;
+    struct err err = ERR_INIT;
+    assert_true(users_load(path, &u, &err) < 0);
+    if (!strstr(err.message, why) || !strstr(err.message, path))
+        fail_msg("%s: no '%s' in: %s", text, why, err.message);
+}
+
+static void errors_name_the_field(void **state)
+{
+    struct users *u;
+    struct err err = ERR_INIT;
+    assert_int_equal(users_load("/nonexistent/users.json", &u, &err), -ENOENT);
+    assert_non_null(strstr(err.message, "/nonexistent/users.json"));
+    refuses(state, "{\"users\":[{\"name\":\"a\",\"sha256\":\"12\"}]}", "users[0].sha256");
+    refuses(state, "{\"users\":[{\"name\":\"\",\"sha256\":\"" SECRET "\"}]}", "users[0].name");
+    refuses(state, "{\"users\":[{\"name\":\"a\",\"sha256\":\"" SECRET "\",\"double_sha1\":\"z\"}]}", "double_sha1");
+    refuses(state, "{\"users\":[{\"name\":\"a\",\"password\":\"x\"}]}", "password");
+    refuses(state,
+            "{\"users\":[{\"name\":\"a\",\"sha256\":\"" SECRET "\"},{\"name\":\"a\",\"sha256\":\"" SECRET "\"}]}",
+            "users[1].name");
+    refuses(state, "[]", "object");
+    refuses(state, "{", "line");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(checks_passwords, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(reload_takes_effect_or_changes_nothing, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(errors_name_the_field, scratch_setup, scratch_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
