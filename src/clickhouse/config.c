@@ -188,7 +188,10 @@ static void engine_xml(const struct config *c, struct buf *b)
 
 int config_engine(const struct config *c, char **ret, struct err *err)
 {
-    static const char *const dirs[] = {"engine", "user_files", "tmp", "user_scripts", "format_schemas"};
+    /* metadata: on a path without it the library does not start the task that removes dropped tables, so that their
+     * data would stay and DROP ... SYNC would wait for ever. */
+    static const char *const dirs[] = {"metadata",     "engine",         "user_files",  "tmp",
+                                       "user_scripts", "format_schemas", "custom_disks"};
     autobuf struct buf text = BUF_INIT;
     autofree
     char *users = mem_printf("%s/engine/users.xml", c->data_path);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -51,6 +52,25 @@ struct engine_conn {
     chdb_connection *handle;
 };
 
+/* The loader maps what the file's tables promise, and a file cut short would end the process with SIGBUS. The section
+ * table is the last thing in the file. */
+static int check_whole(const char *library, struct err *err)
+{
+    autoclose
+    int fd = open(library, O_RDONLY | O_CLOEXEC);
+    Elf64_Ehdr head;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_set(err, -errno, "the engine's library %s cannot be read: %s; run tools/fetch-chdb", library,
+                       strerror(errno));
+    if (read(fd, &head, sizeof(head)) != sizeof(head) || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+        head.e_shoff + (uint64_t)head.e_shnum * head.e_shentsize > (uint64_t)st.st_size)
+        return err_set(err, -ELIBBAD, "the engine's library %s is cut short or damaged; run tools/fetch-chdb again",
+                       library);
+    return 0;
+}
+
 static int api_load(const char *library, struct api *api, struct err *err)
 {
     const struct {
@@ -73,11 +93,9 @@ static int api_load(const char *library, struct api *api, struct err *err)
         {"chdb_destroy_query_result", &api->destroy},
         {"chdb_set_signal_handlers_enabled", &api->set_signal_handlers},
     };
-    struct stat st;
-
-    if (stat(library, &st) < 0)
-        return err_set(err, -errno, "the engine's library %s cannot be read: %s; run tools/fetch-chdb", library,
-                       strerror(errno));
+    int r = check_whole(library, err);
+    if (r < 0)
+        return r;
     void *so = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!so)
         return err_set(err, -ELIBBAD, "the engine's library %s cannot be loaded (%s); run tools/fetch-chdb again",

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sandbox.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -66,6 +67,45 @@ static int take_lock(const char *data_path, struct err *err)
     return 0;
 }
 
+static char *parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash != path ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup("/");
+}
+
+/* SQL can name files in more ways than can be listed, so the kernel says which ones there are: the process's own. */
+static int confine(const struct config *c, struct err *err)
+{
+    autofree
+    char *library = parent(c->library), *users = parent(c->users_file), *log = parent(c->query_log);
+    autofree
+    char *socket = parent(c->listen);
+    char self[4096] = "";
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return err_set_errno(err, -errno, "cannot find this program's own file");
+    /* The engine reads the program when it makes the text of an exception, and aborts if it cannot. */
+    const char *read[] = {self, library, users, "/sys/fs/cgroup", "/etc/machine-id", "/etc/timezone", NULL};
+    const char *write[8] = {c->data_path, c->bucket_path};
+    size_t n = 2;
+    struct sandbox_rules rules = {
+        .read = read, .write = write, .allow = SANDBOX_INET | SANDBOX_LISTEN | SANDBOX_THREADS};
+    struct sandbox_report report;
+    char text[64];
+
+    if (*c->backup_path)
+        write[n++] = c->backup_path;
+    if (*c->query_log)
+        write[n++] = log;
+    if (c->listen[0] == '/')
+        write[n++] = socket;
+    int r = sandbox_apply(&rules, &report, err);
+    if (r < 0)
+        return r;
+    sandbox_describe(&report, text);
+    log_info("confined", "by", text);
+    return 0;
+}
+
 static int open_service(struct service *s, struct err *err)
 {
     autofree
@@ -86,6 +126,8 @@ static int open_service(struct service *s, struct err *err)
         r = config_engine(c, &engine_config, err);
     if (r == 0)
         r = qlog_open(c->query_log, &s->qlog, err);
+    if (r == 0)
+        r = confine(c, err);
     if (r == 0)
         r = engine_open(c->library, c->data_path, engine_config, &s->engine, err);
     if (r < 0)

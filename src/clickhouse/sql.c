@@ -136,18 +136,47 @@ static int refuse(struct scan *s, int code, const char *message)
     return err_set(s->err, -EINVAL, "%s", message);
 }
 
+static bool named(const struct scan *s, struct token t, const char *name)
+{
+    size_t quote = t.type == T_QUOTED, len = strlen(name);
+    return (t.type == T_WORD || quote) && t.len == len + 2 * quote && memcmp(s->text + t.at + quote, name, len) == 0;
+}
+
 /* `file` names a function when an opening bracket follows and no word that a table's name follows precedes. */
 static bool file_function(const struct scan *s, struct token before, struct token t)
 {
     static const char *const table_follows[] = {"INTO", "TABLE", "EXISTS", "VIEW", "DATABASE", "DICTIONARY"};
-    bool named = (t.type == T_WORD && t.len == 4 && memcmp(s->text + t.at, "file", 4) == 0) ||
-                 (t.type == T_QUOTED && t.len == 6 && memcmp(s->text + t.at + 1, "file", 4) == 0);
-    if (!named || !punct(s, peek(s), '(') || punct(s, before, '.'))
+    if (!named(s, t, "file") || !punct(s, peek(s), '(') || punct(s, before, '.'))
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(table_follows); i++)
         if (is(s, before, table_follows[i]))
             return false;
     return true;
+}
+
+/* ENGINE = File(...) and the like, SOURCE(FILE(...)), disk = disk(...): files of the server that no grant covers. */
+static bool file_engine(const struct scan *s, struct token t)
+{
+    static const char *const engines[] = {"File",        "FileLog",      "Filesystem",
+                                          "SQLite",      "IcebergLocal", "DeltaLakeLocal",
+                                          "PaimonLocal", "Executable",   "ExecutablePool"};
+    struct scan copy = *s;
+    struct token name = next(&copy);
+
+    if (is(s, t, "disk"))
+        return punct(s, name, '=') && is(&copy, peek(&copy), "disk");
+    if (is(s, t, "SOURCE") && punct(s, name, '(')) {
+        name = next(&copy);
+        return is(s, name, "FILE") || is(s, name, "EXECUTABLE") || is(s, name, "EXECUTABLE_POOL");
+    }
+    if (!is(s, t, "ENGINE"))
+        return false;
+    if (punct(s, name, '='))
+        name = next(&copy);
+    for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
+        if (named(s, name, engines[i]))
+            return true;
+    return named(s, name, "EmbeddedRocksDB") && punct(s, peek(&copy), '(');
 }
 
 /* What is refused wherever it stands. */
@@ -159,6 +188,10 @@ static int check_forbidden(struct scan *s, struct token before, struct token t)
         return refuse(s, 78, "FROM INFILE is not allowed over HTTP: send the data in the request's body");
     if (file_function(s, before, t))
         return refuse(s, 497, "the function file() is not allowed here: it would read the server's own files");
+    if (s->out->kind == SQL_OTHER && file_engine(s, t))
+        return refuse(s, 497,
+                      "this engine, dictionary source or disk is not allowed here: it would use files of the "
+                      "server; table data belong to the service's own storage");
     return 0;
 }
 
@@ -176,7 +209,8 @@ static int depth_after(const struct scan *s, struct token t, int depth)
 
 static void take_format(struct scan *s, struct token keyword, struct token name)
 {
-    size_t skip = name.type == T_QUOTED ? 1 : 0, n = MIN(name.len - 2 * skip, sizeof(s->out->format) - 1);
+    size_t skip = name.type == T_QUOTED && name.len >= 2 ? 1 : 0,
+           n = MIN(name.len - 2 * skip, sizeof(s->out->format) - 1);
     memcpy(s->out->format, s->text + name.at + skip, n);
     s->out->format[n] = 0;
     s->out->format_at = keyword.at;
@@ -278,11 +312,13 @@ static int found_data(struct scan *s, size_t at)
 static int insert_format(struct scan *s, struct token keyword)
 {
     struct token name = next(s);
-    if (name.type == T_END || (name.cut && !s->complete)) {
+    if ((name.type != T_WORD && name.type != T_QUOTED) || (name.cut && !s->complete)) {
         s->out->more = !s->complete;
         return 0;
     }
     take_format(s, keyword, name);
+    if (!s->out->format[0])
+        return 0; /* `` is no name; the engine says so */
     return found_data(s, data_start(s));
 }
 

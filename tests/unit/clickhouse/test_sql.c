@@ -186,6 +186,12 @@ static void refusals(void **state)
         {"SELECT `file` ('/etc/passwd')", 497},
         {"CREATE FUNCTION f AS x -> file(x)", 497},
         {"INSERT INTO t SELECT file('/x')", 497},
+        {"CREATE TABLE f (s String) ENGINE = File(TSV, '/etc/passwd')", 497},
+        {"CREATE TABLE f (s String) ENGINE `File`(TSV, '/etc/passwd')", 497},
+        {"ATTACH TABLE f (s String) engine=SQLite('/x', 't')", 497},
+        {"CREATE DATABASE f ENGINE = Filesystem('/')", 497},
+        {"CREATE DICTIONARY d (a int) PRIMARY KEY a SOURCE(FILE(PATH '/x' FORMAT 'TSV'))", 497},
+        {"CREATE TABLE t (a int) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk(type = local, path = '/x')", 497},
         {"SYSTEM SHUTDOWN", 497},
         {"system /* now */ kill", 497},
         {"exit", 62},
@@ -206,7 +212,9 @@ static void a_table_may_be_called_file(void **state)
 {
     scanned("INSERT INTO file (a) VALUES (1)");
     scanned("CREATE TABLE IF NOT EXISTS file (a int) ENGINE = Memory");
-    scanned("SELECT file FROM db.file");
+    scanned("SELECT file, disk, source FROM db.file WHERE disk = 'disk'");
+    scanned("CREATE TABLE t (source String) ENGINE = MergeTree ORDER BY source SETTINGS disk = 'bucket'");
+    scanned("SELECT engine = File FROM x");
     scanned("BACKUP DATABASE d TO File('x')");
 }
 
