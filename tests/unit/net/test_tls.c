@@ -367,6 +367,38 @@ static void odd_chains_are_refused(void **state)
     assert_int_equal(fs_remove_tree(folder, NULL), 0);
 }
 
+/* Even when it is trusted by name: one that may make further authorities is not what was meant to be pinned. */
+static void authority_with_room_below_is_refused(void **state)
+{
+    struct world *w = *state;
+    EVP_PKEY *ca_pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"),
+             *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    for (int pathlen = 0; pathlen <= 1; pathlen++) {
+        X509 *ca = rogue(ca_pkey, NULL, ca_pkey, true, pathlen, NULL, NULL);
+        X509 *leaf = rogue(key, ca, ca_pkey, false, 0, "clientAuth", "URI:ownhouse:agent/a/1");
+        BIO *bio = BIO_new(BIO_s_mem());
+        char *pem;
+        assert_true(PEM_write_bio_X509(bio, ca));
+        long n = BIO_get_mem_data(bio, &pem);
+        autocert struct tls_cert *trusted = NULL;
+        assert_int_equal(tls_cert_parse(pem, (size_t)n, &trusted, NULL), 0);
+        const struct tls_trust trust = {trusted, "ownhouse:agent/"};
+        struct tls_ctx *usual = w->ctx;
+        w->ctx = server_ctx(w->link_ca, &w->server, &trust, 1, &manual.clock);
+        if (pathlen == 0)
+            assert_true(link_rogue(w, leaf, key, NULL).ok);
+        else
+            refused(link_rogue(w, leaf, key, NULL), "invalid CA");
+        tls_ctx_free(w->ctx);
+        w->ctx = usual;
+        BIO_free(bio);
+        X509_free(ca);
+        X509_free(leaf);
+    }
+    EVP_PKEY_free(ca_pkey);
+    EVP_PKEY_free(key);
+}
+
 /* ---- the client's check of the server ---- */
 
 static void client_knows_its_server(void **state)
@@ -531,6 +563,7 @@ int main(void)
         WORLD(enrolment_asks_for_no_certificate),
         WORLD(foreign_clients),
         WORLD(odd_chains_are_refused),
+        WORLD(authority_with_room_below_is_refused),
         WORLD(client_knows_its_server),
         WORLD(spare_pin_works),
         WORLD(false_servers_are_refused),
