@@ -99,7 +99,7 @@ void place_init(struct place *p, const struct agent_config *c, const char *self)
     p->link_dir = arena_printf(p->arena, "%s/link", c->home);
     p->state_dir = arena_printf(p->arena, "%s/state", c->home);
     p->name = c->name;
-    p->proxy = (struct agent_proxy){or_null(c->proxy), or_null(c->proxy_credentials)};
+    p->proxy = (struct agent_proxy){or_null(c->proxy), or_null(c->proxy_credentials), or_null(c->control_address)};
     p->runtime.dir = arena_printf(p->arena, "%s/runtime", c->home);
     p->runtime.loopback_base = c->loopback_base;
     p->runtime.bucket_dir = or_null(c->bucket_dir);

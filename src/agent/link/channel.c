@@ -144,9 +144,14 @@ static int read_credentials(const char *path, char **ret, struct err *err)
 int channel_dial(struct link_loop *loop, const struct bundle *bundle, const struct agent_proxy *proxy,
                  struct tls_ctx *tls, const struct channel_ops *ops, void *user, struct channel **ret, struct err *err)
 {
-    char proxy_host[BUNDLE_HOST_SIZE];
+    char proxy_host[BUNDLE_HOST_SIZE], forwarder_host[BUNDLE_HOST_SIZE];
     char *credentials = NULL;
     struct link_dial dial = {.host = bundle->host, .port = bundle->port, .server_name = bundle->server_name};
+    if (proxy->forwarder) {
+        if (bundle_address(proxy->forwarder, forwarder_host, &dial.port) < 0)
+            return err_set(err, -EINVAL, "control_address must be host:port, not \"%.100s\"", proxy->forwarder);
+        dial.host = forwarder_host;
+    }
     if (proxy->address) {
         if (bundle_address(proxy->address, proxy_host, &dial.proxy_port) < 0)
             return err_set(err, -EINVAL, "the proxy's address must be host:port, not \"%.100s\"", proxy->address);

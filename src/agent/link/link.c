@@ -23,7 +23,7 @@ struct floor_clock {
 
 struct agent_link {
     struct agent_link_config config;
-    char *dir, *proxy_address, *proxy_credentials, *version, *boot_id;
+    char *dir, *proxy_address, *proxy_credentials, *forwarder, *version, *boot_id;
     const struct clock *clock;
     struct floor_clock tls_clock;
     struct bundle *bundle;
@@ -316,7 +316,7 @@ static const struct channel_ops link_channel_ops = {
 static int try_dial(struct agent_link *l, struct err *err)
 {
     autotlsctx struct tls_ctx *tls = NULL;
-    struct agent_proxy proxy = {.address = l->proxy_address, .credentials_file = l->proxy_credentials};
+    struct agent_proxy proxy = {l->proxy_address, l->proxy_credentials, l->forwarder};
     struct tls_client_config config = {
         .pins = (const unsigned char(*)[SHA256_SIZE])l->bundle->pins,
         .pin_count = l->bundle->pin_count,
@@ -370,6 +370,7 @@ static void set_texts(struct agent_link *l, const struct agent_link_config *conf
     l->dir = mem_strdup(config->dir);
     l->proxy_address = mem_strdup(config->proxy.address);
     l->proxy_credentials = mem_strdup(config->proxy.credentials_file);
+    l->forwarder = mem_strdup(config->proxy.forwarder);
     l->version = mem_strdup(config->version);
     l->boot_id = mem_strdup(config->boot_id ? config->boot_id : random);
 }
@@ -381,6 +382,7 @@ static void destroy(struct agent_link *l)
     free(l->dir);
     free(l->proxy_address);
     free(l->proxy_credentials);
+    free(l->forwarder);
     free(l->version);
     free(l->boot_id);
     free(l);

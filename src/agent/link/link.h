@@ -16,6 +16,8 @@
 struct agent_proxy {
     const char *address;          /* "host:port" of an HTTP proxy, or NULL */
     const char *credentials_file; /* one line "user:password", mode 0600, read at each dial; or NULL */
+    const char
+        *forwarder; /* "host:port" that passes bytes on to the bundle's address; dialled instead of it; or NULL */
 };
 
 /* ---- enrolment: once ---- */

@@ -133,8 +133,9 @@ char *local_render_agent(const struct local_env *e, const struct local_addresses
     setting(&o, "bundle", e->bundle);
     setting(&o, "token_file", token);
     setting(&o, "control_address", control);
-    setting(&o, "server_name", "link.ownhouse");
     setting(&o, "public_address", a->data_plane);
+    if (e->knot_program && *e->knot_program)
+        setting(&o, "client_address", "127.0.0.1");
     setting_int(&o, "https_port", LOCAL_HTTPS_PORT);
     setting_int(&o, "native_port", LOCAL_NATIVE_PORT);
     setting_int(&o, "service_port_base", e->service_port_base);
