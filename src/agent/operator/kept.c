@@ -78,6 +78,8 @@ int kept_load(const char *path, const struct kept_rules *rules, struct kept *ret
     const struct kept none = {0};
     int64_t version = 0, v = 0;
     size_t len = 0;
+    if (!fs_exists(path))
+        return -ENOENT;
     int r = fs_read(path, FILE_MAX, &text, &len, err);
     if (r < 0)
         return r;

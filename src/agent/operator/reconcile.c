@@ -253,16 +253,23 @@ static void emit_removals(struct step *st)
         }
 }
 
-/* A deleted service may have left data behind though nothing of it runs. */
+static const char *replica_name(const struct step *st, const struct desired_service *s, int replica)
+{
+    return arena_printf(st->plan->arena, "clickhouse-%s-%d", s->id, replica);
+}
+
+/* By name: a deleted service may have left data behind though nothing of it runs, and what could never be started may
+ * be without labels. */
 static void emit_purges(struct step *st)
 {
     const struct desired *d = st->in->desired;
     for (size_t i = 0; i < d->n_services; i++) {
         const struct desired_service *s = &d->services[i];
-        for (int k = 0; s->state == DESIRED_DELETED && s->delete_data && k < s->replicas; k++) {
-            const char *name = arena_printf(st->plan->arena, "clickhouse-%s-%d", s->id, k);
-            if (!find_status(st, name))
-                ask_removal(st, name, true, false);
+        for (int k = 0; s->state == DESIRED_DELETED && k < s->replicas; k++) {
+            const char *name = replica_name(st, s, k);
+            const struct runtime_status *there = find_status(st, name);
+            if (there ? !status_label(there, BLUEPRINT_ROLE) : s->delete_data)
+                ask_removal(st, name, s->delete_data, there != NULL);
         }
     }
 }
@@ -330,9 +337,9 @@ static bool is_gone(const struct step *st, const struct desired_service *s)
         if (service && !strcmp(service, s->id))
             return false;
     }
-    for (int k = 0; s->delete_data && k < s->replicas; k++) {
-        const char *name = arena_printf(st->plan->arena, "clickhouse-%s-%d", s->id, k);
-        if (!memory_record(st->m, name)->purge_asked)
+    for (int k = 0; k < s->replicas; k++) {
+        const char *name = replica_name(st, s, k);
+        if (find_status(st, name) || (s->delete_data && !memory_record(st->m, name)->purge_asked))
             return false;
     }
     return true;
@@ -341,8 +348,7 @@ static bool is_gone(const struct step *st, const struct desired_service *s)
 static void removal_error(const struct step *st, const struct desired_service *s, const char **error)
 {
     for (int k = 0; k < s->replicas; k++) {
-        const char *name = arena_printf(st->plan->arena, "clickhouse-%s-%d", s->id, k);
-        const struct record *r = memory_record(st->m, name);
+        const struct record *r = memory_record(st->m, replica_name(st, s, k));
         if (r->failures)
             *error = arena_strdup(st->plan->arena, r->error);
     }

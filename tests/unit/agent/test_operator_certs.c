@@ -161,7 +161,7 @@ static void a_lost_authority_key_is_an_error_and_not_replaced(void **state)
 {
     autofree
     char *key = mem_printf("%s/ca.key", (char *)*state);
-    autocerts struct certs *c = opened(*state, NOW);
+    certs_free(opened(*state, NOW));
     assert_int_equal(chmod(key, 0644), 0);
     struct certs *again = NULL;
     struct err err = ERR_INIT;

@@ -201,8 +201,8 @@ static void check_action(struct world *w, const struct wish *v, const struct rec
 {
     const struct placed *p = find(w, a->name);
     const struct desired_service *s = owner(v, a->name);
-    if (p)
-        assert_true(p->labelled);
+    if (p && !p->labelled)
+        assert_true(s && s->state == DESIRED_DELETED);
     if (a->delete_data)
         assert_true(s && s->state == DESIRED_DELETED && s->delete_data);
     if (!a->workload && p && s)
@@ -415,6 +415,29 @@ static void kept_data_can_be_deleted_later(void **state OH_UNUSED)
     assert_int_equal(state_of(&w, &v, 0).state, SERVICE_GONE);
     wish_clear(&v);
     reconcile_memory_free(w.memory);
+}
+
+/* A workload that could never be started is shown without labels. */
+static void what_never_started_can_be_deleted(void **state OH_UNUSED)
+{
+    for (int purge = 0; purge < 2; purge++) {
+        struct world w;
+        struct wish v;
+        world_init(&w);
+        wish_init(&v, 1);
+        v.services[0].state = DESIRED_DELETED;
+        v.services[0].delete_data = purge;
+        wish_render(&v);
+        struct placed *p = &w.items[w.n++];
+        *p = (struct placed){.state = RUNTIME_STOPPED};
+        snprintf(p->name, sizeof(p->name), "clickhouse-%s-0", ids[0]);
+        assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STOPPING);
+        settle(&w, &v);
+        assert_int_equal(state_of(&w, &v, 0).state, SERVICE_GONE);
+        assert_int_equal(w.purged[0], purge);
+        wish_clear(&v);
+        reconcile_memory_free(w.memory);
+    }
 }
 
 static void what_is_not_ours_is_left_alone(void **state OH_UNUSED)
@@ -661,6 +684,7 @@ int main(void)
         cmocka_unit_test(a_broken_ingress_holds_a_stop_only_for_the_bound),
         cmocka_unit_test(deletion_reports_gone_only_when_data_are_gone),
         cmocka_unit_test(kept_data_can_be_deleted_later),
+        cmocka_unit_test(what_never_started_can_be_deleted),
         cmocka_unit_test(what_is_not_ours_is_left_alone),
         cmocka_unit_test(failures_are_tried_again_with_back_off),
         cmocka_unit_test(states_of_a_service),
