@@ -117,6 +117,15 @@ static void make_identities(struct identities *i)
         die("identities", err.message);
 }
 
+static void free_identities(struct identities *i)
+{
+    tls_cert_free(i->server);
+    tls_cert_free(i->agent);
+    tls_key_free(i->server_key);
+    tls_key_free(i->agent_key);
+    tls_ca_free(i->ca);
+}
+
 static struct tls_ctx *server_context(const struct identities *i)
 {
     struct tls_ctx *ctx;
@@ -281,5 +290,12 @@ int main(int argc, char **argv)
         report_rate(&loop, argv[1], n);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
+    link_listener_free(ln);
+    link_loop_free(me.l);
+    while (uv_run(&loop, UV_RUN_NOWAIT))
+        ;
+    uv_loop_close(&loop);
+    tls_ctx_free(tls);
+    free_identities(&ids);
     return 0;
 }
