@@ -7,6 +7,7 @@
 #include "cli/api.h"
 #include "cli/background.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -107,6 +108,16 @@ static int wait_for_api(struct cli *c, const struct install *i, pid_t pid, struc
     return r;
 }
 
+/* After a rebuild or an upgrade the running program is no longer the file of its name. */
+static bool is_current(const struct proc_id *id, const char *program)
+{
+    char path[64];
+    struct stat running, there;
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int)id->pid);
+    return stat(path, &running) == 0 && stat(program, &there) == 0 && running.st_dev == there.st_dev &&
+           running.st_ino == there.st_ino;
+}
+
 int control_plane_start(struct cli *c, const struct install *i, struct err *err)
 {
     autofree
@@ -115,7 +126,12 @@ int control_plane_start(struct cli *c, const struct install *i, struct err *err)
     struct proc_id running;
     pid_t pid = 0;
     int r = 0;
-    if (control_plane_find(c, &running) < 0)
+    bool runs = control_plane_find(c, &running) == 0;
+    if (runs && !is_current(&running, i->control)) {
+        r = control_plane_stop(c, err);
+        runs = false;
+    }
+    if (r == 0 && !runs)
         r = background_start(argv, log, &pid, err);
     return r < 0 ? r : wait_for_api(c, i, pid, err);
 }

@@ -71,6 +71,12 @@ void ui_step(struct ui *ui, const char *kind, const char *name)
     ui_step_update(ui, "%s", "");
 }
 
+void ui_step_name(struct ui *ui, const char *name)
+{
+    snprintf(ui->name, sizeof(ui->name), "%s", name);
+    scrub(ui->name);
+}
+
 void ui_step_update(struct ui *ui, const char *fmt, ...)
 {
     int64_t now = clock_mono_ms(&clock_system);

@@ -24,6 +24,7 @@ void ui_init(struct ui *ui, FILE *out, bool json);
 /* ` ✓ kind      name           detail`: begin shows it as running (terminal only), update changes the detail, done and
  * failed finish it. A step that is not finished when the next begins, or at ui_end, is closed as failed. */
 void ui_step(struct ui *ui, const char *kind, const char *name);
+void ui_step_name(struct ui *ui, const char *name); /* known only later */
 void ui_step_update(struct ui *ui, const char *fmt, ...) OH_PRINTF(2, 3);
 void ui_step_done(struct ui *ui, const char *fmt, ...) OH_PRINTF(2, 3);
 void ui_step_failed(struct ui *ui);

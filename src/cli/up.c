@@ -238,7 +238,7 @@ static int step_plan(struct up *u, struct err *err)
         return r;
     plans_count(plan, &resources, &changes);
     snprintf(name, sizeof(name), "%d resources", resources);
-    ui_step(&u->c->ui, "plan", name);
+    ui_step_name(&u->c->ui, name);
     if (!applied && !strcmp(session_text(plan, "state"), "proposed"))
         r = plans_approve(&u->s, plan, err);
     if (r == 0 && !applied)
@@ -275,7 +275,7 @@ static int step_link(struct up *u, struct err *err)
         r = MIN(customer_write_ca(u->c, INSTALL_ACCOUNT, session_text(u->infrastructure, "caCertificate"), err), 0);
     if (r < 0)
         return r;
-    snprintf(u->c->ui.name, sizeof(u->c->ui.name), "connected");
+    ui_step_name(&u->c->ui, "connected");
     ui_step_done(&u->c->ui, "mTLS, outbound only");
     return 0;
 }

@@ -22,6 +22,7 @@
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_LAST_MS 10000
 #define STABLE_MS 30000
+#define KEYS_POLL_MS 10
 #define STOP_GRACE_MS 15000
 #define CERTIFICATE_CHECK_MS 3600000
 
@@ -198,12 +199,25 @@ static void signal_children(const struct parent *p, int sig)
             kill(p->children[start_order[i]].pid, sig);
 }
 
+/* At the very first start the signer makes its keys. A role that gave up its rights before their public halves were
+ * there could not read them any more, so the others wait for that. */
+static bool may_start(const struct parent *p, int child)
+{
+    autofree
+    char *complete = control_path(p->config, "keys/complete");
+    return child == ROLE_SIGNER || child == CHILD_FRONT || fs_exists(complete);
+}
+
 static void start_due(struct parent *p)
 {
     for (int i = 0; i < CHILD_COUNT; i++) {
         struct child *c = &p->children[start_order[i]];
-        if (!c->pid && c->restart_at_ms <= now_ms())
+        if (c->pid || c->restart_at_ms > now_ms())
+            continue;
+        if (may_start(p, start_order[i]))
             start_child(p, start_order[i]);
+        else
+            c->restart_at_ms = now_ms() + KEYS_POLL_MS;
     }
 }
 
