@@ -148,6 +148,36 @@ static int choose_cidr(struct api_request *q, const char **ret, struct err *err)
     return r == 0 && taken ? api_refuse(q, 400, "vpcCidrRange: no network is free by default; name one") : r;
 }
 
+/* The name that this request gives. */
+static const char *wanted_name(struct api_request *q)
+{
+    const char *display = api_body_text(q, "displayName");
+    return api_label(q->arena, display ? display : api_body_text(q, "regionId"), "infrastructure", 40);
+}
+
+/* What was removed may have left data behind, which carry its id: under the same name it is taken up again. 1 = done.
+ */
+static int take_up_again(struct api_request *q, const struct account *account, char id[UUID_SIZE], struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(
+        q->store,
+        "SELECT id FROM infrastructure WHERE account_id = $1 AND name = $2 AND region = $3 AND "
+        "state = 'infra-terminated'",
+        STORE_ARGS(store_text(account->id), store_text(wanted_name(q)), store_text(api_body_text(q, "regionId"))),
+        &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r;
+    snprintf(id, UUID_SIZE, "%s", store_column_text(rows, 0));
+    r = store_exec(q->store,
+                   "UPDATE infrastructure SET state = 'infra-provisioning', want = 'present', delete_data = 0, "
+                   "error = '' WHERE id = $1",
+                   STORE_ARGS(store_text(id)), NULL, err);
+    return r < 0 ? r : 1;
+}
+
 static int insert(struct api_request *q, const struct account *account, const char *id, struct err *err)
 {
     const char *display = api_body_text(q, "displayName"), *region = api_body_text(q, "regionId");
@@ -156,8 +186,7 @@ static int insert(struct api_request *q, const struct account *account, const ch
     json_t *suffixes = api_body(q, "availabilityZoneSuffixes");
     autofree
     char *zones = suffixes ? js_text(suffixes) : mem_strdup("[]");
-    int r =
-        free_name(q, account->id, api_label(q->arena, display ? display : region, "infrastructure", 40), &name, err);
+    int r = free_name(q, account->id, wanted_name(q), &name, err);
     if (r == 0)
         r = choose_cidr(q, &cidr, err);
     if (r < 0)
@@ -184,9 +213,11 @@ int byoc_create(struct api_request *q, struct err *err)
         r = check_account(q, &account, err);
     uuid_new(id);
     if (r == 0)
+        r = take_up_again(q, &account, id, err);
+    if (r == 0)
         r = insert(q, &account, id, err);
     json_decref(account.config);
-    if (r == 0)
+    if (r >= 0)
         r = api_activity(q, "infrastructure_create", NULL, id, NULL, err);
     return r < 0 ? r : answer_one(q, id, err);
 }

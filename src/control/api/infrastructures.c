@@ -91,18 +91,19 @@ static int complete(struct api_request *q, json_t *v, struct err *err)
     return r;
 }
 
-/* `account` and `id` "" = any. */
-static int views(struct api_request *q, const char *account, const char *id, json_t **ret, struct err *err)
+/* `account` and `id` "" = any; those that are gone only with `gone`. */
+static int views(struct api_request *q, const char *account, const char *id, bool gone, json_t **ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
     autojson json_t *list = json_array();
     json_t *one;
     size_t i;
-    int r = store_query(q->store,
-                        "SELECT " COLUMNS " FROM " TABLES
-                        " WHERE i.organization_id = $1 AND ($2 = '' OR i.account_id = $2) AND ($3 = '' OR i.id = $3) "
-                        "ORDER BY i.created_at, i.id",
-                        STORE_ARGS(store_text(q->who.organization), store_text(account), store_text(id)), &rows, err);
+    int r = store_query(
+        q->store,
+        "SELECT " COLUMNS " FROM " TABLES
+        " WHERE i.organization_id = $1 AND ($2 = '' OR i.account_id = $2) AND ($3 = '' OR i.id = $3) "
+        "AND ($4 = 1 OR i.state <> 'infra-terminated') ORDER BY i.created_at, i.id",
+        STORE_ARGS(store_text(q->who.organization), store_text(account), store_text(id), store_int(gone)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
         json_array_append_new(list, own_fields(rows));
         r = 0;
@@ -120,13 +121,13 @@ static int views(struct api_request *q, const char *account, const char *id, jso
 int infrastructure_list(struct api_request *q, struct err *err)
 {
     const char *account = api_query(q, "accountId");
-    return views(q, account ? account : "", "", &q->result, err);
+    return views(q, account ? account : "", "", api_query_flag(q, "terminated"), &q->result, err);
 }
 
 int infrastructure_get(struct api_request *q, struct err *err)
 {
     autojson json_t *list = NULL;
-    int r = views(q, "", q->match.path[1], &list, err);
+    int r = views(q, "", q->match.path[1], true, &list, err);
     if (r < 0)
         return r;
     if (!json_array_size(list))

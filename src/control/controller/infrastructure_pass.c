@@ -124,8 +124,9 @@ static int settle(struct pass *p, const char *kind, struct err *err)
     if (r == 0 && gone)
         r = store_exec(s, "DELETE FROM service WHERE infrastructure_id = $1", STORE_ARGS(store_text(p->row.id)), NULL,
                        err);
+    /* Its versions go on if it is ever taken up again: the signer and agents know the last one. */
     if (r == 0 && gone)
-        r = store_exec(s, "DELETE FROM desired_document WHERE infrastructure_id = $1",
+        r = store_exec(s, "UPDATE desired_document SET content_digest = '' WHERE infrastructure_id = $1",
                        STORE_ARGS(store_text(p->row.id)), NULL, err);
     if (r == 0)
         r = activity_system(s, p->ctx->clock, p->row.organization_id,
