@@ -182,7 +182,7 @@ static int check_body(const struct operation *op, const struct contract_request 
         *ret = json_object();
         return 0;
     }
-    if (!is_json_type(q->content_type))
+    if (op->body && !is_json_type(q->content_type))
         return err_set(err, -EMEDIUMTYPE, "the body must have the Content-Type application/json");
     int r = js_parse(q->body, q->body_len, CONTRACT_BODY_MAX, &v, err);
     if (r < 0)

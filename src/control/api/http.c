@@ -35,9 +35,12 @@ struct http_server {
 struct http_request {
     struct http_server *server;
     bool started, bad_uri, discard;
+    size_t discarded;
     struct buf body;
-    int64_t began; /* monotonic, ms */
-    int status;
+    int64_t began;      /* monotonic, ms */
+    int status;         /* of the answer, once it is queued */
+    int refusal;        /* status decided before the body came; it is read to its end first, or the client would see */
+    const char *why;    /* a broken connection instead of the answer. 204: OPTIONS */
     const char *method; /* as asked, HEAD included */
     char address[INET6_ADDRSTRLEN];
     struct api_request q;
@@ -154,6 +157,8 @@ static enum MHD_Result send_error(struct http_request *h, struct MHD_Connection 
 
 /* --- the request --- */
 
+static const char body_too_large[] = "the body is larger than 1048576 bytes";
+
 static int authenticate(struct http_request *h, struct MHD_Connection *c, struct err *err)
 {
     autobasic struct basic basic = {0};
@@ -204,9 +209,15 @@ static int admit(struct http_request *h, struct MHD_Connection *c, struct err *e
     return 0;
 }
 
-/* Headers are here, the body is not: what can be refused is refused now. 1 = go on and read the body. */
-static int begin(struct http_request *h, struct MHD_Connection *c, const char *url, const char *method,
-                 enum MHD_Result *ret)
+static void refuse(struct http_request *h, int status, const char *why)
+{
+    h->refusal = status;
+    h->why = arena_strdup(h->q.arena, why);
+    h->discard = true;
+}
+
+/* Headers are here, the body is not: what can be refused is decided now, so that nothing of the body is kept. */
+static void begin(struct http_request *h, struct MHD_Connection *c, const char *url, const char *method)
 {
     struct err err = ERR_INIT;
     const char *length = header(c, "Content-Length");
@@ -219,16 +230,13 @@ static int begin(struct http_request *h, struct MHD_Connection *c, const char *u
                        : contract_find(h->server->api->contract, strcmp(method, "HEAD") ? method : "GET", url,
                                        h->q.arena, &h->q.match, &err);
     if (r == -EOPNOTSUPP && !strcmp(method, "OPTIONS"))
-        *ret = send_text(h, c, 204, (char *)(uintptr_t) "", 0, MHD_RESPMEM_PERSISTENT);
+        refuse(h, 204, "");
     else if (r < 0)
-        *ret = send_error(h, c, r == -ENOENT ? 404 : r == -EOPNOTSUPP ? 405 : 400, err.message);
+        refuse(h, r == -ENOENT ? 404 : r == -EOPNOTSUPP ? 405 : 400, err.message);
     else if ((r = admit(h, c, &err)) != 0)
-        *ret = send_error(h, c, r, err.message);
+        refuse(h, r, err.message);
     else if (length && strtoull(length, NULL, 10) > CONTRACT_BODY_MAX)
-        *ret = send_error(h, c, 413, "the body is larger than 1048576 bytes");
-    else
-        return 1;
-    return 0;
+        refuse(h, 413, body_too_large);
 }
 
 static enum MHD_Result take_body(struct http_request *h, const char *data, size_t *len)
@@ -242,9 +250,10 @@ static enum MHD_Result take_body(struct http_request *h, const char *data, size_
         buf_add(&h->body, data, n);
         return MHD_YES;
     }
-    h->discard = true;
-    h->body.cap += n; /* counts what was thrown away; the buffer itself is not used again */
-    return h->body.cap > HTTP_DISCARD_MAX ? MHD_NO : MHD_YES;
+    if (!h->refusal)
+        refuse(h, 413, body_too_large);
+    h->discarded += n;
+    return h->discarded > HTTP_DISCARD_MAX ? MHD_NO : MHD_YES;
 }
 
 /* In test builds an answer that breaks the contract is a failure, not a surprise for a client. */
@@ -268,8 +277,10 @@ static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, 
     struct contract_pair items[HTTP_QUERY_MAX];
     struct pairs pairs = {.items = items};
     json_t *answer = NULL;
-    if (h->discard)
-        return send_error(h, c, 413, "the body is larger than 1048576 bytes");
+    if (h->refusal == 204)
+        return send_text(h, c, 204, (char *)(uintptr_t) "", 0, MHD_RESPMEM_PERSISTENT);
+    if (h->refusal)
+        return send_error(h, c, h->refusal, h->why);
     MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, take_pair, &pairs);
     if (pairs.bad)
         return send_error(h, c, 400, "the query has too many parameters or a zero byte");
@@ -312,18 +323,12 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const ch
                                   const char *version, const char *upload, size_t *upload_len, void **request)
 {
     struct http_request *h = *request;
-    enum MHD_Result result = MHD_YES;
     if (!h->started) {
         h->started = true;
-        return begin(h, c, url, method, &result) ? MHD_YES : result;
+        begin(h, c, url, method);
+        return MHD_YES;
     }
-    if (h->status) /* answered already; what still arrives of the body is dropped */
-        *upload_len = 0;
-    else if (*upload_len)
-        result = take_body(h, upload, upload_len);
-    else
-        result = finish(h, c, url);
-    return result;
+    return *upload_len ? take_body(h, upload, upload_len) : finish(h, c, url);
 }
 
 static void log_request(const struct http_request *h)
@@ -398,8 +403,10 @@ int http_start(const struct api *api, const char *socket_path, struct http_serve
     s->path = mem_strdup(socket_path);
     if (pthread_key_create(&s->store, close_store) != 0)
         abort();
+    /* poll, not epoll: 0.9.75 with epoll now and then misses the end of a connection that came with its last bytes,
+     * and keeps it until the time-out. A thread has few connections, HAProxy's. */
     s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC, 0, NULL, NULL, on_request, s,
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC, 0, NULL, NULL, on_request, s,
         MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
         (unsigned)HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADER_MAX, MHD_OPTION_CONNECTION_TIMEOUT,

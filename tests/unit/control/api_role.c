@@ -1,10 +1,11 @@
-/* The api role alone, for tests: api-role STATE_DIR init CREDENTIALS | api-role STATE_DIR serve. Says "bell" on standard
- * output whenever the controller's doorbell is rung. */
+/* The api role alone, for tests: api-role STATE_DIR init CREDENTIALS | api-role STATE_DIR serve. Says "bell" on
+ * standard output whenever the controller's doorbell is rung. */
 #include "base/log.h"
 #include "control/identity/init.h"
 #include "control/role.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 
 static void *watch_bell(void *data)
@@ -36,6 +37,10 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < ROLE_COUNT; i++)
         r.bell[i] = eventfd(0, EFD_CLOEXEC | (i == ROLE_CONTROLLER ? 0 : EFD_NONBLOCK));
+    /* As in the real program, no thread may take the signals that the role waits for. */
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
     if (pthread_create(&watcher, NULL, watch_bell, &r) != 0)
         return 1;
     return role_api_main(&r);
