@@ -14,8 +14,7 @@ struct launch_spec {
     const char *folder;     /* working directory */
     int output;             /* descriptor for standard output and error */
     int netns;              /* descriptor of a network namespace to enter, or -1 */
-    int64_t open_files;     /* RLIMIT_NOFILE, 0 = as inherited */
-    const char *cgroup;     /* control group folder to enter, or NULL */
+    int64_t open_files;     /* RLIMIT_NOFILE, or as much of it as we may give; 0 = as inherited */
 };
 
 struct launch {
