@@ -226,6 +226,34 @@ def test_changes_that_touch_nothing_running_restart_nothing(folder):
     assert have["pid"] == pid and have["labels"] == {"slug": "new"}
 
 
+def test_more_open_files_need_no_restart(folder):
+    folder.want("a", [SLEEP, "1000"], openFiles=1000)
+    folder.start()
+    pid = folder.running("a")["pid"]
+    limit = lambda: int(open(f"/proc/{pid}/limits").read().split("Max open files")[1].split()[0])
+    assert limit() == 1000
+    folder.change_workload("a", openFiles=1500)
+    until(lambda: limit() == 1500)
+    assert folder.have("a")["pid"] == pid
+
+
+def test_a_limit_that_may_not_be_given_is_no_obstacle(folder):
+    folder.want("a", [SLEEP, "1000"], openFiles=99000000)
+    folder.start()
+    assert int(open(f"/proc/{folder.running('a')['pid']}/limits").read().split("Max open files")[1].split()[0]) > 1000
+
+
+def test_a_reload_waits_until_it_can_be_heard(folder):
+    """A signal right after the start used to end a program that had no handler yet."""
+    script = "sleep 0.5; trap 'cat \"$0/conf\"' HUP; while :; do sleep 0.02; done"
+    folder.want("a", [SH, "-c", script, str(folder.work("a", "files"))], files=reloadable("one\n"), reloadSignal=1)
+    folder.start()
+    pid = folder.running("a")["pid"]
+    folder.change_workload("a", files=reloadable("two\n"))
+    until(lambda: folder.output("a").split() == ["two"])
+    assert folder.have("a")["pid"] == pid and folder.have("a")["restarts"] == 0
+
+
 def test_a_broken_placement_harms_nothing_that_runs(folder):
     folder.want("a", [SLEEP, "1000"])
     folder.start()

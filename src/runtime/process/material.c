@@ -178,10 +178,10 @@ static json_t *core_of(const struct placement *p)
     for (size_t i = 0; i < w->n_volumes; i++)
         json_array_append_new(volumes,
                               json_pack("[s,s]", w->volumes[i].name, p->folders && p->folders[i] ? p->folders[i] : ""));
-    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:I,s:i}", "executable", p->executable, "infrastructure",
+    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:I}", "executable", p->executable, "infrastructure",
                      p->infrastructure ? p->infrastructure : "", "netns", p->netns ? p->netns : "", "arguments",
                      arguments, "environment", environment, "volumes", volumes, "files", files_of(w, WORKLOAD_RESTART),
-                     "memory", (json_int_t)w->memory_bytes, "openFiles", w->open_files);
+                     "memory", (json_int_t)w->memory_bytes);
 }
 
 int material_digest(const struct placement *p, struct material_digests *ret, struct err *err)

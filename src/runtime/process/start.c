@@ -5,6 +5,7 @@
 #include "base/keys.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static void on_watch_closed(uv_handle_t *h)
@@ -189,6 +190,19 @@ int start_process(struct unit *u, struct err *err)
     return r == -ESRCH ? 0 : r;
 }
 
+/* The limit of a process that runs: an ingress that gets one more service is not to lose its connections for it. */
+static void raise_open_files(const struct proc_id *id, int64_t open_files)
+{
+    struct rlimit wanted = {(rlim_t)open_files, (rlim_t)open_files}, now;
+    if (!open_files || !proc_alive(id) || prlimit(id->pid, RLIMIT_NOFILE, NULL, &now) < 0)
+        return;
+    wanted.rlim_max = MAX(now.rlim_max, wanted.rlim_cur);
+    if (now.rlim_cur >= wanted.rlim_cur || prlimit(id->pid, RLIMIT_NOFILE, &wanted, NULL) == 0)
+        return;
+    now.rlim_cur = now.rlim_max; /* as much as may be given */
+    prlimit(id->pid, RLIMIT_NOFILE, &now, NULL);
+}
+
 int start_reload(struct unit *u, struct err *err)
 {
     autoarena struct arena *arena = arena_new();
@@ -201,6 +215,7 @@ int start_reload(struct unit *u, struct err *err)
         return -ECANCELED;
     if ((r = material_files(u->engine->dir, &p, err)) < 0)
         return r;
+    raise_open_files(&id, p.workload.open_files);
     if (strcmp(u->have.reload, u->wish.digests.reload)) {
         r = proc_kill(&id, p.workload.reload_signal);
         if (r < 0 && r != -ESRCH)

@@ -62,7 +62,7 @@ static void each_change_needs_what_it_needs(void **state OH_UNUSED)
     EXPECT(w->cpu_millis = 7, REST);
     EXPECT(w->n_arguments = 0, CORE | REST);
     EXPECT(w->memory_bytes = 7, CORE | REST);
-    EXPECT(w->open_files = 7, CORE | REST);
+    EXPECT(w->open_files = 7, REST);
     EXPECT(b.executable = "/bin/false", CORE | REST);
     EXPECT(b.netns = "/run/netns/x", CORE | REST);
     EXPECT(b.infrastructure = "j", CORE | REST);
