@@ -76,7 +76,9 @@ static void made_settled_drifted_and_removed(void **state)
         {"ip link set ohv-@ nomaster", "local_interface.main", "change"},
         {"ip link delete ohv-@", "local_interface.main", "create"},
         {"ip link delete ohb-@", "local_bridge.main", "create"},
-        {"ip netns delete oh-@", "local_network.main", "create"},
+        /* The kernel takes the cable away a little later. */
+        {"ip netns delete oh-@ && while ip link show ohv-@ 2>/dev/null; do sleep 0.05; done", "local_network.main",
+         "create"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(drifts); i++) {
         if (!bench_run(drifts[i].command, id))
