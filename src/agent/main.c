@@ -9,6 +9,7 @@
 #include "version.h"
 
 #include <getopt.h>
+#include <signal.h>
 
 const char *const agent_role_names[AGENT_ROLE_COUNT] = {"operator", "supervisor"};
 
@@ -189,6 +190,8 @@ int main(int argc, char **argv)
     int status = parse_arguments(argc, argv, &a);
     if (status)
         return status;
+    /* A peer that closes is an error to handle, never our end; what we start has its signals at default again. */
+    signal(SIGPIPE, SIG_IGN);
     if (a.help) {
         fputs(usage_text, stdout);
         return 0;

@@ -157,3 +157,12 @@ def test_parent_and_supervisor_stay_small(agent):
     sizes = {"parent": private_kib(agent.process.pid), "supervisor": private_kib(agent.role("supervisor"))}
     print(sizes)
     assert sum(sizes.values()) < 6 * 1024
+
+
+def test_a_closed_pipe_is_not_the_end_of_a_role(agent):
+    agent.run()
+    ignored = int(re.search(r"SigIgn:\t(\w+)", open(f"/proc/{agent.role('supervisor')}/status").read())[1], 16)
+    assert ignored >> (signal.SIGPIPE - 1) & 1
+    agent.folder.want("a", [SLEEP, "1000"])
+    pid = agent.folder.running("a")["pid"]
+    assert re.search(r"SigIgn:\t0+\n", open(f"/proc/{pid}/status").read())

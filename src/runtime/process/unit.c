@@ -299,7 +299,7 @@ static void describe_end(const struct unit *u, char *out, size_t size)
 void unit_ended(struct unit *u)
 {
     int64_t now = engine_now(u->engine);
-    bool asked = u->phase == PHASE_STOPPING && !*u->reason;
+    bool asked = (u->phase == PHASE_STOPPING && !*u->reason) || unit_must_stop(u);
     char why[sizeof(u->reason)];
     start_hear(u);
     launch_abandon(&u->launch);
