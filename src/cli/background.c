@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -61,18 +62,35 @@ static bool locked(int fd)
     return errno == EWOULDBLOCK;
 }
 
+/* Lines like `5: FLOCK  ADVISORY  WRITE 4711 fe:00:131099 0 EOF`; 0 when the file is not among them. */
+static pid_t listed_holder(const struct stat *st)
+{
+    char line[256];
+    autofclose FILE *f = fopen("/proc/locks", "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        unsigned major_, minor_;
+        unsigned long inode;
+        int pid;
+        if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%lu", &pid, &major_, &minor_, &inode) == 4 && pid > 0 &&
+            inode == st->st_ino && major_ == major(st->st_dev) && minor_ == minor(st->st_dev))
+            return pid;
+    }
+    return 0;
+}
+
 int background_find(const char *lock_path, struct proc_id *ret)
 {
-    char text[32] = "";
     struct proc_id id;
+    struct stat st;
     autoclose
     int fd = open(lock_path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || !locked(fd))
+    if (fd < 0 || fstat(fd, &st) < 0 || !locked(fd))
         return -ESRCH;
-    if (pread(fd, text, sizeof(text) - 1, 0) <= 0 || proc_identify(atoi(text), &id) < 0)
+    pid_t pid = listed_holder(&st);
+    if (!pid || proc_identify(pid, &id) < 0)
         return -ESRCH;
-    /* Still locked after its start time was read: the pid in the file was the holder's all along. */
-    if (!locked(fd))
+    /* Listed still after its start time was read: it was the holder all along. */
+    if (listed_holder(&st) != pid)
         return -ESRCH;
     *ret = id;
     return 0;

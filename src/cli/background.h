@@ -8,7 +8,7 @@
  * to log_path. No other descriptor and no terminal goes along. The child stays ours to wait for until we end. */
 OH_MUST_CHECK int background_start(const char *const *argv, const char *log_path, pid_t *ret, struct err *err);
 
-/* Whoever holds an flock on the file, by the pid written in it. -ESRCH: nobody does. */
+/* Whoever holds an flock on the file, as the kernel lists it. -ESRCH: nobody does, or it cannot be seen. */
 OH_MUST_CHECK int background_find(const char *lock_path, struct proc_id *ret);
 
 /* SIGTERM, then up to grace_ms for it to end, then SIGKILL. Gone already is fine; *ret_killed (may be NULL) says

@@ -111,30 +111,29 @@ static int stop_control(struct down *d, struct err *err)
     return r;
 }
 
-/* Machines are supervised folders below an infrastructure's folder: who holds a lock there is asked to stop all it
- * runs, and the machine's own before those inside it, as a host that shuts down. */
+/* A machine is a supervisor that was started outside any other; told to end it stops all it runs, in order, as a host
+ * that shuts down: load balancer, gateway and the agent with its workloads. */
 static int stop_machines(struct down *d, struct err *err)
 {
-    static const char *const patterns[] = {"accounts/*/*/machine/lock", "accounts/*/*/*/lock", "accounts/*/*/*/*/lock"};
+    autofree
+    char *pattern = cli_path(d->c, "accounts/*/*/machine");
+    glob_t found;
     int r = 0;
-    for (size_t p = 0; r == 0 && p < ARRAY_SIZE(patterns); p++) {
+    if (glob(pattern, GLOB_ONLYDIR, NULL, &found) != 0)
+        return 0;
+    for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
         autofree
-        char *pattern = cli_path(d->c, "%s", patterns[p]);
-        glob_t found;
-        if (glob(pattern, 0, NULL, &found) != 0)
-            continue;
-        for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
-            struct proc_id id;
-            bool killed = false;
-            if (background_find(found.gl_pathv[i], &id) < 0)
-                continue;
+        struct proc_id *ids = NULL;
+        size_t n = 0;
+        r = sweep_find(d->c->home, d->install.infrastructure, found.gl_pathv[i], &ids, &n, err);
+        for (size_t k = 0; r == 0 && k < n; k++) {
             if (!d->c->ui.step_open)
                 ui_step(&d->c->ui, "data", "plane");
-            r = background_stop(&id, MACHINE_GRACE_MS, show_waiting, d->c, &killed, err);
+            r = background_stop(&ids[k], MACHINE_GRACE_MS, show_waiting, d->c, NULL, err);
             d->stopped++;
         }
-        globfree(&found);
     }
+    globfree(&found);
     return r;
 }
 

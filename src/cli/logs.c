@@ -42,14 +42,17 @@ static void add_matches(struct logs *l, const char *pattern)
 /* Supervised folders below the accounts. */
 static void each_place(const struct cli *c, void (*fn)(const char *dir, void *data), void *data)
 {
-    autofree
-    char *pattern = cli_path(c, "accounts/*/*/*/have");
-    glob_t found;
-    if (glob(pattern, GLOB_ONLYDIR, NULL, &found) != 0)
-        return;
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        fn(dirname(found.gl_pathv[i]), data);
-    globfree(&found);
+    static const char *const patterns[] = {"accounts/*/*/*/have", "accounts/*/*/*/*/have"};
+    for (size_t p = 0; p < ARRAY_SIZE(patterns); p++) {
+        autofree
+        char *pattern = cli_path(c, "%s", patterns[p]);
+        glob_t found;
+        if (glob(pattern, GLOB_ONLYDIR, NULL, &found) != 0)
+            continue;
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            fn(dirname(found.gl_pathv[i]), data);
+        globfree(&found);
+    }
 }
 
 struct search {

@@ -18,9 +18,15 @@ static bool starts_with(const char *text, const char *prefix)
     return !strncmp(text, prefix, strlen(prefix));
 }
 
-/* Whether one of the file's NUL-separated texts begins with, or with `inside` holds, what is looked for; that text in
- * *ret (heap) if wanted. */
-static bool find_item(pid_t pid, const char *file, const char *want, bool inside, char **ret)
+enum how { EQUAL, BEGINS, HOLDS };
+
+static bool fits(const char *item, const char *want, enum how how)
+{
+    return how == EQUAL ? !strcmp(item, want) : how == BEGINS ? starts_with(item, want) : strstr(item, want) != NULL;
+}
+
+/* Whether one of the file's NUL-separated texts is what is looked for; that text in *ret (heap) if wanted. */
+static bool find_item(pid_t pid, const char *file, const char *want, enum how how, char **ret)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
@@ -29,7 +35,7 @@ static bool find_item(pid_t pid, const char *file, const char *want, bool inside
     char *item = NULL;
     size_t cap = 0;
     while (f && getdelim(&item, &cap, 0, f) > 0) {
-        if (inside ? !strstr(item, want) : !starts_with(item, want))
+        if (!fits(item, want, how))
             continue;
         if (ret)
             *ret = TAKE_PTR(item);
@@ -53,14 +59,15 @@ static bool is_ours(pid_t pid, const char *accounts, const char *infrastructure)
 {
     autofree
     char *mark = NULL;
-    if (!find_item(pid, "environ", MARK, false, &mark))
+    if (!find_item(pid, "environ", MARK, BEGINS, &mark))
         return false;
     if (*infrastructure && !strcmp(mark + strlen(MARK), infrastructure))
         return true;
-    return works_below(pid, accounts) || find_item(pid, "cmdline", accounts, true, NULL);
+    return works_below(pid, accounts) || find_item(pid, "cmdline", accounts, HOLDS, NULL);
 }
 
-int sweep_find(const char *home, const char *infrastructure, struct proc_id **ret, size_t *ret_n, struct err *err)
+int sweep_find(const char *home, const char *infrastructure, const char *argument, struct proc_id **ret, size_t *ret_n,
+               struct err *err)
 {
     autofree
     char *accounts = mem_printf("%s/accounts/", home);
@@ -74,7 +81,8 @@ int sweep_find(const char *home, const char *infrastructure, struct proc_id **re
     for (struct dirent *e; n < SWEEP_MAX && (e = readdir(d));) {
         pid_t pid = isdigit((unsigned char)e->d_name[0]) ? atoi(e->d_name) : 0;
         /* Identified before it is looked at: a reused pid is then another process and is not signalled. */
-        if (pid > 0 && pid != getpid() && proc_identify(pid, &found[n]) == 0 && is_ours(pid, accounts, infrastructure))
+        if (pid > 0 && pid != getpid() && proc_identify(pid, &found[n]) == 0 &&
+            is_ours(pid, accounts, infrastructure) && (!argument || find_item(pid, "cmdline", argument, EQUAL, NULL)))
             n++;
     }
     closedir(d);
@@ -111,7 +119,7 @@ int sweep_stop(const char *home, const char *infrastructure, int grace_ms, struc
         autofree
         struct proc_id *ids = NULL;
         size_t n = 0;
-        int r = sweep_find(home, infrastructure, &ids, &n, err);
+        int r = sweep_find(home, infrastructure, NULL, &ids, &n, err);
         if (r < 0)
             return r;
         if (!n)
