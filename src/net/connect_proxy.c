@@ -71,8 +71,9 @@ static int status_code(const char *p, size_t len)
 static int refusal(int status, struct err *err)
 {
     switch (status) {
+    case 401: /* what tinyproxy says to wrong ones */
     case 407:
-        return err_set(err, -EPERM, "the proxy wants other credentials (407): check the proxy credentials file");
+        return err_set(err, -EPERM, "the proxy wants other credentials (%d): check the proxy credentials file", status);
     case 403:
         return err_set(err, -EACCES, "the proxy forbids this host and port (403): ask for it to be allowed");
     case 502:

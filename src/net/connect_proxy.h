@@ -13,6 +13,7 @@ OH_MUST_CHECK int connect_proxy_request(const char *host, uint16_t port, const c
                                         struct err *err);
 
 /* Looks at the first len bytes of the answer. Positive: the tunnel is open after that many bytes. 0: more needed.
- * Negative with a sentence: -EACCES (403 and other refusals), -EPERM (407: credentials wanted or wrong), -EHOSTUNREACH
- * (502, 503, 504: the proxy cannot reach the host), -EMSGSIZE (head over 8 KiB), -EPROTO (not an HTTP/1 answer). */
+ * Negative with a sentence: -EACCES (403 and other refusals), -EPERM (407, 401: credentials wanted or wrong),
+ * -EHOSTUNREACH (502, 503, 504: the proxy cannot reach the host), -EMSGSIZE (head over 8 KiB), -EPROTO (not an HTTP/1
+ * answer). */
 OH_MUST_CHECK int connect_proxy_response(const char *data, size_t len, struct err *err);

@@ -109,7 +109,7 @@ static void send_report(struct agent_link *l)
 
 static void on_report_timer(uv_timer_t *t)
 {
-    send_report(t->data);
+    agent_link_notify(t->data);
 }
 
 void agent_link_notify(struct agent_link *l)
@@ -297,7 +297,7 @@ static void on_closed(struct channel *c, const struct err *reason, bool goodbye,
         return;
     }
     uv_timer_stop(&l->report);
-    if (goodbye && !reason->code)
+    if (goodbye && (!reason->code || reason->code == -ECONNRESET))
         trouble(l, "the control plane said good-bye; dialling again");
     else if (reason->code)
         explain(l, reason);

@@ -36,8 +36,8 @@ struct hub {
     uv_loop_t *loop;
     struct role *role;
     const struct clock *clock;
-    struct store *store; /* the store thread's */
-    struct worker *store_worker, *signer_worker;
+    struct store *store, *reader; /* each its thread's: who waits for the write lock keeps no reader waiting */
+    struct worker *store_worker, *reader_worker, *signer_worker;
     struct link_loop *links;
     struct link_listener *listener;
     struct tls_key *server_key;
@@ -130,7 +130,7 @@ void job_observed(struct peer *p, int64_t desired_version, char *body); /* takes
 void job_presence(struct hub *h);
 void job_scan(struct hub *h);
 void job_server_certificate(struct hub *h);
-worker_batch_fn job_store_batch; /* reads first, then all writes in one transaction */
+worker_batch_fn job_store_batch; /* the store's thread: all in one transaction */
 
 /* ---- server.c: our own identity ---- */
 /* Takes a new server certificate into use; from the role's start (ret != NULL: the context) or live (NULL). */

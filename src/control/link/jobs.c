@@ -12,55 +12,39 @@ static bool breaks_transaction(const struct work *w)
     return w->result == -EIO || w->result == -ENOSPC || w->result == -EBUSY;
 }
 
-static void fail_writes(struct work *list, int result, const struct err *err)
+static void fail_all(struct work *list, int result, const struct err *err)
 {
-    for (struct work *w = list; w; w = w->next)
-        if (w->writes) {
-            w->result = result;
-            w->err = *err;
-        }
+    for (struct work *w = list; w; w = w->next) {
+        w->result = result;
+        w->err = *err;
+    }
 }
 
-/* All writes or none: a crash between two leaves neither, and one fsync serves all. */
-static void run_writes(struct work *list, struct store *s)
+/* All of a batch or nothing: a crash between two leaves neither, and one fsync serves all. */
+void job_store_batch(struct work *list, void *thread_state)
 {
+    struct store *s = thread_state;
     struct err err = ERR_INIT;
     int r = store_begin(s, &err);
     if (r < 0) {
-        fail_writes(list, r, &err);
+        fail_all(list, r, &err);
         return;
     }
     for (struct work *w = list; w; w = w->next) {
-        if (!w->writes)
-            continue;
         w->result = w->run(w, s, &w->err);
         if (breaks_transaction(w)) {
             err = w->err;
             r = w->result;
             store_rollback(s);
-            fail_writes(list, r, &err);
+            fail_all(list, r, &err);
             return;
         }
     }
     r = store_commit(s, &err);
     if (r < 0) {
         store_rollback(s);
-        fail_writes(list, r, &err);
+        fail_all(list, r, &err);
     }
-}
-
-void job_store_batch(struct work *list, void *thread_state)
-{
-    struct store *s = thread_state;
-    bool writes = false;
-    for (struct work *w = list; w; w = w->next) {
-        if (w->writes)
-            writes = true;
-        else
-            w->result = w->run(w, s, &w->err);
-    }
-    if (writes)
-        run_writes(list, s);
 }
 
 /* ---- who is it ---- */
@@ -92,7 +76,7 @@ void job_identify(struct peer *p)
     j->work.run = identify_run;
     j->work.done = identify_done;
     j->peer = peer_ref(p);
-    worker_post(p->hub->store_worker, &j->work);
+    worker_post(p->hub->reader_worker, &j->work);
 }
 
 /* ---- enrolment: the row first, then the certificate ---- */
@@ -128,7 +112,7 @@ void job_enrol(struct peer *p, const char *token, const char *csr, const unsigne
                const char *name)
 {
     struct enrol_job *j = mem_alloc(sizeof(*j));
-    j->work = (struct work){.run = enrol_run, .done = enrol_done, .writes = true};
+    j->work = (struct work){.run = enrol_run, .done = enrol_done};
     j->peer = peer_ref(p);
     sha256_hex(token, strlen(token), j->token_hash);
     hex_encode(spki, SHA256_SIZE, j->spki);
@@ -194,7 +178,7 @@ static void certificate_signed(struct work *w)
         certificate_finish(j);
         return;
     }
-    j->work = (struct work){.run = certificate_note, .done = certificate_noted, .writes = true};
+    j->work = (struct work){.run = certificate_note, .done = certificate_noted};
     worker_post(j->peer->hub->store_worker, &j->work);
 }
 
@@ -244,7 +228,7 @@ void job_document(struct peer *p, int64_t above)
     j->peer = peer_ref(p);
     j->above = above;
     p->hub->fetching++;
-    worker_post(p->hub->store_worker, &j->work);
+    worker_post(p->hub->reader_worker, &j->work);
 }
 
 /* ---- a report ---- */
@@ -277,7 +261,7 @@ static void observed_done(struct work *w)
 void job_observed(struct peer *p, int64_t desired_version, char *body)
 {
     struct observed_job *j = mem_alloc(sizeof(*j));
-    j->work = (struct work){.run = observed_run, .done = observed_done, .writes = true};
+    j->work = (struct work){.run = observed_run, .done = observed_done};
     j->peer = peer_ref(p);
     j->desired_version = desired_version;
     j->now_ms = clock_wall_ms(p->hub->clock);
@@ -321,7 +305,7 @@ void job_presence(struct hub *h)
     if (h->presence_count == 0)
         return;
     struct presence_job *j = mem_alloc(sizeof(*j));
-    j->work = (struct work){.run = presence_run, .done = presence_done, .writes = true};
+    j->work = (struct work){.run = presence_run, .done = presence_done};
     j->hub = h;
     j->rows = TAKE_PTR(h->presence);
     j->count = h->presence_count;
@@ -370,7 +354,7 @@ void job_scan(struct hub *h)
     j->hub = h;
     h->scanning = true;
     h->scan_again = false;
-    worker_post(h->store_worker, &j->work);
+    worker_post(h->reader_worker, &j->work);
 }
 
 /* ---- our own certificate ---- */

@@ -84,6 +84,8 @@ static int open_doors(struct hub *h, struct err *err)
     h->server_key = tls_key_new();
     int r = store_open(db, STORE_EXISTING, &h->store, err);
     if (r == 0)
+        r = store_open(db, STORE_EXISTING, &h->reader, err);
+    if (r == 0)
         r = reset_presence(h, err);
     if (r == 0)
         r = first_certificate(h, &tls, err);
@@ -169,6 +171,7 @@ static void finish(struct hub *h)
     uv_run(h->loop, UV_RUN_NOWAIT); /* connections end with their callbacks */
     link_loop_free(h->links);
     job_presence(h);
+    worker_stop(h->reader_worker);
     worker_stop(h->signer_worker);
     worker_stop(h->store_worker);
     uv_run(h->loop, UV_RUN_NOWAIT);
@@ -176,6 +179,7 @@ static void finish(struct hub *h)
     uv_run(h->loop, UV_RUN_DEFAULT);
     registry_free(&h->agents);
     store_close(h->store);
+    store_close(h->reader);
     tls_key_free(h->server_key);
 }
 
@@ -192,6 +196,8 @@ int role_link_main(struct role *r)
     int code = open_doors(&h, &err);
     if (code == 0)
         code = worker_start(&loop, job_store_batch, h.store, &h.store_worker, &err);
+    if (code == 0)
+        code = worker_start(&loop, worker_each, h.reader, &h.reader_worker, &err);
     if (code == 0)
         code = worker_start(&loop, worker_each, &h, &h.signer_worker, &err);
     if (code < 0) {

@@ -12,7 +12,6 @@
 struct work {
     int (*run)(struct work *w, void *thread_state, struct err *err); /* worker's thread */
     void (*done)(struct work *w);                                    /* loop's thread; frees w */
-    bool writes;                                                     /* store: belongs into the batch's transaction */
     int result;
     struct err err;
     struct work *next;

@@ -37,6 +37,7 @@ static void answers(void **state OH_UNUSED)
         {"HTTP/1.0 200\r\nVia: x\r\n\r\n", 24, NULL},
         {"HTTP/1.1 200 OK\n\nrest", 17, NULL},
         {"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", -EPERM, "407"},
+        {"HTTP/1.0 401 Unauthorized\r\n\r\n", -EPERM, "401"},
         {"HTTP/1.1 403 Filtered\r\n\r\n", -EACCES, "403"},
         {"HTTP/1.1 503 x\r\n\r\n", -EHOSTUNREACH, "503"},
         {"HTTP/1.1 302 Found\r\n\r\n", -EACCES, "302"},
