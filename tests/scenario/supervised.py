@@ -50,6 +50,7 @@ def reap():
 
 class Folder:
     waited = set()
+    agent = AGENT
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
@@ -83,6 +84,18 @@ class Folder:
 
     def said(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def supervisors(self):
+        """Pids of the supervisors of this folder, however they were started."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                words = open(f"/proc/{pid}/cmdline").read().split("\0")
+            except OSError:
+                continue
+            if words[0] == str(AGENT) and words[1:4] == ["supervise", "--dir", str(self.path)]:
+                found.append(int(pid))
+        return found
 
     # ---- placements ----
     def want(self, name, argv, order=0, files=(), remove="no", **more):
