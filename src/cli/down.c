@@ -56,17 +56,11 @@ static int confirm(struct down *d, struct err *err)
 
 static int destroy_one(struct session *s, const json_t *infra, struct err *err)
 {
-    const char *id = session_text(infra, "id");
-    autojson json_t *plan = NULL;
     int r = 0;
     if (!strcmp(session_text(infra, "state"), "infra-terminated"))
         return 0;
     ui_step(&s->cli->ui, "plan", "destroy");
-    r = plans_propose_destroy(s, id, true, &plan, err);
-    if (r == 0 && !strcmp(session_text(plan, "state"), "proposed"))
-        r = plans_approve(s, plan, err);
-    if (r == 0)
-        r = plans_wait_applied(s, session_text(plan, "id"), err);
+    r = plans_settle(s, session_text(infra, "id"), "destroy", NULL, err);
     if (r == 0)
         ui_step_done(&s->cli->ui, "%s removed", session_text(infra, "name"));
     return r;

@@ -97,15 +97,15 @@ static int apply_run(struct cli *c, struct err *err)
     if (r < 0)
         return r;
     const char *state = session_text(plan, "state");
-    if (!strcmp(session_text(plan, "kind"), "destroy") && strcmp(state, "applied"))
+    if (!strcmp(session_text(infra, "want"), "absent"))
         return err_set(err, -EPERM, "the plan that waits removes the infrastructure: that is `ownhouse plan destroy`");
-    if (!strcmp(state, "applied")) {
+    bool open = !strcmp(state, "proposed") || !strcmp(state, "approved") || !strcmp(state, "applying");
+    if (!open && !strcmp(session_text(infra, "state"), "infra-ready")) {
         ui_line(&c->ui, "Nothing waits: the infrastructure is as planned.");
-        c->answer = json_pack("{s:s,s:s,s:s,s:i}", "id", session_text(plan, "id"), "digest",
-                              session_text(plan, "digest"), "state", state, "changes", 0);
+        c->answer = json_pack("{s:s,s:s,s:i}", "id", session_text(infra, "id"), "state", "infra-ready", "changes", 0);
         return 0;
     }
-    if (json_is_null(plan) || (strcmp(state, "proposed") && strcmp(state, "approved") && strcmp(state, "applying"))) {
+    if (!open) {
         json_t *fresh = NULL;
         r = plans_wait_proposed(&s, session_text(infra, "id"), "apply", &fresh, err);
         if (r < 0)

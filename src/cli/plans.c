@@ -1,10 +1,13 @@
 /* Waiting for plans, approving them, and following them until they are applied. */
 #include "cli/plans.h"
 
+#include "base/clock.h"
+#include "base/keys.h"
 #include "base/mem.h"
 
 #define PROPOSE_TIMEOUT_MS 60000
 #define APPLY_TIMEOUT_MS 600000
+#define STALE_ERROR_MS 5000
 
 static bool is_open(const json_t *plan)
 {
@@ -36,18 +39,27 @@ int plans_current(struct session *s, const char *infrastructure, json_t **ret, s
 
 struct plan_wait {
     const char *infrastructure, *what; /* kind for a proposal, id for an application */
+    int64_t since_ms;
     json_t *plan;
 };
 
-/* A new look by the controller may fail before there is a plan; then the infrastructure says why. */
-static int infrastructure_error(struct session *s, const char *id, struct err *err)
+/* The controller may fail before there is a plan; then the infrastructure says why. What it says at first may be of an
+ * earlier look, and goes when the next one succeeds. */
+static int check_error(const json_t *infra, int64_t since_ms, struct err *err)
+{
+    const char *error = session_text(infra, "error");
+    if (!*error || clock_mono_ms(&clock_system) - since_ms < STALE_ERROR_MS)
+        return 0;
+    return err_set(err, -ENOTRECOVERABLE, "%s", error);
+}
+
+static int infrastructure_error(struct session *s, const struct plan_wait *w, struct err *err)
 {
     autofree
-    char *path = mem_printf("/infrastructures/%s", id);
+    char *path = mem_printf("/infrastructures/%s", w->infrastructure);
     autojson json_t *infra = NULL;
     int r = api_call(s->api, "GET", path, NULL, &infra, err);
-    const char *error = r == 0 ? session_text(infra, "error") : "";
-    return *error ? err_set(err, -ENOTRECOVERABLE, "%s", error) : r;
+    return r < 0 ? r : check_error(infra, w->since_ms, err);
 }
 
 static int proposed(struct session *s, void *data, struct err *err)
@@ -62,12 +74,12 @@ static int proposed(struct session *s, void *data, struct err *err)
         return 1;
     }
     json_decref(plan);
-    return infrastructure_error(s, w->infrastructure, err);
+    return infrastructure_error(s, w, err);
 }
 
 int plans_wait_proposed(struct session *s, const char *infrastructure, const char *kind, json_t **ret, struct err *err)
 {
-    struct plan_wait w = {.infrastructure = infrastructure, .what = kind};
+    struct plan_wait w = {.infrastructure = infrastructure, .what = kind, .since_ms = clock_mono_ms(&clock_system)};
     int r = session_wait(s, PROPOSE_TIMEOUT_MS, "making the plan", proposed, &w, err);
     if (r == 0)
         *ret = w.plan;
@@ -121,6 +133,99 @@ int plans_wait_applied(struct session *s, const char *plan, struct err *err)
 {
     struct plan_wait w = {.what = plan};
     return session_wait(s, APPLY_TIMEOUT_MS, "applying the plan", applied, &w, err);
+}
+
+/* --- until nothing waits ----------------------------------------------------------------------------------------- */
+
+struct settling {
+    const char *infrastructure, *kind;
+    int64_t since_ms;
+    char approved[UUID_SIZE]; /* the last plan that we approved */
+};
+
+static int get_infrastructure(struct session *s, const char *id, json_t **ret, struct err *err)
+{
+    autofree
+    char *path = mem_printf("/infrastructures/%s", id);
+    return api_call(s->api, "GET", path, NULL, ret, err);
+}
+
+/* A person (or a lost command) may have asked for the opposite before. */
+static int ask_for(struct session *s, const struct settling *w, const json_t *infra, struct err *err)
+{
+    const char *want = !strcmp(w->kind, "apply") ? "present" : "absent";
+    autofree
+    char *path = mem_printf("/infrastructures/%s/plans", w->infrastructure);
+    bool destroy = !strcmp(w->kind, "destroy"), data = json_is_true(json_object_get(infra, "deleteData"));
+    if (!strcmp(session_text(infra, "want"), want) && (!destroy || data))
+        return 0;
+    autojson json_t *body =
+        destroy ? json_pack("{s:s,s:b}", "kind", "destroy", "deleteData", 1) : json_pack("{s:s}", "kind", "apply");
+    return api_call(s->api, "POST", path, body, NULL, err);
+}
+
+static int push_open_plan(struct session *s, struct settling *w, const json_t *plan, struct err *err)
+{
+    autojson json_t *details = NULL;
+    int resources = 0, changes = 0;
+    char name[64];
+    int r = get_plan(s, session_text(plan, "id"), &details, err);
+    if (r < 0)
+        return r;
+    plans_count(details, &resources, &changes);
+    snprintf(name, sizeof(name), "%d resources", resources);
+    ui_step_name(&s->cli->ui, name);
+    ui_step_update(&s->cli->ui, "%s, %d of %d steps", session_text(details, "state"), steps_done(details), changes);
+    w->since_ms = clock_mono_ms(&clock_system);
+    if (strcmp(session_text(details, "state"), "proposed"))
+        return 0;
+    snprintf(w->approved, sizeof(w->approved), "%s", session_text(details, "id"));
+    r = plans_approve(s, details, err);
+    /* Overtaken between the look and the approval: look again. */
+    return r == -EEXIST || r == -EINVAL ? 0 : r;
+}
+
+static int settled(struct session *s, void *data, struct err *err)
+{
+    struct settling *w = data;
+    autojson json_t *infra = NULL;
+    int r = get_infrastructure(s, w->infrastructure, &infra, err);
+    if (r == 0)
+        r = ask_for(s, w, infra, err);
+    if (r < 0)
+        return r;
+    const json_t *plan = json_object_get(infra, "plan");
+    const char *state = session_text(plan, "state"), *error = session_text(plan, "error");
+    bool ours = !strcmp(session_text(plan, "kind"), w->kind);
+    if (is_open(plan))
+        return ours ? push_open_plan(s, w, plan, err) : 0;
+    if (!strcmp(session_text(infra, "state"), !strcmp(w->kind, "apply") ? "infra-ready" : "infra-terminated"))
+        return 1;
+    if (*w->approved && !strcmp(session_text(plan, "id"), w->approved) && !strcmp(state, "failed"))
+        return err_set(err, -ENOTRECOVERABLE, "the plan failed: %s", *error ? error : "no reason was given");
+    return check_error(infra, w->since_ms, err);
+}
+
+static int last_applied(struct session *s, const char *infrastructure, json_t **ret, struct err *err)
+{
+    autofree
+    char *path = mem_printf("/plans?state=applied&infrastructureId=%s", infrastructure);
+    autojson json_t *list = NULL;
+    int r = api_call(s->api, "GET", path, NULL, &list, err);
+    const char *id = session_text(json_array_get(list, 0), "id");
+    if (r < 0)
+        return r;
+    if (*id)
+        return get_plan(s, id, ret, err);
+    *ret = json_null();
+    return 0;
+}
+
+int plans_settle(struct session *s, const char *infrastructure, const char *kind, json_t **ret_plan, struct err *err)
+{
+    struct settling w = {.infrastructure = infrastructure, .kind = kind, .since_ms = clock_mono_ms(&clock_system)};
+    int r = session_wait(s, APPLY_TIMEOUT_MS, "applying the plan", settled, &w, err);
+    return r < 0 || !ret_plan ? r : last_applied(s, infrastructure, ret_plan, err);
 }
 
 int plans_propose_destroy(struct session *s, const char *infrastructure, bool delete_data, json_t **ret,

@@ -16,6 +16,12 @@ OH_MUST_CHECK int plans_wait_proposed(struct session *s, const char *infrastruct
 OH_MUST_CHECK int plans_approve(struct session *s, const json_t *plan, struct err *err);
 OH_MUST_CHECK int plans_wait_applied(struct session *s, const char *plan, struct err *err);
 
+/* Makes the infrastructure so ("apply": ready, "destroy": gone, data included) for a user who has asked for just that:
+ * approves each plan of that kind that waits, by its digest, until nothing waits any more. The open step shows how far
+ * it is. *ret_plan (may be NULL): the plan applied last, with its document, or JSON null. */
+OH_MUST_CHECK int plans_settle(struct session *s, const char *infrastructure, const char *kind, json_t **ret_plan,
+                               struct err *err);
+
 /* Asks for the removal of the infrastructure and waits for its plan. */
 OH_MUST_CHECK int plans_propose_destroy(struct session *s, const char *infrastructure, bool delete_data, json_t **ret,
                                         struct err *err);

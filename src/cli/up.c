@@ -215,9 +215,8 @@ static int write_bundle(struct up *u, struct err *err)
 
 static int step_plan(struct up *u, struct err *err)
 {
-    const char *id = u->s.install.infrastructure;
     autojson json_t *plan = NULL;
-    int resources = 0, changes = 0;
+    int resources = 0;
     char name[64];
     ui_step(&u->c->ui, "plan", "");
     ui_step_update(&u->c->ui, "%s", "making the plan");
@@ -227,24 +226,13 @@ static int step_plan(struct up *u, struct err *err)
     if (r == 0)
         r = write_bundle(u, err);
     if (r == 0)
-        r = plans_current(&u->s, id, &plan, err);
-    bool applied = r == 0 && !strcmp(session_text(plan, "state"), "applied");
-    if (r == 0 && !applied) {
-        json_decref(plan);
-        plan = NULL;
-        r = plans_wait_proposed(&u->s, id, "apply", &plan, err);
-    }
+        r = plans_settle(&u->s, u->s.install.infrastructure, "apply", &plan, err);
     if (r < 0)
         return r;
-    plans_count(plan, &resources, &changes);
+    plans_count(plan, &resources, NULL);
     snprintf(name, sizeof(name), "%d resources", resources);
     ui_step_name(&u->c->ui, name);
-    if (!applied && !strcmp(session_text(plan, "state"), "proposed"))
-        r = plans_approve(&u->s, plan, err);
-    if (r == 0 && !applied)
-        r = plans_wait_applied(&u->s, session_text(plan, "id"), err);
-    if (r == 0)
-        ui_step_done(&u->c->ui, "digest %.12s%s  applied", session_text(plan, "digest"), u->c->ui.utf8 ? "…" : "...");
+    ui_step_done(&u->c->ui, "digest %.12s%s  applied", session_text(plan, "digest"), u->c->ui.utf8 ? "…" : "...");
     return r;
 }
 
@@ -263,6 +251,9 @@ static int connected(struct session *s, void *data, struct err *err)
     u->infrastructure = infra;
     const char *error = session_text(infra, "error");
     ui_step_update(&s->cli->ui, "%s", *error ? error : "waiting for the agent");
+    /* What `down` stopped is put back by a plan of the same things, which may need its approval only now. */
+    if (!strcmp(session_text(json_object_get(infra, "plan"), "state"), "proposed"))
+        return plans_settle(s, s->install.infrastructure, "apply", NULL, err);
     /* A connection is of use once the agent has said what it sees: its authority is needed for queries. */
     return session_agent_connected(infra) && *session_text(infra, "caCertificate");
 }
@@ -343,7 +334,7 @@ static int ask(struct up *u, struct err *err)
                                        .ca_file = ca,
                                        .resolve = resolve,
                                        .connect_timeout_ms = 2000,
-                                       .timeout_ms = 20000},
+                                       .timeout_ms = 5000},
                 &res, err);
     mem_wipe(password, strlen(password));
     mem_wipe(basic, strlen(basic));
