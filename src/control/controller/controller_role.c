@@ -78,9 +78,10 @@ static void loop(struct controller *c)
 {
     bool nudged = true;
     for (;;) {
-        struct pollfd fds[] = {{c->role->bell[ROLE_CONTROLLER], POLLIN, 0}, {c->stop_fd, POLLIN, 0}};
+        struct pollfd fds[] = {
+            {c->role->bell[ROLE_CONTROLLER], POLLIN, 0}, {c->stop_fd, POLLIN, 0}, {workers_fd(c->workers), POLLIN, 0}};
         look(c, nudged);
-        int n = poll(fds, 2, workers_wait_ms(c->workers, LOOK_MS));
+        int n = poll(fds, ARRAY_SIZE(fds), workers_wait_ms(c->workers, LOOK_MS));
         if (fds[1].revents)
             return;
         nudged = n > 0 && fds[0].revents;

@@ -6,6 +6,7 @@
 #include "control/controller/infrastructure_pass.h"
 
 #include <pthread.h>
+#include <sys/eventfd.h>
 
 #define WORKERS_MAX 8
 #define LOOK_AGAIN_MS 5000
@@ -31,6 +32,7 @@ struct workers {
     pthread_mutex_t lock; /* guards the jobs' fields */
     struct job *jobs;
     int running;
+    int end_fd; /* eventfd: a thread ended */
 };
 
 struct workers *workers_new(struct role *role, const struct clock *clock)
@@ -38,6 +40,7 @@ struct workers *workers_new(struct role *role, const struct clock *clock)
     struct workers *w = mem_alloc(sizeof(*w));
     w->role = role;
     w->clock = clock;
+    w->end_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&w->lock, NULL);
     return w;
 }
@@ -84,6 +87,7 @@ static void *thread_main(void *data)
 {
     struct job *j = data;
     struct workers *w = j->owner;
+    uint64_t one = 1;
     struct err err = ERR_INIT;
     enum pass_result result = PASS_QUIET;
     int r = pass(w, j->infrastructure, &result, &err);
@@ -96,7 +100,8 @@ static void *thread_main(void *data)
     j->again = false;
     j->finished = true;
     pthread_mutex_unlock(&w->lock);
-    role_ring(w->role, w->role->id);
+    /* Not the doorbell: that one means that something is wanted, and would start the next pass at once. */
+    (void)!write(w->end_fd, &one, sizeof(one));
     return NULL;
 }
 
@@ -122,8 +127,15 @@ static void start(struct workers *w, struct job *j)
     w->running++;
 }
 
+int workers_fd(const struct workers *w)
+{
+    return w->end_fd;
+}
+
 void workers_schedule(struct workers *w, char **ids, bool nudged)
 {
+    uint64_t ended;
+    (void)!read(w->end_fd, &ended, sizeof(ended));
     pthread_mutex_lock(&w->lock);
     join_finished(w);
     for (; *ids; ids++) {
@@ -147,7 +159,7 @@ int workers_wait_ms(struct workers *w, int max_ms)
         if (!j->running)
             at = MIN(at, j->due_ms);
     if (w->running >= WORKERS_MAX)
-        at = now + max_ms; /* a thread that ends rings */
+        at = now + max_ms; /* a thread that ends wakes us */
     pthread_mutex_unlock(&w->lock);
     return (int)MAX(at - now, (int64_t)10);
 }
@@ -163,5 +175,6 @@ void workers_stop(struct workers *w)
         free(j);
     }
     pthread_mutex_destroy(&w->lock);
+    close(w->end_fd);
     free(w);
 }

@@ -6,8 +6,9 @@
 
 struct workers;
 
-/* Threads ring `role`'s own bell when a pass ends, so that the loop looks again. */
 struct workers *workers_new(struct role *role, const struct clock *clock);
+/* Polls readable when a pass has ended: time for workers_schedule, which clears it. */
+int workers_fd(const struct workers *w);
 
 /* Starts passes for the infrastructures that are due: at once for one never looked at or named by a doorbell
  * (`nudged`), else by their own next time (5 s when ready, back-off after failures). `ids` NULL-terminated. */
