@@ -90,6 +90,7 @@ struct engine {
     struct unit **units; /* sorted by name */
     size_t n, cap;
     bool woken;        /* a pass is due at once */
+    int64_t armed_at;  /* when the timer makes the next pass */
     bool flush_failed; /* said so already */
     bool rescan;       /* want/ may have changed */
     int64_t rescan_at, rotate_at, sweep_at;
@@ -103,7 +104,8 @@ static inline int64_t engine_now(const struct engine *e)
 {
     return clock_mono_ms(e->o->clock);
 }
-void engine_wake(struct engine *e); /* another pass soon */
+void engine_wake(struct engine *e);                  /* another pass at once */
+void engine_look_at(struct engine *e, int64_t when); /* another pass at that time, or before */
 void engine_event(const struct engine *e, enum supervise_level level, const char *workload, const char *fmt, ...)
     OH_PRINTF(4, 5);
 /* The unit of that name, made if `make`; NULL otherwise. */

@@ -244,13 +244,24 @@ static void pass(uv_timer_t *timer)
     int64_t wait = MAX(due - now, (int64_t)1);
     if (!e->woken)
         uv_timer_start(timer, pass, (uint64_t)wait, 0);
+    e->armed_at = e->woken ? now : now + wait;
 }
 
 void engine_wake(struct engine *e)
 {
     e->woken = true;
+    e->armed_at = 0;
     uv_update_time(&e->loop);
     uv_timer_start(&e->timer, pass, 0, 0);
+}
+
+void engine_look_at(struct engine *e, int64_t when)
+{
+    if (when >= e->armed_at)
+        return;
+    e->armed_at = when;
+    uv_update_time(&e->loop);
+    uv_timer_start(&e->timer, pass, (uint64_t)MAX(when - engine_now(e), (int64_t)1), 0);
 }
 
 /* ---- events ---- */

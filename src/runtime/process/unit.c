@@ -8,6 +8,7 @@
 #define VERIFY_MS 3000       /* a just released child has this long to become its program */
 #define VERIFY_EACH_MS 20
 #define PROBE_FIRST_MS 50
+#define PROBE_GRID_MS 100
 #define RETRY_MS 1000
 #define SETTLE_MS 1000 /* a process without a probe has its signal handlers by then */
 #define GRACE_DEFAULT_MS 10000
@@ -183,6 +184,12 @@ static void on_probe(void *data, bool ok, const char *why)
         unit_set_state(u, PLACEMENT_UNREADY, text);
     }
     int64_t period = MAX(p->period_ms, 1);
+    if (u->ready && !u->dirty) {
+        /* Nothing new, as nearly always: the next one goes out together with the others'. */
+        u->probe_at = now + period + PROBE_GRID_MS - (now + period) % PROBE_GRID_MS;
+        engine_look_at(u->engine, u->probe_at);
+        return;
+    }
     u->probe_at = now + (u->ready ? period : MIN(u->probe_wait, period));
     u->probe_wait = MIN(u->probe_wait * 3 / 2, (int64_t)1000);
     engine_wake(u->engine);
