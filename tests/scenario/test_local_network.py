@@ -113,7 +113,7 @@ class Infra:
         self.env = {"infrastructure": self.id, "name": "home", "domain": "laptop.ownhouse.localhost",
                     "account_dir": str(self.dir / "account"), "cidr": f"10.{random.randrange(100, 250)}.0.0/16",
                     "isolated": isolated, "https_port": self.https, "native_port": self.native,
-                    "service_port_base": self.services[0], "service_port_count": len(self.services),
+                    "service_port_base": self.services[0] - 1, "service_port_count": len(self.services),
                     "control_state_dir": str(self.dir / "control"), "control_address": "127.0.0.1:1",
                     "bundle": str(self.dir / "bundle.json"), "agent_program": str(agent),
                     "haproxy_program": shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"),

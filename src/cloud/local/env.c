@@ -167,7 +167,7 @@ static bool label_or_domain(const char *s, bool dots)
 
 static int check_ports(const struct local_env *e, struct err *err)
 {
-    int base = e->service_port_base, end = base + e->service_port_count;
+    int first = local_service_first(e), last = local_service_last(e);
     if (e->https_port < 1 || e->https_port > 65535)
         return err_set(err, -EINVAL, "https_port: %d is not between 1 and 65535", e->https_port);
     if (e->native_port < 1 || e->native_port > 65535)
@@ -176,9 +176,8 @@ static int check_ports(const struct local_env *e, struct err *err)
         return err_set(err, -EINVAL, "native_port: %d is https_port already: choose another", e->native_port);
     if (e->service_port_count < 0 || e->service_port_count > 1024)
         return err_set(err, -EINVAL, "service_port_count: %d is not between 0 and 1024", e->service_port_count);
-    if (e->service_port_count && (base < 1 || end > 65536))
-        return err_set(err, -EINVAL, "service_port_base: %d and the %d ports from there must be between 1 and 65535",
-                       base, e->service_port_count);
+    if (e->service_port_count && (first < 1 || last > 65535))
+        return err_set(err, -EINVAL, "service_port_base: the ports %d-%d must be between 1 and 65535", first, last);
     const struct {
         const char *what;
         int port;
@@ -187,9 +186,9 @@ static int check_ports(const struct local_env *e, struct err *err)
                  {"the ingress's own port", LOCAL_HTTPS_PORT},
                  {"the ingress's own port", LOCAL_NATIVE_PORT}};
     for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
-        if (e->service_port_count && taken[i].port >= base && taken[i].port < end)
-            return err_set(err, -EINVAL, "service_port_base: the service ports %d-%d hold %s %d: choose others", base,
-                           end - 1, taken[i].what, taken[i].port);
+        if (e->service_port_count && taken[i].port >= first && taken[i].port <= last)
+            return err_set(err, -EINVAL, "service_port_base: the service ports %d-%d hold %s %d: choose others", first,
+                           last, taken[i].what, taken[i].port);
     return 0;
 }
 

@@ -34,8 +34,7 @@ static json_t *ports_inside(const struct local_env *e)
 {
     json_t *v = json_pack("[s, s]", "8443", "9440");
     if (e->service_port_count)
-        json_array_append_new(
-            v, json_sprintf("%d-%d", e->service_port_base, e->service_port_base + e->service_port_count - 1));
+        json_array_append_new(v, json_sprintf("%d-%d", local_service_first(e), local_service_last(e)));
     return v;
 }
 
@@ -112,8 +111,7 @@ static void add_machine(struct maker *m)
     add(m, "local_load_balancer", "main",
         json_pack("{s:s, s:i, s:i, s:o, s:s, s:s, s:o, s:b}", "machine", "${local_machine.main.dir}", "https_port",
                   m->e->https_port, "native_port", m->e->native_port, "service_ports",
-                  m->e->service_port_count ? json_sprintf("%d-%d", m->e->service_port_base,
-                                                          m->e->service_port_base + m->e->service_port_count - 1)
+                  m->e->service_port_count ? json_sprintf("%d-%d", local_service_first(m->e), local_service_last(m->e))
                                            : json_string("none"),
                   "target", m->a.data_plane, "program", m->e->haproxy_program, "config",
                   digest_of(local_render_balancer(m->e, &m->a)), "running", true),

@@ -25,6 +25,15 @@ extern const struct plan_type local_network_type, local_bridge_type, local_inter
 char *local_path(const struct local_env *e, const char *below);
 /* "address:port"; false if it is not that. address has 16 bytes. */
 bool local_target_parse(const char *text, char *address, int *port);
+/* First and last of the services' own ports, the same inside and outside; only if service_port_count is not 0. */
+static inline int local_service_first(const struct local_env *e)
+{
+    return e->service_port_base + 1;
+}
+static inline int local_service_last(const struct local_env *e)
+{
+    return e->service_port_base + e->service_port_count;
+}
 size_t local_outbound_count(const struct local_env *e);
 /* Dotted decimal and prefix of a CIDR in host order; -EINVAL. */
 OH_MUST_CHECK int local_cidr_parse(const char *text, uint32_t *ret_address, int *ret_prefix);
@@ -50,8 +59,8 @@ typedef int (*local_inside_fn)(void *data, struct err *err);
 OH_MUST_CHECK int local_inside(const char *netns, local_inside_fn fn, void *data, struct err *err);
 /* Inode of /run/netns/NAME if it is a namespace, 0 if there is none. */
 uint64_t local_netns_inode(const char *netns);
-/* What `ip -j link show` and `ip -j addr show` say of a device, as one object (new reference); NULL when there is no such device. Looks in the
- * calling thread's namespace. */
+/* What `ip -j link show` and `ip -j addr show` say of a device, as one object (new reference); NULL when there is no
+ * such device. Looks in the calling thread's namespace. */
 OH_MUST_CHECK int local_link_show(const char *device, json_t **ret, struct err *err);
 /* "" for an absent alias. */
 const char *local_link_alias(const json_t *link);

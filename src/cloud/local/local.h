@@ -26,12 +26,13 @@ struct local_env {
     const char *account_dir;    /* absolute */
     const char *cidr; /* IPv4, /8 to /29, e.g. 10.77.0.0/16; the data plane gets one /24 of it, or all if smaller */
     bool isolated;    /* cloud_local_can_isolate(): namespaces, or loopback only */
-    int https_port, native_port;                 /* published on 127.0.0.1; >= 1 */
-    int service_port_base, service_port_count;   /* published one to one, inside and on 127.0.0.1; count 0..1024 */
-    const char *control_state_dir;               /* run/front.sock below it takes PROXY v2 and TLS (isolated) */
-    const char *control_address;                 /* host:port of the control plane's front (not isolated) */
-    const char *bundle;                          /* absolute path of the customer's enrolment bundle without token */
-    const char *agent_program, *haproxy_program; /* absolute, must be executable */
+    int https_port, native_port;               /* published on 127.0.0.1; >= 1 */
+    int service_port_base, service_port_count; /* the service with ordinal n has port base + n while n <= count, inside
+                                                  and on 127.0.0.1; count 0..1024 */
+    const char *control_state_dir;             /* run/front.sock below it takes PROXY v2 and TLS (isolated) */
+    const char *control_address;               /* host:port of the control plane's front (not isolated) */
+    const char *bundle;                        /* absolute path of the customer's enrolment bundle without token */
+    const char *agent_program, *haproxy_program;                                     /* absolute, must be executable */
     const char *engine_program, *engine_library, *clickhouse_program, *knot_program; /* absolute or "" = none */
     const char *log_level;
     const char *const *outbound; /* "address:port" with an IPv4 address, NULL-terminated; may be NULL; at most 64 */

@@ -164,7 +164,7 @@ static int check_ports(const struct local_env *e, struct err *err)
     int r = check_port(e, "https_port", e->https_port, err);
     if (r == 0)
         r = check_port(e, "native_port", e->native_port, err);
-    for (int i = 0; r == 0 && i < e->service_port_count; i++)
+    for (int i = 1; r == 0 && i <= e->service_port_count; i++)
         r = check_port(e, "service_port_base", e->service_port_base + i, err);
     return r;
 }

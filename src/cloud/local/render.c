@@ -45,7 +45,7 @@ char *local_render_balancer(const struct local_env *e, const struct local_addres
         buf_printf(&o,
                    "\n# One port a service, the same on both sides.\n"
                    "listen services\n    bind 127.0.0.1:%d-%d\n    server ingress %s send-proxy-v2 source %s\n",
-                   e->service_port_base, e->service_port_base + e->service_port_count - 1, a->data_plane, a->gateway);
+                   local_service_first(e), local_service_last(e), a->data_plane, a->gateway);
     return buf_take(&o);
 }
 
@@ -170,7 +170,7 @@ static void ingress_ports(const struct local_env *e, struct buf *o)
 {
     buf_printf(o, "{ %d, %d", LOCAL_HTTPS_PORT, LOCAL_NATIVE_PORT);
     if (e->service_port_count)
-        buf_printf(o, ", %d-%d", e->service_port_base, e->service_port_base + e->service_port_count - 1);
+        buf_printf(o, ", %d-%d", local_service_first(e), local_service_last(e));
     buf_adds(o, " }");
 }
 

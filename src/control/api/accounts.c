@@ -59,7 +59,7 @@ static void ports_of(const json_t *config, struct taken ret[3])
     int64_t base = port_of(config, "servicePortBase", 8500), count = port_of(config, "servicePortCount", 100);
     ret[0] = (struct taken){https, https, "httpsPort"};
     ret[1] = (struct taken){native, native, "nativePort"};
-    ret[2] = (struct taken){base, base + count, "servicePortBase"};
+    ret[2] = (struct taken){base + 1, base + count, "servicePortBase"};
 }
 
 static bool overlap(const struct taken *a, const struct taken *b)

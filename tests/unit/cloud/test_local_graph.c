@@ -37,6 +37,7 @@ static void wrong_settings_are_named(void **state)
     WRONG(https_port, 0, "https_port: 0");
     WRONG(native_port, good.https_port, "https_port already");
     WRONG(service_port_base, good.https_port - 1, "hold https_port");
+    WRONG(service_port_base, good.https_port - good.service_port_count, "hold https_port");
     WRONG(service_port_base, 8442, "hold the ingress's own port 8443");
     WRONG(service_port_base, 65534, "service_port_base:");
     WRONG(service_port_count, 1025, "service_port_count: 1025");
