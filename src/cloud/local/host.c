@@ -134,7 +134,9 @@ static int put(const struct plan_call *c, const json_t *want, struct err *err)
                                        .n_arguments = ARRAY_SIZE(arguments),
                                        .environment = environment,
                                        .n_environment = ARRAY_SIZE(environment),
-                                       .stop_signal = SIGTERM,
+                                       /* New settings start the agent again, never the databases: it leaves them to
+                                        * the next one. Removal ends what it leaves (host_destroy). */
+                                       .stop_signal = SIGUSR2,
                                        .stop_grace_ms = 15000,
                                        .order = 2,
                                        .slot = 3},
