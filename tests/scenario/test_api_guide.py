@@ -60,6 +60,7 @@ def api(tmp_path):
 
 
 def test_every_line_works_when_pasted(api, tmp_path):
+    (api.folder / "accounts/laptop/customer").mkdir(parents=True)
     blocks = re.findall(r"^```bash\n(.*?)^```$", (TOP / "docs/api.md").read_text(), re.M | re.S)
     assert len(blocks) > 30
     shim = tmp_path / "bin/curl"
