@@ -229,14 +229,15 @@ int role_operator_main(struct agent_role *r)
     mallopt(M_MMAP_THRESHOLD, (int)KIB(64));
     place_init(&o.place, &r->config, self ? self : "/");
     int result = start(&o, &err);
+    /* After a failure the process ends with whatever handles it has, and the parent tries again. */
     if (result < 0) {
-        /* The process ends here; handles and memory go with it, and the parent tries again. */
         log_error("the operator cannot run", "error", err.message);
-        return 1;
+    } else {
+        uv_run(&o.loop, UV_RUN_DEFAULT);
+        uv_loop_close(&o.loop);
     }
-    uv_run(&o.loop, UV_RUN_DEFAULT);
-    uv_loop_close(&o.loop);
-    o.runtime->ops->free(o.runtime);
+    if (o.runtime)
+        o.runtime->ops->free(o.runtime);
     place_free(&o.place);
-    return 0;
+    return result < 0;
 }

@@ -172,6 +172,7 @@ class Folder:
         if self.supervisor and self.supervisor.poll() is None:
             self.supervisor.kill()
             self.supervisor.wait()
+        assert "Sanitizer" not in self.said() and "runtime error" not in self.said(), self.said()[-2000:]
         for _ in range(50):
             pids = self.marked()
             if not pids:

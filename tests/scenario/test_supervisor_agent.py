@@ -55,6 +55,8 @@ class Agent:
             self.process.wait()
         until(lambda: not self.role("supervisor") and not self.role("operator"), 20)
         self.folder.cleanup()
+        said = self.log.read_text(errors="replace") if self.log.exists() else ""
+        assert "Sanitizer" not in said and "runtime error" not in said, said[-2000:]
 
 
 @pytest.fixture
@@ -149,6 +151,7 @@ def private_kib(pid):
     return sum(int(n) for n in re.findall(r"^Private_\w+: +(\d+) kB", open(f"/proc/{pid}/smaps_rollup").read(), re.M))
 
 
+@pytest.mark.skipif(b"__asan_init" in AGENT.read_bytes(), reason="a sanitizer's shadow is not the agent's memory")
 def test_parent_and_supervisor_stay_small(agent):
     agent.run()
     for i in range(100):
