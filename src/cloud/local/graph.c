@@ -72,7 +72,9 @@ static void add_network(struct maker *m)
                   "gateway", m->a.gateway, "inbound", ports_inside(m->e), "outbound", outbound(m->e));
     autofree
     char *inside = local_render_inside(m->e, &m->a);
-    json_object_set_new(rules, "rules", digest_of(mem_printf("%s\n%s", inside, local_render_bridge(m->e, &m->a))));
+    autofree
+    char *bridge = local_render_bridge(m->e, &m->a);
+    json_object_set_new(rules, "rules", digest_of(mem_printf("%s\n%s", inside, bridge)));
     add(m, "local_network", "main", json_pack("{s:s, s:s}", "netns", m->a.netns, "settings", "closed"), NULL);
     add(m, "local_bridge", "main",
         json_pack("{s:s, s:o, s:s}", "device", m->a.bridge, "address", json_sprintf("%s%s", m->a.gateway, prefix),
