@@ -10,7 +10,7 @@
 #define PROBE_FIRST_MS 50
 #define PROBE_GRID_MS 100
 #define RETRY_MS 1000
-#define SETTLE_MS 1000 /* a process without a probe has its signal handlers by then */
+#define SETTLE_MS 1000 /* by then a process has its signal handlers */
 #define GRACE_DEFAULT_MS 10000
 
 void unit_set_state(struct unit *u, enum placement_state state, const char *error)
@@ -234,8 +234,9 @@ static int64_t step_probe(struct unit *u, int64_t now)
 static int64_t step_files(struct unit *u, int64_t now)
 {
     struct err err = ERR_INIT;
-    int64_t settled = u->wish.p.workload.probe.port ? 0 : u->started_at + SETTLE_MS;
-    /* A signal that comes before its handler would end the process. */
+    int64_t settled = u->started_at + SETTLE_MS;
+    /* A signal that comes before its handler would end the process, or be lost: a worker may answer the probe before
+     * the process that forked it listens for signals (HAProxy). */
     if (strcmp(u->have.reload, u->wish.digests.reload) && (!u->ready || now < settled))
         return u->ready ? settled : ENGINE_NEVER;
     if (now < u->retry_at)
