@@ -80,17 +80,14 @@ int control_plane_set_up(const struct cli *c, const struct install *i, struct er
 }
 
 /* The first answer of the API, with the key: TLS, HAProxy, the api role and the store are all there then. */
-static int wait_for_api(struct cli *c, const struct install *i, pid_t pid, struct err *err)
+static int wait_for_api(struct cli *c, const struct api *a, pid_t pid, struct err *err)
 {
     autofree
-    char *base = install_base_url(i), *ca = cli_path(c, "control/keys/edge-ca.pem"),
-         *credentials = cli_path(c, "credentials.json"), *log = cli_path(c, "control/log/control.log"), *said = NULL;
+    char *credentials = cli_path(c, "credentials.json"), *log = cli_path(c, "control/log/control.log"), *said = NULL;
     int64_t deadline = clock_mono_ms(&clock_system) + START_TIMEOUT_MS;
-    autoapi struct api *a = NULL;
-    int r = api_open(base, ca, credentials, &a, err), status;
-    while (r == 0) {
+    for (int status;;) {
         struct err why = ERR_INIT;
-        if (fs_exists(ca) && api_call_root(a, "GET", "/v1/organizations", NULL, NULL, &why) == 0)
+        if (fs_exists(a->ca_file) && api_call_root(a, "GET", "/v1/organizations", NULL, NULL, &why) == 0)
             return 0;
         if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
             said = background_last_words(log);
@@ -105,7 +102,6 @@ static int wait_for_api(struct cli *c, const struct install *i, pid_t pid, struc
         ui_step_update(&c->ui, "%s", "starting");
         nanosleep(&(struct timespec){0, 50 * 1000000L}, NULL);
     }
-    return r;
 }
 
 /* After a rebuild or an upgrade the running program is no longer the file of its name. */
@@ -124,16 +120,25 @@ int control_plane_start(struct cli *c, const struct install *i, struct err *err)
     char *conf = cli_path(c, "control/control.conf"), *log = cli_path(c, "control/log/control.log");
     const char *argv[] = {i->control, "--config", conf, NULL};
     struct proc_id running;
+    autofree
+    char *base = install_base_url(i), *ca = cli_path(c, "control/keys/edge-ca.pem"),
+         *credentials = cli_path(c, "credentials.json");
+    autoapi struct api *a = NULL;
     pid_t pid = 0;
-    int r = 0;
+    int r = api_open(base, ca, credentials, &a, err);
     bool runs = control_plane_find(c, &running) == 0;
-    if (runs && !is_current(&running, i->control)) {
+    if (r == 0 && runs && !is_current(&running, i->control)) {
         r = control_plane_stop(c, err);
         runs = false;
     }
     if (r == 0 && !runs)
         r = background_start(argv, log, &pid, err);
-    return r < 0 ? r : wait_for_api(c, i, pid, err);
+    if (r == 0)
+        r = wait_for_api(c, a, pid, err);
+    /* What does not answer is not left running, where nobody would look for it. */
+    if (r < 0 && pid > 0 && proc_identify(pid, &running) == 0)
+        (void)!background_stop(&running, STOP_GRACE_MS, NULL, NULL, NULL, NULL);
+    return r;
 }
 
 int control_plane_stop(const struct cli *c, struct err *err)

@@ -6,6 +6,7 @@
 #include "cli/background.h"
 #include "cli/commands.h"
 #include "cli/control_plane.h"
+#include "cli/leftovers.h"
 #include "cli/plans.h"
 #include "cli/sweep.h"
 
@@ -145,6 +146,19 @@ static int stop_data_plane(struct down *d, struct err *err)
     return 0;
 }
 
+/* What a killed writer left beside a file of ours (base/fs.h, fs_write_atomic). */
+static void remove_unfinished(const struct cli *c)
+{
+    autofree
+    char *pattern = cli_path(c, "*.json.tmp??????");
+    glob_t found;
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        (void)!unlink(found.gl_pathv[i]);
+    globfree(&found);
+}
+
 /* Only what `up` made: a folder that holds something else stays with it. */
 static int remove_home(struct down *d, struct err *err)
 {
@@ -155,6 +169,7 @@ static int remove_home(struct down *d, struct err *err)
         char *path = cli_path(d->c, "%s", home_entries[i]);
         r = fs_remove_tree(path, err);
     }
+    remove_unfinished(d->c);
     if (r == 0 && rmdir(d->c->home) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY)
         r = err_set_errno(err, -errno, "cannot remove %s", d->c->home);
     if (r == 0)
@@ -174,6 +189,8 @@ static int purge(struct down *d, struct err *err)
     r = stop_control(d, err);
     if (r == 0)
         r = stop_data_plane(d, err);
+    if (r == 0 && !d->destroyed)
+        r = leftovers_remove(d->c, &d->install, err);
     return r < 0 ? r : remove_home(d, err);
 }
 
