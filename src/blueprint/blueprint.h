@@ -54,9 +54,10 @@ struct blueprint_env {
     enum blueprint_engine engine;
     const char *bucket; /* name of the bucket that holds the services' data; NULL = plain volumes */
     const struct blueprint_certificate *certificates;
-    size_t n_certificates;                                     /* 0 = no ingress: it cannot terminate TLS without one */
-    const char *log_level;                                     /* debug, info (default for NULL), warn, error */
-    int max_connections;                                       /* of the ingress; 0 = 4000 */
+    size_t n_certificates; /* 0 = no ingress: it cannot terminate TLS without one */
+    const char *log_level; /* debug, info (default for NULL), warn, error */
+    int max_connections;   /* of the ingress; 0 = 4000 */
+    int ingress_nudge;     /* another number makes the ingress read its files once more: blueprint_generation() */
     const char *clickhouse_image, *haproxy_image, *knot_image; /* references with digest; NULL where processes run */
 };
 
@@ -64,6 +65,11 @@ struct blueprint_env {
  * does not fit (message names the field). */
 OH_MUST_CHECK int blueprint_render(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret,
                                    struct err *err);
+
+/* What the ingress answers on its health port to GET /generation once it has taken up these files; "" without an
+ * ingress. HAProxy loses a reload signal that comes while it is still starting or reloading, so whoever changed its
+ * files asks. */
+const char *blueprint_generation(const struct workload_list *l);
 
 /* Host name of a service: <slug>.<domain>. */
 const char *blueprint_host(const struct desired *d, const struct desired_service *s, struct arena *a);

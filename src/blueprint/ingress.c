@@ -21,22 +21,25 @@ static void add_global(const struct blueprint_env *env, struct buf *o)
     for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
         if (!strcmp(levels[i][0], blueprint_log_level(env)))
             level = levels[i][1];
-    buf_printf(o,
-               "# Written by OwnHouse; changes are overwritten.\n"
-               "global\n"
-               "    log stdout format raw local0 %s\n"
-               "    maxconn %d\n"
-               "    no strict-limits\n"
-               "    # Relative: see workload.h on the length of socket names.\n"
-               "    stats socket unix@run/ctl mode 600 level admin expose-fd listeners\n"
-               "    # After a reload the old workers finish their queries; this long, and this many of them.\n"
-               "    hard-stop-after 24h\n"
-               "    mworker-max-reloads 20\n"
-               "    # Bounds the head of a request (31 KiB); longer queries belong into the body.\n"
-               "    tune.bufsize 32768\n"
-               "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n"
-               "\n",
-               level, max_connections(env));
+    buf_printf(
+        o,
+        "# Written by OwnHouse; changes are overwritten.\n"
+        "global\n"
+        "    log stdout format raw local0 %s\n"
+        "    maxconn %d\n"
+        "    no strict-limits\n"
+        "    # Relative: see workload.h on the length of socket names.\n"
+        "    stats socket unix@run/ctl mode 600 level admin expose-fd listeners\n"
+        "    # After a reload the old workers finish their queries; this long, and this many of them.\n"
+        "    hard-stop-after 24h\n"
+        "    mworker-max-reloads 20\n"
+        "    # Bounds the head of a request (31 KiB, else 400); longer queries belong into the body. What HAProxy "
+        "says\n"
+        "    # to a head that is too long, malformed (400) or too slow (408) is its own text: it cannot be set.\n"
+        "    tune.bufsize 32768\n"
+        "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n"
+        "\n",
+        level, max_connections(env));
 }
 
 static void add_defaults(struct buf *o)
@@ -62,10 +65,6 @@ static void add_defaults(struct buf *o)
                 "    timeout client-fin 30s\n"
                 "    timeout server 24h\n"
                 "    timeout server-fin 30s\n"
-                "    http-error status 400 content-type \"text/plain; charset=utf-8\" string \"The request's head is "
-                "malformed or over 31 KiB. Send long queries in the body of a POST.\\n\"\n"
-                "    http-error status 408 content-type \"text/plain; charset=utf-8\" string \"The request's head did "
-                "not come within 10 seconds.\\n\"\n"
                 "\n");
 }
 
@@ -231,6 +230,8 @@ static void add_health(struct buf *o)
                "    bind ${address}:%d id 3\n"
                "    maxconn 20\n"
                "    monitor-uri /ping\n"
+               "    http-request return status 200 content-type text/plain file '${files}/generation' if { path "
+               "/generation }\n"
                "    http-request return status 404\n",
                BLUEPRINT_HEALTH_PORT);
 }
@@ -280,6 +281,30 @@ static void add_certificates(const struct blueprint_env *env, struct arena *a, s
     }
 }
 
+/* Names all that the ingress has to read. One hash over everything, a private key among it, tells nothing of any part.
+ */
+static void add_generation(const struct blueprint_env *env, struct arena *a, struct workload *w)
+{
+    autobuf struct buf all = BUF_INIT, text = BUF_INIT;
+    char digest[2 * SHA256_SIZE + 1];
+    buf_printf(&all, "%d\n", env->ingress_nudge);
+    for (size_t i = 0; i < w->n_files; i++)
+        buf_printf(&all, "%s %zu\n%s\n", w->files[i].path, strlen(w->files[i].content), w->files[i].content);
+    sha256_hex(all.data, all.len, digest);
+    mem_wipe(all.data, all.len);
+    buf_adds(&text, digest);
+    build_file(a, w, "generation", &text, WORKLOAD_RELOAD, false);
+}
+
+const char *blueprint_generation(const struct workload_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        for (size_t k = 0; k < l->items[i].n_files && !strcmp(l->items[i].name, "ingress"); k++)
+            if (!strcmp(l->items[i].files[k].path, "generation"))
+                return l->items[i].files[k].content;
+    return "";
+}
+
 void ingress_build(const struct desired *d, const struct blueprint_env *env, struct workload_list *out)
 {
     autobuf struct buf config = BUF_INIT;
@@ -296,6 +321,7 @@ void ingress_build(const struct desired *d, const struct blueprint_env *env, str
     build_file(a, w, "haproxy.cfg", &config, WORKLOAD_RELOAD, false);
     add_maps(d, env, a, w);
     add_certificates(env, a, w);
+    add_generation(env, a, w);
     build_port(a, w, "https", blueprint_https_port(env));
     if (env->engine == BLUEPRINT_SERVER)
         build_port(a, w, "native", blueprint_native_port(env));

@@ -1,11 +1,11 @@
 /* The operator's loop: takes documents, runs passes when something changed or time has come, reports what it found. */
 #include "agent/operator/operator.h"
 
+#include "agent/operator/asks.h"
 #include "agent/operator/certs.h"
 #include "agent/operator/kept.h"
 #include "agent/operator/observe.h"
 #include "agent/operator/reconcile.h"
-#include "agent/operator/versions.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -17,6 +17,10 @@
 #define SOON_MS 20           /* several changes make one pass */
 #define RETRY_MS 5000        /* after an error that is not a workload's own */
 #define MAX_NAMES 32
+#define VERSION_PAUSE_MS 30000 /* between questions to an engine that does not say its version */
+#define TAKEN_UP_PAUSE_MS 300  /* between questions to an ingress that has not taken up its files */
+#define TAKEN_UP_MS 3000       /* it has so long, then it is told again; doubled each time */
+#define TAKEN_UP_MAX_SHIFT 4
 
 struct operator_loop {
     struct operator_config c;
@@ -25,7 +29,7 @@ struct operator_loop {
     char *kept_path;
     struct kept kept;
     struct certs *certs;
-    struct versions *versions;
+    struct asks *asks;
     struct reconcile_memory *memory;
 
     struct blueprint_certificate certificate;
@@ -40,6 +44,9 @@ struct operator_loop {
     int handles;    /* to be closed before we are gone */
     void (*done)(void *data);
     void *done_data;
+
+    int64_t waiting_since_ms; /* for the ingress to take up its files; -1 = it has */
+    int told_again;           /* in a row, without success */
 
     json_t *observed;
     int64_t reported_ms;
@@ -96,7 +103,7 @@ static void on_change(uv_poll_t *p, int status, int events OH_UNUSED)
     operator_nudge(o);
 }
 
-static void on_version(void *data)
+static void on_answer(void *data)
 {
     operator_nudge(data);
 }
@@ -192,19 +199,75 @@ static void reconcile(struct operator_loop *o, const struct runtime_status_list 
         act(o, &ret->actions[i]);
 }
 
-static void ask_versions(struct operator_loop *o, const struct runtime_status_list *observed)
+static void ask_version(struct operator_loop *o, const struct runtime_status *s)
+{
+    char start[32];
+    snprintf(start, sizeof(start), "%lld.%d", (long long)s->since_ms, s->restarts);
+    asks_want(o->asks, &(struct question){.name = s->name,
+                                          .address = s->address,
+                                          .port = BLUEPRINT_HTTP_PORT,
+                                          .path = "/?query=SELECT%20version()",
+                                          .user = "ownhouse_operator", /* nobody: names.h keeps it from customers */
+                                          .key = start,
+                                          .parse = asks_parse_version,
+                                          .pause_ms = VERSION_PAUSE_MS});
+}
+
+/* A reload signal may be lost (blueprint.h): until the ingress says that it has taken up its files it is told again. */
+static void watch_ingress(struct operator_loop *o, const struct runtime_status *s, int64_t *again_ms)
+{
+    const char *wanted = blueprint_generation(&o->wanted);
+    int64_t now = clock_mono_ms(o->c.clock);
+    asks_want(o->asks, &(struct question){.name = s->name,
+                                          .address = s->address,
+                                          .port = BLUEPRINT_HEALTH_PORT,
+                                          .path = "/generation",
+                                          .key = wanted,
+                                          .parse = asks_parse_same,
+                                          .pause_ms = TAKEN_UP_PAUSE_MS});
+    if (!strcmp(asks_get(o->asks, s->name), wanted)) {
+        o->waiting_since_ms = -1;
+        o->told_again = 0;
+        return;
+    }
+    if (o->waiting_since_ms < 0)
+        o->waiting_since_ms = now;
+    if (now - o->waiting_since_ms >= (int64_t)TAKEN_UP_MS << MIN(o->told_again, TAKEN_UP_MAX_SHIFT)) {
+        event(o, true, "the ingress has not taken up its new files: it is told again");
+        o->waiting_since_ms = now;
+        o->told_again++;
+        o->c.env.ingress_nudge++;
+        o->rendered = false;
+    }
+    *again_ms = MIN(*again_ms, now + TAKEN_UP_PAUSE_MS);
+}
+
+/* The ingress counts as told when the runtime says that its files are in place. */
+static bool is_told(const struct operator_loop *o, const struct runtime_status *s)
+{
+    for (size_t i = 0; o->rendered && i < o->wanted.n; i++)
+        if (!strcmp(o->wanted.items[i].name, s->name))
+            return !strcmp(o->digests[i], s->digest);
+    return false;
+}
+
+static void ask_workloads(struct operator_loop *o, const struct runtime_status_list *observed, int64_t *again_ms)
 {
     for (size_t i = 0; i < observed->n; i++) {
         const struct runtime_status *s = &observed->items[i];
-        if (s->state == RUNTIME_RUNNING && s->address && *s->address && !strncmp(s->name, "clickhouse-", 11))
-            versions_want(o->versions, s->name, s->address, BLUEPRINT_HTTP_PORT, s->since_ms + s->restarts);
+        if (s->state != RUNTIME_RUNNING || !s->address || !*s->address)
+            continue;
+        if (!strncmp(s->name, "clickhouse-", 11))
+            ask_version(o, s);
+        else if (!strcmp(s->name, "ingress") && is_told(o, s))
+            watch_ingress(o, s, again_ms);
     }
 }
 
 static const char *version_of(const char *workload, void *data)
 {
     struct operator_loop *o = data;
-    return versions_get(o->versions, workload);
+    return asks_get(o->asks, workload);
 }
 
 static void report(struct operator_loop *o, const struct runtime_status_list *observed,
@@ -258,7 +321,7 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
         reconcile(o, &observed, &plan);
         *again_ms = MIN(*again_ms, plan.again_ms);
     }
-    ask_versions(o, &observed);
+    ask_workloads(o, &observed, again_ms);
     report(o, &observed, known ? &plan : NULL);
     reconcile_plan_free(&plan);
     runtime_status_list_free(&observed);
@@ -383,12 +446,13 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     copy_config(o, config);
     o->kept_path = mem_printf("%s/desired.json", config->state_dir);
     o->memory = reconcile_memory_new();
+    o->waiting_since_ms = -1;
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);
     if (r < 0) {
         release(o);
         return r;
     }
-    o->versions = versions_new(config->loop, config->clock, on_version, o);
+    o->asks = asks_new(config->loop, config->clock, on_answer, o);
     take_kept(o);
     *ret = o;
     return 0;
@@ -431,12 +495,12 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     bool polled = o->handles == 2;
     o->done = done;
     o->done_data = data;
-    o->handles++; /* the versions' work thread */
+    o->handles++; /* the work thread of asks */
     if (o->started) {
         uv_close((uv_handle_t *)&o->timer, on_closed);
         if (polled)
             uv_close((uv_handle_t *)&o->change, on_closed);
     }
     o->started = false;
-    versions_free(o->versions, one_less, o);
+    asks_free(o->asks, one_less, o);
 }

@@ -21,7 +21,10 @@ struct fake {
     } items[MAX_PLACED];
     size_t n;
     int applied, removed, purged, fd;
-    bool broken; /* observe() fails */
+    bool broken;         /* observe() fails */
+    char generation[80]; /* what the ingress was told to take up */
+    int deaf;            /* so many tellings are lost */
+    bool watched;        /* the ingress has an address: it is asked */
 };
 
 static struct fake *fake_of(struct runtime *rt)
@@ -51,7 +54,9 @@ static int fake_apply(struct runtime *rt, const struct workload *w, const struct
     f->applied++;
     changed(f);
     for (size_t k = 0; k < w->n_files; k++)
-        if (!strcmp(w->files[k].path, "certificates/service.pem")) {
+        if (!strcmp(w->files[k].path, "generation") && f->deaf-- <= 0) {
+            snprintf(f->generation, sizeof(f->generation), "%s", w->files[k].content);
+        } else if (!strcmp(w->files[k].path, "certificates/service.pem")) {
             free(f->items[i].ingress_pem);
             f->items[i].ingress_pem = mem_strdup(w->files[k].content);
         }
@@ -84,13 +89,14 @@ static int fake_observe(struct runtime *rt, struct runtime_status_list *ret, str
         struct workload_env *labels = arena_alloc(ret->arena, 2 * sizeof(*labels));
         labels[0] = (struct workload_env){"role", f->items[i].role};
         labels[1] = (struct workload_env){"service", f->items[i].service};
-        ret->items[i] = (struct runtime_status){.name = f->items[i].name,
-                                                .state = f->items[i].state,
-                                                .error = "",
-                                                .since_ms = 1,
-                                                .address = "127.9.8.7",
-                                                .labels = labels,
-                                                .n_labels = *f->items[i].service ? 2 : 1};
+        ret->items[i] =
+            (struct runtime_status){.name = f->items[i].name,
+                                    .state = f->items[i].state,
+                                    .error = "",
+                                    .since_ms = 1,
+                                    .address = strcmp(f->items[i].role, "ingress") || f->watched ? "127.9.8.7" : "",
+                                    .labels = labels,
+                                    .n_labels = *f->items[i].service ? 2 : 1};
         memcpy(ret->items[i].digest, f->items[i].digest, 65);
     }
     return 0;
@@ -439,22 +445,63 @@ static void a_broken_runtime_is_told_once_and_tried_again(void **state)
     UNTIL(f, !strcmp(service_state(f), "running"));
 }
 
-/* ---- an engine that refuses, as every engine does ---- */
+/* ---- workloads that answer: an engine that refuses, as every engine does, and an ingress ---- */
 
-static void refuse(uv_poll_t *p, int status OH_UNUSED, int events OH_UNUSED)
-{
-    static const char answer[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 61\r\nConnection: close\r\n\r\n"
-                                 "Code: 516. DB::Exception: who? (version 24.8.4.13 (official))";
+struct listener {
+    uv_poll_t poll;
+    int fd;
+    struct fixture *f;
     char request[4096];
-    uv_os_fd_t listener;
-    assert_int_equal(uv_fileno((uv_handle_t *)p, &listener), 0);
-    int fd = accept(listener, NULL, NULL);
-    ssize_t n = read(fd, request, sizeof(request) - 1);
+};
+
+static bool listener_open(struct listener *l, struct fixture *f, int port, uv_poll_cb answer)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int on = 1;
+    a.sin_addr.s_addr = htonl(0x7f090807); /* 127.9.8.7, as fake_observe() says */
+    l->f = f;
+    l->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(l->fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(l->fd, 4) < 0) {
+        print_message("port %d of 127.9.8.7 is taken: not tested\n", port);
+        close(l->fd);
+        return false;
+    }
+    uv_poll_init(&f->loop, &l->poll, l->fd);
+    l->poll.data = l;
+    uv_poll_start(&l->poll, UV_READABLE, answer);
+    return true;
+}
+
+static void listener_close(struct listener *l)
+{
+    uv_close((uv_handle_t *)&l->poll, on_tick_closed);
+    uv_run(&l->f->loop, UV_RUN_NOWAIT);
+    close(l->fd);
+}
+
+static void answer(struct listener *l, const char *status, const char *body)
+{
+    int fd = accept(l->fd, NULL, NULL);
+    ssize_t n = read(fd, l->request, sizeof(l->request) - 1);
     assert_true(n > 0);
-    request[n] = '\0';
-    assert_non_null(strstr(request, "X-ClickHouse-User: ownhouse_operator\r\n"));
-    assert_int_equal(write(fd, answer, sizeof(answer) - 1), sizeof(answer) - 1);
+    l->request[n] = '\0';
+    dprintf(fd, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", status, strlen(body), body);
     close(fd);
+}
+
+static void engine_refuses(uv_poll_t *p, int status OH_UNUSED, int events OH_UNUSED)
+{
+    struct listener *l = p->data;
+    answer(l, "403 Forbidden", "Code: 516. DB::Exception: who? (version 24.8.4.13 (official))");
+    assert_non_null(strstr(l->request, "X-ClickHouse-User: ownhouse_operator\r\n"));
+}
+
+static void ingress_answers(uv_poll_t *p, int status OH_UNUSED, int events OH_UNUSED)
+{
+    struct listener *l = p->data;
+    answer(l, "200 OK", l->f->fake.generation);
+    assert_non_null(strstr(l->request, "GET /generation "));
 }
 
 static const char *engine_version(const struct fixture *f)
@@ -466,23 +513,42 @@ static const char *engine_version(const struct fixture *f)
 static void the_engine_is_asked_for_its_version(void **state)
 {
     struct fixture *f = *state;
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(BLUEPRINT_HTTP_PORT)};
-    a.sin_addr.s_addr = htonl(0x7f090807); /* 127.9.8.7, as fake_observe() says */
-    autoclose
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 4) < 0) {
-        print_message("port %d is taken: not tested\n", BLUEPRINT_HTTP_PORT);
+    struct listener engine;
+    if (!listener_open(&engine, f, BLUEPRINT_HTTP_PORT, engine_refuses))
         skip();
-    }
-    uv_poll_t engine;
-    uv_poll_init(&f->loop, &engine, fd);
-    uv_poll_start(&engine, UV_READABLE, refuse);
     start(f);
     assert_int_equal(offer(f, 1, "running", false, NULL), 0);
     UNTIL(f, !strcmp(engine_version(f), "24.8.4.13"));
-    uv_close((uv_handle_t *)&engine, on_tick_closed);
+    listener_close(&engine);
+    stop(f);
+}
+
+/* HAProxy loses a reload signal that comes while it starts; found by a scenario under load. */
+static void an_ingress_that_missed_its_reload_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct listener ingress;
+    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
+        skip();
+    f->fake.watched = true;
+    start(f);
+    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
+    UNTIL(f, !strcmp(service_state(f), "running"));
+    int applied = f->fake.applied;
+    for (int i = 0; i < 5; i++)
+        UNTIL(f, true);
+    assert_int_equal(f->fake.applied, applied); /* it said at once that it has them */
+    f->fake.deaf = 1;
+    assert_int_equal(offer(f, 2, "stopped", false, NULL), 0);
+    UNTIL(f, f->errors == 1);
+    assert_non_null(strstr(f->event, "told again"));
+    applied = f->fake.applied;
+    UNTIL(f, f->fake.applied == applied + 1);
+    for (int i = 0; i < 5; i++)
+        UNTIL(f, true);
+    assert_int_equal(f->fake.applied, applied + 1);
+    assert_int_equal(f->errors, 1);
+    listener_close(&ingress);
     stop(f);
 }
 
@@ -499,6 +565,7 @@ int main(void)
         TEST(a_clock_gone_wrong_removes_nothing),
         TEST(a_broken_runtime_is_told_once_and_tried_again),
         TEST(the_engine_is_asked_for_its_version),
+        TEST(an_ingress_that_missed_its_reload_is_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

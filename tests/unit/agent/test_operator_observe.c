@@ -1,8 +1,8 @@
 /* agent/operator/observe: the message, and its ceiling. */
 #include "../test.h"
 
+#include "agent/operator/asks.h"
 #include "agent/operator/observe.h"
-#include "agent/operator/versions.h"
 
 static const char *version_of(const char *workload, void *data OH_UNUSED)
 {
@@ -88,8 +88,8 @@ static void versions_are_found_in_refusals(void **state OH_UNUSED)
         {"(version 11111111111111111111111111111111111111111111111111111111)", NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        char out[VERSIONS_TEXT_MAX] = "";
-        assert_int_equal(versions_parse(cases[i].answer, out), cases[i].version != NULL);
+        char out[ASKS_TEXT_MAX] = "";
+        assert_int_equal(asks_parse_version(cases[i].answer, "", out), cases[i].version != NULL);
         assert_string_equal(out, cases[i].version ? cases[i].version : "");
     }
 }
