@@ -396,7 +396,9 @@ static int configure(struct store *s, struct err *err)
     if (sqlite3_db_readonly(s->db, "main") > 0)
         return err_set(err, -EROFS, "%s may not be written; check its owner, mode and mount", s->path);
     int r = set_wal(s, err);
-    return r < 0 ? r : store_script(s, "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY", err);
+    return r < 0 ? r
+                 : store_script(s, "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY",
+                                err);
 }
 
 int store_open(const char *path, enum store_open_mode mode, struct store **ret, struct err *err)

@@ -20,7 +20,7 @@ import uuid
 
 import pytest
 
-from conftest import BUILD, IS_ROOT, free_ports, processes, tool, wait_until
+from full_system import BUILD, IS_ROOT, free_ports, processes, tool, wait_until
 
 PROGRAM = BUILD / "tests/scenario/programs/local-infra"
 AGENT = BUILD / "src/agent/ownhouse-agent"

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import IS_ROOT, OWNHOUSE, wait_until
+from full_system import IS_ROOT, OWNHOUSE, wait_until
 
 LONG = bool(os.environ.get("OWNHOUSE_TEST_LONG"))
 
