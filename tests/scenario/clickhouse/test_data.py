@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import SLOW, Server
+from engine_server import SLOW, Server
 
 
 def table(server, name, columns="a UInt64, s String", engine="MergeTree ORDER BY a"):

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from conftest import PASSWORD, SLOW
+from engine_server import PASSWORD, SLOW
 
 
 def zstd(data, *args):

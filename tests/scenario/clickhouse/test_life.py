@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import PROGRAM, SLOW
+from engine_server import PROGRAM, SLOW
 
 
 def output(*args):
