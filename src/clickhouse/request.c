@@ -438,6 +438,15 @@ static int run_statement(struct request *r)
     return result_plain(r);
 }
 
+/* Before the end of the answer is sent: a client that has it may use its session or its query id again at once. */
+void request_release(struct request *r)
+{
+    job_free(r->job);
+    r->job = NULL;
+    exec_close(r->exec);
+    r->exec = NULL;
+}
+
 void request_finish(struct request *r)
 {
     if (!r->exception.code && r->ping_page && !r->text.len) {
@@ -450,13 +459,15 @@ void request_finish(struct request *r)
     if (!r->exception.code)
         run_statement(r);
     if (r->exception.code) {
-        drop_job(r);
+        request_release(r);
         reply_exception(r);
         return;
     }
     reply_result(r);
-    if (r->kind != BODY_STREAM)
-        request_log(r, 0);
+    if (r->kind == BODY_STREAM)
+        return;
+    request_release(r);
+    request_log(r, 0);
 }
 
 void request_free(struct request *r)
@@ -464,10 +475,9 @@ void request_free(struct request *r)
     if (!r)
         return;
     bool broken_off = r->job && (!r->status || (r->kind == BODY_STREAM && !r->stream_over));
-    job_free(r->job);
+    request_release(r);
     if (broken_off)
         request_log(r, CH_QUERY_WAS_CANCELLED);
-    exec_close(r->exec);
     params_free(r->params);
     decoder_free(r->decoder);
     encoder_free(r->encoder);

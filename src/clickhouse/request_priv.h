@@ -53,6 +53,8 @@ struct request {
 int request_fail(struct request *r, int code, const char *message);
 /* request.c: opens the engine's connection and starts r->text (its first len bytes) on it. */
 OH_MUST_CHECK int request_start(struct request *r, enum job_mode mode, size_t len);
+/* request.c: gives the engine's connection back; the statement is stopped if it still runs. */
+void request_release(struct request *r);
 /* request.c: one line for the execution log; the first call counts. */
 void request_log(struct request *r, int code);
 

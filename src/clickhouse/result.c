@@ -192,6 +192,7 @@ static void end_stream(struct request *r)
         codes_exception_frame(r->exception.text.data, r->tag, &tail);
     }
     encoder_feed(r->encoder, tail.data, tail.len, false, true, &r->body);
+    request_release(r);
     request_log(r, r->exception.code);
 }
 
