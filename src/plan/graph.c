@@ -65,7 +65,7 @@ bool plan_keys_has(const json_t *array, const char *key)
     json_t *v;
     json_array_foreach(array, i, v)
     {
-        if (!strcmp(json_string_value(v), key))
+        if (json_is_string(v) && !strcmp(json_string_value(v), key))
             return true;
     }
     return false;

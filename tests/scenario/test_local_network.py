@@ -24,7 +24,7 @@ from full_system import BUILD, IS_ROOT, free_ports, processes, tool, wait_until
 
 PROGRAM = BUILD / "tests/scenario/programs/local-infra"
 AGENT = BUILD / "src/agent/ownhouse-agent"
-root_only = pytest.mark.skipif(not IS_ROOT, reason="not root")
+root_only = pytest.mark.skipif(not IS_ROOT, reason="skipped: not root")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
@@ -448,6 +448,38 @@ def test_killed_at_any_point_it_goes_on(infra):
                 assert len(kinds) == 1, kinds
         assert infra.left() == []
         assert json.loads((infra.dir / "state.json").read_text())["records"] == {}
+
+
+@root_only
+def test_after_a_reboot_all_comes_back(infra):
+    infra.do("apply")
+    for pid, _ in infra.processes():
+        os.kill(pid, signal.SIGKILL)
+    for words in (("ip", "netns", "delete", infra.netns), ("ip", "link", "delete", "ohb-" + infra.tag),
+                  ("nft", "delete", "table", "bridge", "oh_" + infra.tag)):
+        tool(*words)
+    wait_until("the cable is gone", 5, lambda: infra.tag not in tool("ip", "-o", "link"))
+    infra.do("apply")
+    assert infra.changes() == {}
+    listener = inside(infra.netns, lambda: listeners(infra.address, [8443])[0])
+    with listener, socket.create_connection(("127.0.0.1", infra.https), timeout=5) as client:
+        client.sendall(b"hello")
+        assert read_proxy(listener) == ("127.0.0.1", b"hello")
+    infra.do("purge")
+    assert infra.left() == []
+
+
+@pytest.mark.parametrize("infra", [{"isolated": IS_ROOT}], indirect=True)
+def test_new_settings_reach_the_agent_alone(infra):
+    infra.do("apply")
+    before = dict(infra.processes())
+    infra.env["log_level"] = "debug"
+    infra.write()
+    assert infra.changes() == {"local_host.agent": "change"}
+    infra.do("apply")
+    assert infra.changes() == {} and infra.conf()["log_level"] == "debug"
+    gone = [command for pid, command in before.items() if pid not in dict(infra.processes())]
+    assert gone == ["sleep 100000"]
 
 
 @pytest.mark.parametrize("infra", [{"isolated": IS_ROOT}], indirect=True)

@@ -47,6 +47,20 @@ static void config_digest(const struct local_env *e, char ret[65])
         sha256_hex(data, len, ret);
 }
 
+/* What only the process itself shows: the namespace it really is in, not the one it was told to enter, and whether its
+ * program was replaced by a newer one since it started. */
+static void look_at_process(const struct proc_id *id, json_t *attributes)
+{
+    struct stat st;
+    const char *program = text(attributes, "program");
+    autofree
+    char *ns = mem_printf("/proc/%d/ns/net", (int)id->pid);
+    if (json_object_get(attributes, "netns_inode") && stat(ns, &st) == 0)
+        json_object_set_new(attributes, "netns_inode", json_sprintf("%llu", (unsigned long long)st.st_ino));
+    if (*program && local_program_replaced(id))
+        json_object_set_new(attributes, "program", json_sprintf("%s (replaced)", program));
+}
+
 static int host_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
     const struct local_env *e = local_env_of(c);
@@ -58,14 +72,8 @@ static int host_observe(const struct plan_call *c, json_t **ret, struct err *err
     config_digest(e, config);
     json_object_set_new(*ret, "config", json_string(config));
     json_object_set_new(*ret, "identity", json_string(enrolled(e) || token_fresh(e) ? "present" : "missing"));
-    /* The namespace it really is in, not the one it was told to enter. */
-    if (json_object_get(*ret, "netns_inode") && local_place_process(e, PLACE, &id) == 0) {
-        struct stat st;
-        autofree
-        char *ns = mem_printf("/proc/%d/ns/net", (int)id.pid);
-        if (stat(ns, &st) == 0)
-            json_object_set_new(*ret, "netns_inode", json_sprintf("%llu", (unsigned long long)st.st_ino));
-    }
+    if (local_place_process(e, PLACE, &id) == 0)
+        look_at_process(&id, *ret);
     return 0;
 }
 
@@ -134,9 +142,9 @@ static int put(const struct plan_call *c, const json_t *want, struct err *err)
                                        .n_arguments = ARRAY_SIZE(arguments),
                                        .environment = environment,
                                        .n_environment = ARRAY_SIZE(environment),
-                                       /* New settings start the agent again, never the databases: it leaves them to
-                                        * the next one. Removal ends what it leaves (host_destroy). */
-                                       .stop_signal = SIGUSR2,
+                                       /* To stop the agent is to stop the data plane; that new settings leave it
+                                        * running is host_change's care. */
+                                       .stop_signal = SIGTERM,
                                        .stop_grace_ms = 15000,
                                        .order = 2,
                                        .slot = 3},
@@ -153,10 +161,28 @@ static int host_create(const struct plan_call *c, const json_t *want, json_t **r
     return r < 0 ? r : host_observe(c, ret, err);
 }
 
-static int host_change(const struct plan_call *c, const json_t *have OH_UNUSED, const json_t *want, json_t **ret,
-                       struct err *err)
+/* Ends the agent alone: what it keeps running stays, and the next one takes it over. The supervisor waits a moment
+ * before it starts it again; by then the new placement is there. */
+static void hand_over(const struct local_env *e)
 {
-    return host_create(c, want, ret, err);
+    struct proc_id id;
+    if (local_place_process(e, PLACE, &id) == 0 && proc_kill(&id, SIGUSR2) == 0)
+        (void)!local_wait_end(&id, 10000);
+}
+
+static int host_change(const struct plan_call *c, const json_t *have, const json_t *want, json_t **ret, struct err *err)
+{
+    int r = write_files(local_env_of(c), want, err);
+    if (r < 0)
+        return r;
+    /* In another network nothing may go on; a new token or a repaired file alone needs no other agent. */
+    bool same_network = !strcmp(text(have, "netns_inode"), text(want, "netns_inode"));
+    bool same_agent =
+        !strcmp(text(have, "config"), text(want, "config")) && !strcmp(text(have, "program"), text(want, "program"));
+    if (same_network && !same_agent)
+        hand_over(local_env_of(c));
+    r = put(c, want, err);
+    return r < 0 ? r : host_observe(c, ret, err);
 }
 
 static int host_ready(const struct plan_call *c, json_t *attributes, struct err *err)

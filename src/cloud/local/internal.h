@@ -86,6 +86,10 @@ struct local_filter {
  * will not go. */
 OH_MUST_CHECK int local_sweep(const struct local_filter *f, int grace_ms, struct err *err);
 size_t local_sweep_count(const struct local_filter *f);
+/* 0 when the process has ended within ms, else -ETIMEDOUT. */
+OH_MUST_CHECK int local_wait_end(const struct proc_id *id, int ms);
+/* Whether the file that the process runs was removed or replaced since it started. */
+bool local_program_replaced(const struct proc_id *id);
 /* The supervisor of a folder: found by its command line and environment. -ESRCH if none runs. `program` (may be NULL)
  * gets its executable as started (free()), `stale` whether that file was replaced since. */
 OH_MUST_CHECK int local_supervisor_find(const char *infrastructure, const char *dir, struct proc_id *ret,

@@ -146,23 +146,13 @@ static int write_marker(const struct plan_call *c, const char *dir, struct err *
     return fs_exists(path) ? 0 : fs_write_atomic(path, text, strlen(text), 0600, err);
 }
 
-static int wait_end(const struct proc_id *id, int ms)
-{
-    autoclose
-    int fd = proc_open(id);
-    struct pollfd p = {fd, POLLIN, 0};
-    if (fd < 0)
-        return 0;
-    return poll(&p, 1, ms) > 0 || !proc_alive(id) ? 0 : -ETIMEDOUT;
-}
-
 /* Ends the supervisor by `sig`; it is killed when it does not listen. */
 static void stop_supervisor(const struct proc_id *id, int sig)
 {
-    if (proc_kill(id, sig) < 0 || wait_end(id, STOP_MS) == 0)
+    if (proc_kill(id, sig) < 0 || local_wait_end(id, STOP_MS) == 0)
         return;
     (void)!proc_kill(id, SIGKILL);
-    (void)!wait_end(id, 2000);
+    (void)!local_wait_end(id, 2000);
 }
 
 static int machine_settle(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)

@@ -159,6 +159,27 @@ int local_sweep(const struct local_filter *f, int grace_ms, struct err *err)
     }
 }
 
+int local_wait_end(const struct proc_id *id, int ms)
+{
+    autoclose
+    int fd = proc_open(id);
+    struct pollfd p = {fd, POLLIN, 0};
+    if (fd < 0)
+        return 0;
+    return poll(&p, 1, ms) > 0 || !proc_alive(id) ? 0 : -ETIMEDOUT;
+}
+
+bool local_program_replaced(const struct proc_id *id)
+{
+    static const char suffix[] = " (deleted)";
+    char target[PATH_MAX];
+    autofree
+    char *link = mem_printf("/proc/%d/exe", (int)id->pid);
+    ssize_t n = readlink(link, target, sizeof(target) - 1);
+    target[MAX(n, (ssize_t)0)] = 0;
+    return n > (ssize_t)strlen(suffix) && !strcmp(target + n - strlen(suffix), suffix);
+}
+
 static bool is_supervisor(pid_t pid, const char *infrastructure, const char *dir, char **program)
 {
     size_t len;
@@ -188,13 +209,7 @@ int local_supervisor_find(const char *infrastructure, const char *dir, struct pr
     }
     if (d)
         closedir(d);
-    if (r == 0 && stale) {
-        char target[PATH_MAX];
-        autofree
-        char *link = mem_printf("/proc/%d/exe", (int)ret->pid);
-        ssize_t n = readlink(link, target, sizeof(target) - 1);
-        target[MAX(n, (ssize_t)0)] = 0;
-        *stale = n > 10 && !strcmp(target + n - 10, " (deleted)");
-    }
+    if (r == 0 && stale)
+        *stale = local_program_replaced(ret);
     return r;
 }

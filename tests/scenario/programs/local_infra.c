@@ -156,7 +156,7 @@ static struct local_env env_of(const json_t *v, const char **outbound)
                               .engine_library = "",
                               .clickhouse_program = text(v, "clickhouse_program"),
                               .knot_program = "",
-                              .log_level = "info",
+                              .log_level = *text(v, "log_level") ? text(v, "log_level") : "info",
                               .outbound = outbound,
                               .mint_token = mint};
 }
