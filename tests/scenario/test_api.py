@@ -305,6 +305,21 @@ def test_a_discarded_removal_leaves_the_infrastructure(api):
     assert api.call("GET", one).result["deleteData"] is False
 
 
+def test_a_changed_wish_ends_proposals_of_the_earlier_one(api):
+    """Found by the live tests: a removal that keeps data was approved although one that deletes them had been asked for
+    meanwhile, and the asker waited for it for ever."""
+    infra = api.infrastructure("wish", 29000)
+    plan, digest = propose(api, infra["id"], "destroy")
+    api.call("DELETE", f"/byocInfrastructure/{infra['id']}?deleteData=true")
+    refused = api.call("POST", f"/plans/{plan}/approve", {"digest": digest})
+    assert refused.status == 409 and "superseded" in refused.error
+    plan, digest = propose(api, infra["id"], "destroy")
+    api.call("POST", f"/infrastructures/{infra['id']}/plans", {"kind": "destroy", "deleteData": True})
+    assert api.call("GET", f"/plans/{plan}").result["state"] == "proposed"  # the same wish again changes nothing
+    api.call("POST", f"/infrastructures/{infra['id']}/plans", {"kind": "apply"})
+    assert api.call("GET", f"/plans/{plan}").result["state"] == "superseded"
+
+
 def test_infrastructures(api, infra):
     assert api.call("PATCH", f"/byocInfrastructure/{infra['id']}", {"displayName": "My laptop"}).result[
         "displayName"] == "My laptop"

@@ -250,7 +250,8 @@ int byoc_delete(struct api_request *q, struct err *err)
                        "UPDATE infrastructure SET want = 'absent', delete_data = $2 WHERE id = $1 AND "
                        "(want <> 'absent' OR delete_data <> $2) AND state <> 'infra-terminated'",
                        STORE_ARGS(store_text(id), store_int(data)), &changed, err);
-    return r < 0 || !changed
-               ? r
-               : api_activity(q, "infrastructure_delete", NULL, id, data ? "with its data" : "data kept", err);
+    if (r < 0 || !changed)
+        return r;
+    r = plan_supersede(q, id, err);
+    return r < 0 ? r : api_activity(q, "infrastructure_delete", NULL, id, data ? "with its data" : "data kept", err);
 }

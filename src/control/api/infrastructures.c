@@ -160,6 +160,8 @@ int infrastructure_request_plan(struct api_request *q, struct err *err)
                        "UPDATE plan SET state = 'superseded' WHERE infrastructure_id = $1 AND state = 'discarded'",
                        STORE_ARGS(store_text(id)), NULL, err);
     if (r == 0 && changed)
+        r = plan_supersede(q, id, err);
+    if (r == 0 && changed)
         r = api_activity(q, destroy ? "infrastructure_delete" : "infrastructure_update", NULL, id,
                          !destroy ? "kept after all"
                          : data   ? "with its data"

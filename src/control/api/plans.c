@@ -58,6 +58,14 @@ int plan_views(struct api_request *q, const char *infrastructure, const char *st
     return r;
 }
 
+int plan_supersede(struct api_request *q, const char *infrastructure, struct err *err)
+{
+    return store_exec(q->store,
+                      "UPDATE plan SET state = 'superseded', finished_at = $2 WHERE infrastructure_id = $1 AND "
+                      "state = 'proposed'",
+                      STORE_ARGS(store_text(infrastructure), store_int(q->now)), NULL, err);
+}
+
 int plan_list(struct api_request *q, struct err *err)
 {
     return plan_views(q, api_query(q, "infrastructureId"), api_query(q, "state"), 100, &q->result, err);

@@ -60,7 +60,18 @@ static int make(struct pass *p, json_t **ret, struct err *err)
     return plan_make(&c, p->provider.graph, remove ? PLAN_REMOVE : PLAN_APPLY, remove && p->row.delete_data, ret, err);
 }
 
-/* Stores a plan as `state`, and its activity, in one transaction; older proposals are superseded. */
+/* 1 if a plan was approved since this pass looked: then that one goes first. */
+static int approved_meanwhile(struct pass *p, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(p->ctx->store,
+                        "SELECT 1 FROM plan WHERE infrastructure_id = $1 AND state IN ('approved', 'applying')",
+                        STORE_ARGS(store_text(p->row.id)), &rows, err);
+    return r < 0 ? r : store_next(rows, err);
+}
+
+/* Stores a plan as `state`, and its activity, in one transaction; older proposals are superseded. 1, and
+ * nothing is stored, when somebody approved one of them meanwhile. */
 static int keep_plan(struct pass *p, const json_t *document, const char *state, const char *approved_by,
                      char ret_id[UUID_SIZE], struct err *err)
 {
@@ -76,9 +87,16 @@ static int keep_plan(struct pass *p, const json_t *document, const char *state, 
     if (r < 0)
         return r;
     uuid_new(ret_id);
-    r = store_exec(
-        s, "UPDATE plan SET state = 'superseded', finished_at = $2 WHERE infrastructure_id = $1 AND state = 'proposed'",
-        STORE_ARGS(store_text(p->row.id), store_int(now)), NULL, err);
+    r = approved_meanwhile(p, err);
+    if (r > 0) {
+        store_rollback(s);
+        return 1;
+    }
+    if (r == 0)
+        r = store_exec(s,
+                       "UPDATE plan SET state = 'superseded', finished_at = $2 WHERE infrastructure_id = $1 AND "
+                       "state = 'proposed'",
+                       STORE_ARGS(store_text(p->row.id), store_int(now)), NULL, err);
     if (r == 0)
         r = store_exec(s,
                        "INSERT INTO plan (id, infrastructure_id, kind, state, digest, document, created_at, "
@@ -211,6 +229,8 @@ static int repair(struct pass *p, const json_t *document, enum pass_result *ret,
 {
     struct open_plan plan = {.state = "approved", .document = (json_t *)(uintptr_t)document};
     int r = keep_plan(p, document, "approved", "repair of an approved plan", plan.id, err);
+    if (r > 0)
+        return 0;
     if (r == 0)
         r = plan_digest(document, plan.digest, err);
     if (r == 0)
@@ -218,6 +238,19 @@ static int repair(struct pass *p, const json_t *document, enum pass_result *ret,
     if (r == 0)
         *ret = PASS_REPAIRED;
     return r;
+}
+
+/* Somebody has said no to exactly this. It is proposed again when the world or the wish changes, or when asked for. */
+static int was_discarded(struct pass *p, const json_t *document, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    char digest[65];
+    int r = plan_digest(document, digest, err);
+    if (r == 0)
+        r = store_query(p->ctx->store,
+                        "SELECT 1 FROM plan WHERE infrastructure_id = $1 AND digest = $2 AND state = 'discarded'",
+                        STORE_ARGS(store_text(p->row.id), store_text(digest)), &rows, err);
+    return r < 0 ? r : store_next(rows, err);
 }
 
 /* No plan is open: is everything as wanted? */
@@ -241,8 +274,11 @@ static int look(struct pass *p, enum pass_result *ret, struct err *err)
     }
     if (!remove && !strcmp(p->row.state, "infra-ready") && may_repair(p, document))
         return repair(p, document, ret, err);
+    r = was_discarded(p, document, err);
+    if (r != 0)
+        return MIN(r, 0);
     *ret = PASS_PROPOSED;
-    return keep_plan(p, document, "proposed", NULL, id, err);
+    return MIN(keep_plan(p, document, "proposed", NULL, id, err), 0);
 }
 
 /* A proposal that nobody has approved is kept while it says what a new one would say. */
@@ -255,8 +291,13 @@ static int refresh(struct pass *p, const struct open_plan *plan, enum pass_resul
         r = plan_digest(now, digest, err);
     if (r < 0 || !strcmp(digest, plan->digest))
         return r;
+    /* There is nothing left to ask for: what was proposed has come to be, or was never begun and is unwanted now. */
+    if (plan_is_empty(now)) {
+        r = finish_plan(p, plan->id, "superseded", "", err);
+        return r < 0 ? r : settle(p, json_string_value(json_object_get(now, "kind")), err);
+    }
     *ret = PASS_PROPOSED;
-    return keep_plan(p, now, "proposed", NULL, id, err);
+    return MIN(keep_plan(p, now, "proposed", NULL, id, err), 0);
 }
 
 static int act(struct pass *p, enum pass_result *ret, struct err *err)
