@@ -65,6 +65,15 @@ static void add_defaults(struct buf *o)
                 "    timeout client-fin 30s\n"
                 "    timeout server 24h\n"
                 "    timeout server-fin 30s\n"
+                "    # No formatted texts here: HAProxy 2.6 crashes on them in this section.\n"
+                "    http-error status 502 content-type \"text/plain; charset=utf-8\" string \"The service "
+                "closed the connection before it answered. Whether the query ran is not "
+                "known.\\n\"\n"
+                "    http-error status 503 content-type \"text/plain; charset=utf-8\" string \"The service "
+                "does not answer yet: it is starting or its engine is restarting. Try again "
+                "in a few seconds.\\n\" hdr Retry-After 5\n"
+                "    http-error status 504 content-type \"text/plain; charset=utf-8\" string \"The service "
+                "did not answer within 24 hours.\\n\"\n"
                 "\n");
 }
 
@@ -197,16 +206,7 @@ static void add_http_backend(const struct desired_service *s, struct arena *a, s
             s->slug);
         return;
     }
-    buf_printf(
-        o,
-        "    http-error status 502 content-type \"text/plain; charset=utf-8\" string \"Service %s closed the "
-        "connection before it answered. Whether the query ran is not known.\\n\"\n"
-        "    http-error status 503 content-type \"text/plain; charset=utf-8\" string \"Service %s does not answer "
-        "yet: it is starting or its engine is restarting. Try again in a few seconds.\\n\" hdr Retry-After 5\n"
-        "    http-error status 504 content-type \"text/plain; charset=utf-8\" string \"Service %s did not answer "
-        "within 24 hours.\\n\"\n"
-        "    option httpchk GET /ping\n",
-        s->slug, s->slug, s->slug);
+    buf_adds(o, "    option httpchk GET /ping\n");
     add_server(s, a, BLUEPRINT_HTTP_PORT, "check", o);
     buf_adds(o, "\n");
 }

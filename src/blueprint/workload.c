@@ -7,7 +7,7 @@
 
 #define MAX_ITEMS 1024
 #define MAX_PATH 200
-#define MAX_TEXT MIB(2)
+#define MAX_TEXT MIB(8)
 #define PLACE_SIZE 128
 
 static const char *const on_change_names[] = {"restart", "reload", "ignore"};

@@ -19,8 +19,8 @@
 #include "base/js.h"
 #include "base/mem.h"
 
-#define WORKLOAD_NAME_MAX 63 /* a DNS label: [a-z0-9]([-a-z0-9]*[a-z0-9])? */
-#define WORKLOAD_MAX_BYTES MIB(4)
+#define WORKLOAD_NAME_MAX 63       /* a DNS label: [a-z0-9]([-a-z0-9]*[a-z0-9])? */
+#define WORKLOAD_MAX_BYTES MIB(16) /* an ingress of DESIRED_MAX_SERVICES with long access lists */
 
 enum workload_on_change { WORKLOAD_RESTART, WORKLOAD_RELOAD, WORKLOAD_IGNORE };
 

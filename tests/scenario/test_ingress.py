@@ -143,13 +143,40 @@ def test_a_long_ip_access_list(two):
 def test_a_service_that_starts_or_stops_says_so(place):
     place.render([service(1, "a"), service(2, "b", state="stopped")]).start("ingress")
     status, headers, text = until(lambda: (r := place.get("a"))[0] == 503 and r)
-    assert "Service a does not answer yet" in text and headers["retry-after"] == "5"
+    assert "The service does not answer yet" in text and headers["retry-after"] == "5"
     status, headers, text = place.get("b")
     assert status == 503 and "Service b is stopped" in text and headers["retry-after"] == "60"
     engine = place.run_engine(1)
     until(lambda: place.get("a")[0] == 200)
     engine.close()
     until(lambda: "does not answer yet" in place.get("a")[2])
+
+
+def test_an_engine_that_ends_early_is_told(place):
+    """A connection closed before an answer: nobody knows whether the query ran, so it is not sent again."""
+    place.render([service(1, "a")])
+    asked = []
+    listener = socket.create_server((f"{place.net}.11", 8123))
+
+    def serve():
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                head = client.recv(65536)
+                if b"/ping" in head:
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                elif head:
+                    asked.append(head)
+
+    threading.Thread(target=serve, daemon=True).start()
+    place.start("ingress")
+    status, _, text = until(lambda: (r := place.get("a", body=b"INSERT"))[0] == 502 and r)
+    listener.close()
+    assert status == 502 and "The service closed the connection" in text
+    assert len(asked) == 1
 
 
 def test_a_head_is_bounded(two):
