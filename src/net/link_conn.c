@@ -199,7 +199,9 @@ static void look(struct link_conn *c)
         else if (c->state == LINK_CONNECT || c->state == LINK_TUNNEL)
             link_dial_timeout(c, now);
         else
-            fail_with(c, -ETIMEDOUT, "the handshake did not finish within 5 s");
+            fail_with(c, -ETIMEDOUT,
+                      c->dialled ? "the other end did not finish the handshake within 20 s"
+                                 : "the handshake did not finish within 5 s");
         return;
     }
     if (c->pinging && now >= c->ping_ms + PONG_WAIT_MS * PONGS_MISSED) {
@@ -380,7 +382,7 @@ void link_conn_handshake(struct link_conn *c, const char *server_name)
         return;
     }
     c->state = LINK_HANDSHAKE;
-    link_conn_deadline(c, link_now(c) + LINK_HANDSHAKE_MS);
+    link_conn_deadline(c, link_now(c) + (c->dialled ? LINK_DIALLED_HANDSHAKE_MS : LINK_HANDSHAKE_MS));
     shake_hands(c);
 }
 

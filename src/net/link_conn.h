@@ -54,8 +54,8 @@ struct link_ops {
 };
 
 /* Takes over an accepted, connected socket (TCP or Unix). With proxy_header, the first bytes must be a PROXY protocol
- * v2 header (only for sockets that just our own front can reach). Handshake, header included, has 5 s. ops and user are
- * borrowed; fd is closed also on failure. */
+ * v2 header (only for sockets that just our own front can reach). Handshake, header included, has 5 s (20 s when
+ * dialling). ops and user are borrowed; fd is closed also on failure. */
 OH_MUST_CHECK int link_conn_accept(struct link_loop *l, int fd, bool proxy_header, struct tls_ctx *tls,
                                    const struct link_ops *ops, void *user, struct link_conn **ret, struct err *err);
 
@@ -71,6 +71,11 @@ struct link_dial {
 /* Starts dialling; the outcome comes as on_ready or on_closed. Strings are copied. */
 OH_MUST_CHECK int link_conn_dial(struct link_loop *l, const struct link_dial *dial, struct tls_ctx *tls,
                                  const struct link_ops *ops, void *user, struct link_conn **ret, struct err *err);
+
+/* The dialling side on a socket that is connected already (TCP or Unix); server_name as above, not NULL. ops and user
+ * are borrowed; fd is closed also on failure. */
+OH_MUST_CHECK int link_conn_adopt(struct link_loop *l, int fd, const char *server_name, struct tls_ctx *tls,
+                                  const struct link_ops *ops, void *user, struct link_conn **ret, struct err *err);
 
 /* Sends GoAway, flushes what the socket takes at once and closes; on_closed follows at the end of the loop turn. */
 void link_conn_close(struct link_conn *c);

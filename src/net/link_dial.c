@@ -295,3 +295,28 @@ int link_conn_dial(struct link_loop *l, const struct link_dial *dial, struct tls
     *ret = c;
     return 0;
 }
+
+int link_conn_adopt(struct link_loop *l, int fd, const char *server_name, struct tls_ctx *tls,
+                    const struct link_ops *ops, void *user, struct link_conn **ret, struct err *err)
+{
+    int64_t deadline = clock_mono_ms(l->clock) + LINK_DIALLED_HANDSHAKE_MS;
+    struct link_conn *c = link_conn_new(l, LINK_HANDSHAKE, deadline, tls, ops, user);
+    int r = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ? -errno : 0;
+    c->dialled = true;
+    snprintf(c->peer.address, sizeof(c->peer.address), "unix");
+    if (r < 0)
+        err_set_errno(err, r, "cannot take over a connection");
+    else
+        r = link_conn_attach(c, fd, UV_READABLE, err);
+    if (r < 0) {
+        static const struct link_ops silent;
+        const struct err reason = {.code = r};
+        close(fd);
+        c->ops = &silent;
+        link_conn_fail(c, &reason);
+        return r;
+    }
+    *ret = c; /* a quick peer makes on_ready come from within the handshake */
+    link_conn_handshake(c, server_name);
+    return 0;
+}

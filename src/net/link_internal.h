@@ -5,7 +5,10 @@
 #include "net/link_conn.h"
 
 #define LINK_READ_SIZE KIB(16) /* one TLS record */
-#define LINK_HANDSHAKE_MS 5000
+#define LINK_HANDSHAKE_MS 5000 /* of the accepting side, which pays for strangers */
+/* The dialling side waits longer: after a restart thousands stand in the other's queue, and who gives up there loses
+ * the place and costs a handshake that nobody wants any more. */
+#define LINK_DIALLED_HANDSHAKE_MS 20000
 
 enum link_state {
     LINK_CONNECT,   /* dialling: name, TCP */

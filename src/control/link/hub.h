@@ -41,6 +41,7 @@ struct hub {
     struct link_loop *links;
     struct link_listener *listener;
     struct tls_key *server_key;
+    int64_t stop_at_ms;      /* monotonic: the end of an orderly stop */
     int64_t server_renew_ms; /* wall clock: two thirds of the server certificate's life */
     bool server_renewing;
     struct registry agents;

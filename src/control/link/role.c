@@ -14,6 +14,7 @@
 #define START_TRIES 6 /* the signer's answer takes at most 5 s each */
 #define SPARE_FDS 64  /* descriptors that are not agents' */
 #define BACKLOG 4096
+#define STOP_LOOK_MS 20
 #define STOP_MS 2000 /* that connections get to take their good-bye */
 
 /* ---- start ---- */
@@ -124,7 +125,9 @@ static void on_bell(uv_poll_t *poll, int status, int events)
 
 static void on_stop_timer(uv_timer_t *t)
 {
-    uv_stop(t->loop);
+    struct hub *h = t->data;
+    if (link_loop_connections(h->links) == 0 || clock_mono_ms(h->clock) >= h->stop_at_ms)
+        uv_stop(h->loop);
 }
 
 /* Agents are told to go, so that they come back after a random wait and not all at once. */
@@ -138,7 +141,8 @@ static void on_signal(uv_signal_t *s, int signum)
     link_listener_free(TAKE_PTR(h->listener));
     uv_timer_stop(&h->scan_timer);
     peer_close_all(h);
-    uv_timer_start(&h->tick, on_stop_timer, link_loop_connections(h->links) ? STOP_MS : 1, 0);
+    h->stop_at_ms = clock_mono_ms(h->clock) + STOP_MS;
+    uv_timer_start(&h->tick, on_stop_timer, 1, STOP_LOOK_MS);
 }
 
 static void start_handles(struct hub *h)
