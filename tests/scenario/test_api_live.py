@@ -5,7 +5,7 @@ import json
 import ssl
 import time
 
-from conftest import free_ports, wait_until
+from full_system import free_ports, wait_until
 
 READER = "0b5e0000-0000-4000-8000-000000000006"
 
