@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #define ENGINE_NEVER INT64_MAX
+#define SETTLE_MS 1000 /* by then a process that was started has its signal handlers */
 
 /* Where a unit is. Every unit is in exactly one phase; unit_step() is the only mover but for events that end one. */
 enum phase {
@@ -67,6 +68,7 @@ struct unit {
     int64_t probe_wait;                           /* until the next probe while starting */
     int64_t placed_at, started_at, ready_by;      /* monotonic ms */
     int64_t not_before, kill_at, probe_at, since; /* monotonic ms; since: of the phase */
+    int64_t tell_again_at;                        /* to reload, 0 = never */
     int64_t retry_at;                             /* for what failed while it runs (reload, status file) */
     pid_t helper;                                 /* PHASE_REMOVING */
     int helper_said;                              /* its error text comes here, or -1 */

@@ -220,6 +220,9 @@ int start_reload(struct unit *u, struct err *err)
         r = proc_kill(&id, p.workload.reload_signal);
         if (r < 0 && r != -ESRCH)
             return err_set_errno(err, r, "cannot signal it to read its files again");
+        int64_t now = engine_now(u->engine);
+        if (now < u->started_at + SETTLE_MS)
+            u->tell_again_at = u->started_at + SETTLE_MS;
         engine_event(u->engine, SUPERVISE_INFO, u->name, "told to read its files again");
     }
     memcpy(u->have.digest, p.digest, sizeof(u->have.digest));

@@ -10,7 +10,6 @@
 #define PROBE_FIRST_MS 50
 #define PROBE_GRID_MS 100
 #define RETRY_MS 1000
-#define SETTLE_MS 1000 /* by then a process has its signal handlers */
 #define GRACE_DEFAULT_MS 10000
 
 void unit_set_state(struct unit *u, enum placement_state state, const char *error)
@@ -102,6 +101,7 @@ static void begin_start(struct unit *u, int64_t now)
         return failed_to_start(u, now, err.message);
     enter(u, PHASE_UP, now);
     u->started_at = now;
+    u->tell_again_at = 0;
     u->ready = false;
     u->ready_by = startup ? now + startup : ENGINE_NEVER;
     u->probe_at = 0;
@@ -234,9 +234,8 @@ static int64_t step_probe(struct unit *u, int64_t now)
 static int64_t step_files(struct unit *u, int64_t now)
 {
     struct err err = ERR_INIT;
-    int64_t settled = u->started_at + SETTLE_MS;
-    /* A signal that comes before its handler would end the process, or be lost: a worker may answer the probe before
-     * the process that forked it listens for signals (HAProxy). */
+    int64_t settled = u->wish.p.workload.probe.port ? 0 : u->started_at + SETTLE_MS;
+    /* A signal that comes before its handler would end the process. */
     if (strcmp(u->have.reload, u->wish.digests.reload) && (!u->ready || now < settled))
         return u->ready ? settled : ENGINE_NEVER;
     if (now < u->retry_at)
@@ -251,6 +250,20 @@ static int64_t step_files(struct unit *u, int64_t now)
         engine_event(u->engine, SUPERVISE_ERROR, u->name, "%s", err.message);
     snprintf(u->trouble, sizeof(u->trouble), "%.255s", err.message);
     return u->retry_at = now + RETRY_MS;
+}
+
+/* A worker may answer the probe before the process that forked it listens for signals (HAProxy): who is told to reload
+ * soon after its start is told once more. */
+static int64_t step_tell_again(struct unit *u, int64_t now)
+{
+    struct proc_id id = {u->have.pid, u->have.start_ticks};
+    if (!u->tell_again_at)
+        return ENGINE_NEVER;
+    if (now < u->tell_again_at)
+        return u->tell_again_at;
+    u->tell_again_at = 0;
+    (void)!proc_kill(&id, u->wish.p.workload.reload_signal);
+    return ENGINE_NEVER;
 }
 
 static int64_t step_up(struct unit *u, int64_t now)
@@ -275,7 +288,7 @@ static int64_t step_up(struct unit *u, int64_t now)
     int64_t due = step_probe(u, now);
     if (u->phase == PHASE_UP && u->wish.valid && strcmp(u->have.rest, u->wish.digests.rest))
         due = MIN(due, step_files(u, now));
-    return due;
+    return u->phase == PHASE_UP ? MIN(due, step_tell_again(u, now)) : due;
 }
 
 static int64_t step_stopping(struct unit *u, int64_t now)
