@@ -2,7 +2,7 @@
 not concern it."""
 import pytest
 
-from conftest import IS_ROOT, tool, wait_until
+from full_system import IS_ROOT, tool, wait_until
 
 
 def engine_pids(system):
