@@ -26,15 +26,25 @@ struct http {
 struct exchange {
     struct http *http;
     char *uri; /* as it came, with the query string still encoded */
+    struct MHD_Connection *connection;
     struct request *request;
     bool begun, answered;
 };
+
+/* The idle time-out is for silent clients. While the engine works the client has nothing to say, so it is off; it
+ * starts anew when it is set again. */
+static void set_timeout(const struct exchange *x, bool on)
+{
+    unsigned seconds = on ? (unsigned)x->http->service->config.idle_timeout_s : 0;
+    MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
 
 static void *uri_arrived(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct http *h = cls;
     struct exchange *x = mem_alloc(sizeof(*x));
     x->http = h;
+    x->connection = connection;
     x->uri = mem_strdup(uri);
     atomic_fetch_add(&h->active, 1);
     return x;
@@ -69,7 +79,9 @@ static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, cons
 static ssize_t stream_more(void *cls, uint64_t pos, char *out, size_t max)
 {
     struct exchange *x = cls;
+    set_timeout(x, false);
     ssize_t n = request_read(x->request, out, max);
+    set_timeout(x, true);
     if (n == 0)
         return MHD_CONTENT_READER_END_OF_STREAM;
     return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
@@ -94,7 +106,9 @@ static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c)
     const char *const(*headers)[2];
 
     x->answered = true;
+    set_timeout(x, false);
     request_finish(x->request);
+    set_timeout(x, true);
     struct MHD_Response *r = make_response(x);
     if (!r)
         return MHD_NO;

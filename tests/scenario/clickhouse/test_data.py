@@ -165,6 +165,34 @@ def test_many_clients_hammer(server):
     server.wait_idle()
 
 
+def test_requests_leave_nothing_behind(fresh):
+    """Descriptors, threads and memory after hundreds of requests of all kinds are those of before."""
+    s = fresh().start()
+    s.ok("CREATE TABLE t (a UInt64, s String) ENGINE = Null")
+
+    def work(n):
+        for i in range(n):
+            s.ok("SELECT number FROM numbers(300000)")
+            s.ok("INSERT INTO t FORMAT CSV", rows(i, 1000))
+            s.query("INSERT INTO t FORMAT CSV", b"x,\n")
+            s.query("SELECT nothing")
+            s.query("SELECT throwIf(number = 2000000) FROM numbers(3000000)", wait_end_of_query=1)
+            s.query("SELECT 1", password="wrong")
+            s.ok("SELECT 1", session_id="s", close_session=1)
+            c = s.connection()
+            c.request("POST", "/", b"SELECT number FROM numbers(100000000)", s.auth())
+            c.getresponse().read(10)
+            c.close()
+        s.wait_idle()
+        time.sleep(0.3)
+        return len(os.listdir(f"/proc/{s.process.pid}/fd")), rss(s)
+
+    fds, memory = work(25)
+    later_fds, later_memory = work(75)
+    assert later_fds <= fds + 3
+    assert later_memory - memory < 60
+
+
 def test_limits(fresh):
     s = fresh(max_concurrent_queries=2, max_query_bytes=100000, max_body_bytes=1000000, max_spool_bytes=2000000,
               max_sessions=1).start()
@@ -236,3 +264,25 @@ def test_two_servers_not_on_one_path(fresh, tmp_path):
     assert second.process.wait(20) == 1
     assert f"in use by another ownhouse-clickhouse (process {s.process.pid})" in second.log_file.read_text()
     assert s.ok("SELECT 1") == "1\n"
+
+
+def test_memory_limit_of_the_service(fresh):
+    s = fresh(max_memory_bytes=700_000_000).start()
+    r = s.query("SELECT groupArray(number) FROM numbers(200000000)")
+    assert (r.status, r.code) == (500, 241)
+    assert s.ok("SELECT 1") == "1\n"
+
+
+def test_idle_time_out_is_for_silent_connections_only(fresh):
+    s = fresh(idle_timeout_s=1).start()
+    assert s.ok("SELECT sleepEachRow(1) FROM numbers(3)") == "0\n" * 3  # quiet, but working
+    c = s.connection()
+    c.request("POST", "/", b"SELECT sleepEachRow(1.5), repeat('x', 1000000) || repeat('y', 1000000) FROM numbers(3) "
+              b"SETTINGS max_block_size = 1", s.auth())
+    assert len(c.getresponse().read()) == 3 * 2000003  # quiet between pieces of a stream
+    with socket.create_connection(("127.0.0.1", s.port)) as slow:
+        slow.sendall(b"POST /?query=SEL")
+        slow.settimeout(10)
+        began = time.monotonic()
+        assert b"HTTP/1.1 2" not in slow.recv(1000)
+        assert time.monotonic() - began < 5
