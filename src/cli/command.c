@@ -187,8 +187,8 @@ static int take_option(struct cli *c, int value, const char *text, bool *help, s
     else if (!strcmp(name, "json"))
         c->json = true;
     else
-        return set_home(c, text, err);
-    return 0;
+        c->home_given = true;
+    return c->home_given && !strcmp(name, "home") ? set_home(c, text, err) : 0;
 }
 
 /* One level of options: up to the first word when the command has subcommands, all of them otherwise. */

@@ -46,7 +46,8 @@ struct cli_command {
 
 struct cli {
     const struct cli_command *root, *command;
-    char *home; /* absolute */
+    char *home;      /* absolute */
+    bool home_given; /* by --home */
     bool json;
     struct ui ui;
     json_t *answer; /* set by run() for --json (reference is taken over); NULL: {} */

@@ -429,7 +429,9 @@ static void tell(struct up *u, int64_t took_ms)
     ui_line(ui, " query:  %s", query);
     if (node)
         ui_line(ui, " node:   %s", node);
-    ui_line(ui, " next:   ownhouse status | services | logs %s | down", INSTALL_SERVICE);
+    const char *command = getenv("OWNHOUSE_COMMAND");
+    ui_line(ui, " next:   %s%s%s status | services list | logs %s | down", command ? command : "ownhouse",
+            u->c->home_given ? " --home " : "", u->c->home_given ? u->c->home : "", INSTALL_SERVICE);
     u->c->answer = json_pack("{s:o,s:s,s:s,s:O,s:O,s:s,s:s,s:I}", "url", json_string(u->s.api->base), "account",
                              INSTALL_ACCOUNT, "version", u->version, "infrastructure", u->infrastructure, "service",
                              u->service, "query", query, "passwordFile", password, "milliseconds", (json_int_t)took_ms);
