@@ -65,7 +65,7 @@ static int write_id(const char *dir, struct err *err)
 
 int placement_prepare(const char *dir, struct err *err)
 {
-    static const char *const parts[] = {"want", "have", "kept", "work"};
+    static const char *const parts[] = {"want", "have", "kept", "jobs"};
     if (!placement_path_valid(dir, 1))
         return err_set(err, -EINVAL, "%s: the supervised folder must be an absolute path without . or ..", dir);
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -270,7 +270,7 @@ int placement_remove(const char *dir, const char *name, bool delete_data, struct
 {
     autoarena struct arena *arena = arena_new();
     autofree
-    char *work = mem_printf("%s/work/%s", dir, name), *have = part_path(dir, "have", name);
+    char *work = mem_printf("%s/jobs/%s", dir, name), *have = part_path(dir, "have", name);
     struct placement p = {0};
     if (!placement_name_valid(name))
         return 0;

@@ -241,6 +241,10 @@ static int parse(struct cli *c, int argc, char **argv, bool *help, struct err *e
             break;
         if (*help)
             return 0;
+        if (argc == 0 && c->command->default_subcommand) {
+            c->command = find(c->command->subcommands, c->command->default_subcommand);
+            break;
+        }
         if (argc == 0)
             return err_set(err, CLI_BAD_USAGE, "which command? `%s --help` lists them", c->root->name);
         const struct cli_command *sub = find(c->command->subcommands, argv[0]);

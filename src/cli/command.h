@@ -39,6 +39,7 @@ struct cli_command {
     int min_arguments, max_arguments;
     const struct cli_option *options;      /* ends with a NULL name; NULL: none beside the common ones */
     const struct cli_command *subcommands; /* ends with a NULL name; with them run() is not called */
+    const char *default_subcommand;        /* what the bare command means; NULL: one must be said */
     int (*run)(struct cli *c, struct err *err);
 };
 

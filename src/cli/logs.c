@@ -87,7 +87,7 @@ static void search_place(const char *dir, void *data)
         if (strcmp(names[i], q->name) && strcmp(slug, q->name) && strcmp(label(&s, "service"), q->name))
             continue;
         autofree
-        char *pattern = mem_printf("%s/work/%s/logs/*", dir, names[i]);
+        char *pattern = mem_printf("%s/jobs/%s/logs/*", dir, names[i]);
         add_matches(q->logs, pattern);
     }
 }

@@ -384,8 +384,9 @@ static const struct cli_command subcommands[] = {
 
 const struct cli_command services_command = {
     .name = "services",
-    .arguments = "COMMAND",
+    .arguments = "[COMMAND]",
     .summary = "Makes, shows and changes services.",
-    .details = "A service is named by its name or its id.",
+    .details = "A service is named by its name or its id. Without a command the services are listed.",
     .subcommands = subcommands,
+    .default_subcommand = "list",
 };

@@ -430,7 +430,7 @@ static void tell(struct up *u, int64_t took_ms)
     if (node)
         ui_line(ui, " node:   %s", node);
     const char *command = getenv("OWNHOUSE_COMMAND");
-    ui_line(ui, " next:   %s%s%s status | services list | logs %s | down", command ? command : "ownhouse",
+    ui_line(ui, " next:   %s%s%s status | services | logs %s | down", command ? command : "ownhouse",
             u->c->home_given ? " --home " : "", u->c->home_given ? u->c->home : "", INSTALL_SERVICE);
     u->c->answer = json_pack("{s:o,s:s,s:s,s:O,s:O,s:s,s:s,s:I}", "url", json_string(u->s.api->base), "account",
                              INSTALL_ACCOUNT, "version", u->version, "infrastructure", u->infrastructure, "service",

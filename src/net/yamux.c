@@ -122,7 +122,7 @@ static uint32_t get32(const uint8_t *p)
 
 static void send_frame(struct yamux *y, struct frame f, const void *data)
 {
-    bool body = f.type == TYPE_DATA && f.length;
+    bool body = f.type == TYPE_DATA && f.length && data;
     uint8_t *p = out_reserve(y, HEADER_SIZE + (body ? f.length : 0));
     p[0] = 0;
     p[1] = f.type;

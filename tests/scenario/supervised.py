@@ -112,7 +112,7 @@ class Folder:
         tmp.rename(self.path / "want" / f"{name}.json")
 
     def make(self):
-        for part in ("want", "have", "kept", "work"):
+        for part in ("want", "have", "kept", "jobs"):
             (self.path / part).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def wanted(self, name):
@@ -145,7 +145,7 @@ class Folder:
         return self.until_state(name, "running", seconds)
 
     def work(self, name, *below):
-        return self.path.joinpath("work", name, *below)
+        return self.path.joinpath("jobs", name, *below)
 
     def output(self, name):
         path = self.work(name, "logs", "output.log")

@@ -25,6 +25,7 @@ static json_t *services(const struct observe_input *in, enum detail detail)
         json_t *o = json_object();
         json_object_set_new(o, "id", text(s->id));
         json_object_set_new(o, "state", text(service_state_names[s->state]));
+        json_object_set_new(o, "engine", text(s->engine));
         json_object_set_new(o, "engineVersion", text(engine_version(in, s)));
         json_object_set_new(o, "readyReplicas", json_integer(s->ready));
         json_object_set_new(o, "replicas", json_integer(s->replicas));

@@ -362,6 +362,7 @@ static void say_service(struct step *st, const struct desired_service *s, struct
     r->id = arena_strdup(a, s->id);
     r->replicas = c.all;
     r->ready = c.running;
+    r->engine = st->in->env->engine == BLUEPRINT_EMBEDDED ? "embedded" : "server";
     r->notice = s->state == DESIRED_DELETED ? "" : blueprint_notice(s, st->in->env, a);
     r->error = c.error;
     if (s->state == DESIRED_RUNNING)

@@ -51,6 +51,7 @@ struct reconcile_service {
     const char *id;
     enum service_state state;
     int ready, replicas, restarts;
+    const char *engine;         /* "embedded" or "server": only the latter speaks the native protocol */
     const char *notice, *error; /* "" or a sentence */
 };
 

@@ -23,7 +23,7 @@ static int put(const struct plan_call *c, const char *place, char *config, const
     autofree
     char *content = config;
     autofree
-    char *path = local_path(e, "machine/work");
+    char *path = local_path(e, "machine/jobs");
     autofree
     char *file = mem_printf("%s/%s/files/haproxy.cfg", path, place);
     const char *arguments[] = {"-W", "-f", file};

@@ -132,7 +132,7 @@ int local_place_destroy(const struct plan_call *c, const char *place, struct err
 {
     autofree
     char *dir = local_path(local_env_of(c), "machine");
-    const char *const parts[][2] = {{"want", ".json"}, {"have", ".json"}, {"kept", ".json"}, {"work", ""}};
+    const char *const parts[][2] = {{"want", ".json"}, {"have", ".json"}, {"kept", ".json"}, {"jobs", ""}};
     struct local_filter f = {.infrastructure = c->infrastructure, .workload = place};
     struct proc_id id;
     if (!fs_exists(dir))

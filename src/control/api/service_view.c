@@ -27,14 +27,15 @@ static json_t *endpoint(const char *protocol, const char *host, int64_t port)
     return json_pack("{s:s,s:s,s:I,s:s}", "protocol", protocol, "host", host, "port", port, "username", DEFAULT_USER);
 }
 
-/* The native protocol needs a real server behind it; on a laptop the account says so by naming its port. */
+/* The native protocol needs a real server behind it: on a laptop it may be the embedded engine, and the agent says
+ * which. */
 static json_t *endpoints(const struct parts *p)
 {
     json_t *list = json_array();
     autofree
     char *host = mem_printf("%s.%s", p->slug, p->domain);
     json_array_append_new(list, endpoint("https", host, int_of(p->config, "httpsPort", p->local ? 8444 : 8443)));
-    if (!p->local || json_object_get(p->config, "nativePort"))
+    if (!p->local || !strcmp(text_of(p->observed, "engine"), "server"))
         json_array_append_new(list, endpoint("nativesecure", host, int_of(p->config, "nativePort", 9440)));
     return list;
 }

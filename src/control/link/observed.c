@@ -23,6 +23,7 @@ static const struct field report_fields[] = {
 static const struct field service_fields[] = {
     {"id", FIELD_UUID, true, 36},
     {"state", FIELD_STATE, true, 0},
+    {"engine", FIELD_TEXT, false, 16},
     {"engineVersion", FIELD_TEXT, false, 64},
     {"readyReplicas", FIELD_INT, true, 1000},
     {"replicas", FIELD_INT, true, 1000},

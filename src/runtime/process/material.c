@@ -8,7 +8,7 @@
 
 char *material_path(const char *dir, const char *name, const char *below)
 {
-    return mem_printf("%s/work/%s%s%s", dir, name, *below ? "/" : "", below);
+    return mem_printf("%s/jobs/%s%s%s", dir, name, *below ? "/" : "", below);
 }
 
 static int make_folder(const char *dir, const char *name, const char *below, struct err *err)

@@ -1,9 +1,9 @@
-/* A workload's folders and files on disk: DIR/work/NAME (blueprint/placement.h). */
+/* A workload's folders and files on disk: DIR/jobs/NAME (blueprint/placement.h). */
 #pragma once
 
 #include "blueprint/placement.h"
 
-/* Path below DIR/work/NAME; free(). */
+/* Path below DIR/jobs/NAME; free(). */
 char *material_path(const char *dir, const char *name, const char *below);
 
 /* Makes files/, run/ (emptied), logs/ and the volumes' folders, for a start. */

@@ -118,7 +118,7 @@ static const char *look_up_volume(struct lookup *l, const char *name)
             continue;
         if (l->folders && l->folders[i])
             return l->folders[i];
-        return arena_printf(l->arena, "%s/work/%s/volumes/%s", l->p->c.dir, l->w->name, name);
+        return arena_printf(l->arena, "%s/jobs/%s/volumes/%s", l->p->c.dir, l->w->name, name);
     }
     return NULL;
 }
@@ -129,7 +129,7 @@ static const char *look_up(const char *name, void *data)
     static const char *const parts[] = {"files", "run", "logs"};
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
         if (!strcmp(name, parts[i]))
-            return arena_printf(l->arena, "%s/work/%s/%s", l->p->c.dir, l->w->name, parts[i]);
+            return arena_printf(l->arena, "%s/jobs/%s/%s", l->p->c.dir, l->w->name, parts[i]);
     if (!strcmp(name, "address"))
         return address_of(l->p, l->w, l->arena);
     if (!strncmp(name, "volume:", 7))

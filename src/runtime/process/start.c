@@ -85,7 +85,7 @@ static char **make_environment(const struct unit *u, const struct placement *p, 
     if (p->infrastructure && *p->infrastructure)
         envp[n++] = arena_printf(a, MARK_INFRASTRUCTURE "=%s", p->infrastructure);
     envp[n++] = arena_printf(a, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    envp[n++] = arena_printf(a, "HOME=%s/work/%s", u->engine->dir, u->name);
+    envp[n++] = arena_printf(a, "HOME=%s/jobs/%s", u->engine->dir, u->name);
     envp[n++] = arena_printf(a, "LANG=C.UTF-8");
     for (size_t i = 0; i < w->n_environment; i++)
         if (strncmp(w->environment[i].name, "OWNHOUSE_", 9))

@@ -22,8 +22,8 @@ static struct observe_input input(const struct reconcile_plan *plan, const struc
 
 static void message_is_as_in_the_contract(void **state OH_UNUSED)
 {
-    struct reconcile_service services[] = {{"id1", SERVICE_RUNNING, 1, 1, 2, "", ""},
-                                           {"id2", SERVICE_FAILED, 0, 1, 3, "n", "e"}};
+    struct reconcile_service services[] = {{"id1", SERVICE_RUNNING, 1, 1, 2, "embedded", "", ""},
+                                           {"id2", SERVICE_FAILED, 0, 1, 3, "server", "n", "e"}};
     struct reconcile_plan plan = {.services = services, .n_services = 2};
     struct runtime_status status = {.name = "ingress", .state = RUNTIME_RUNNING, .restarts = 4};
     struct runtime_status_list observed = {.items = &status, .n = 1};
@@ -31,14 +31,16 @@ static void message_is_as_in_the_contract(void **state OH_UNUSED)
     autojson json_t *v = observe_message(&in);
     autofree
     char *text = js_text(v);
-    assert_string_equal(
-        text, "{\"type\":\"observed\",\"desiredVersion\":12,\"version\":\"0.1.0\",\"isolation\":\"none\","
-              "\"caCertificate\":\"PEM\",\"services\":["
-              "{\"id\":\"id1\",\"state\":\"running\",\"engineVersion\":\"26.5.1.1\",\"readyReplicas\":1,\"replicas\":1,"
-              "\"notice\":\"\",\"error\":\"\",\"restarts\":2},"
-              "{\"id\":\"id2\",\"state\":\"failed\",\"engineVersion\":\"\",\"readyReplicas\":0,\"replicas\":1,"
-              "\"notice\":\"n\",\"error\":\"e\",\"restarts\":3}],"
-              "\"workloads\":[{\"name\":\"ingress\",\"state\":\"running\",\"restarts\":4}]}");
+    assert_string_equal(text,
+                        "{\"type\":\"observed\",\"desiredVersion\":12,\"version\":\"0.1.0\",\"isolation\":\"none\","
+                        "\"caCertificate\":\"PEM\",\"services\":["
+                        "{\"id\":\"id1\",\"state\":\"running\",\"engine\":\"embedded\",\"engineVersion\":\"26.5.1.1\","
+                        "\"readyReplicas\":1,\"replicas\":1,"
+                        "\"notice\":\"\",\"error\":\"\",\"restarts\":2},"
+                        "{\"id\":\"id2\",\"state\":\"failed\",\"engine\":\"server\",\"engineVersion\":\"\","
+                        "\"readyReplicas\":0,\"replicas\":1,"
+                        "\"notice\":\"n\",\"error\":\"e\",\"restarts\":3}],"
+                        "\"workloads\":[{\"name\":\"ingress\",\"state\":\"running\",\"restarts\":4}]}");
 }
 
 static void before_the_first_document(void **state OH_UNUSED)
@@ -58,7 +60,7 @@ static void the_largest_data_plane_fits_into_a_message(void **state OH_UNUSED)
     memset(error, 'e', sizeof(error) - 1);
     for (size_t i = 0; i < DESIRED_MAX_SERVICES; i++) {
         services[i] = (struct reconcile_service){
-            "11111111-1111-4111-8111-111111111111", SERVICE_DEGRADED, 1, 1, 99999, error, error};
+            "11111111-1111-4111-8111-111111111111", SERVICE_DEGRADED, 1, 1, 99999, "embedded", error, error};
         statuses[i] = (struct runtime_status){.name = "clickhouse-11111111-1111-4111-8111-111111111111-0"};
     }
     struct reconcile_plan plan = {.services = services, .n_services = DESIRED_MAX_SERVICES};

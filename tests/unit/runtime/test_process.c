@@ -103,7 +103,7 @@ static void references_are_filled_in(void **state)
     w->n_volumes = 2;
     assert_int_equal(apply(f, w, &err), 0);
     assert_int_equal(placement_read(f->dir, "web", f->arena, &p, &err), 0);
-    const char *work = arena_printf(f->arena, "%s/work/web", f->dir),
+    const char *work = arena_printf(f->arena, "%s/jobs/web", f->dir),
                *cold = arena_printf(f->arena, "%s/data/web/cold", f->buckets);
     assert_string_equal(p.workload.arguments[0], arena_printf(f->arena, "%s/files/a", work));
     assert_string_equal(p.workload.arguments[1], arena_printf(f->arena, "%s/run %s/logs", work, work));
