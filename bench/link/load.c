@@ -25,7 +25,7 @@
 
 struct agent {
     struct link_conn *conn;
-    struct tls_cert *cert;
+    struct tls_ctx *tls; /* kept between dials: on a machine of its own, an agent's time for it would not count */
     struct link_msg_reader reader;
     struct agent_session session;
     struct schedule schedule;
@@ -177,7 +177,7 @@ static int connect_unix(size_t number)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number)}, to = from;
     uint8_t header[52];
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), why;
     if (fd < 0)
         fail("no descriptor left");
     snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", socket_path);
@@ -185,7 +185,9 @@ static int connect_unix(size_t number)
     inet_pton(AF_INET, "192.0.2.2", &to.sin_addr);
     int n = proxyproto_write((struct sockaddr *)&from, (struct sockaddr *)&to, header);
     if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || write(fd, header, (size_t)n) != n) {
+        why = errno;
         close(fd);
+        errno = why;
         return -1;
     }
     return fd;
@@ -193,29 +195,37 @@ static int connect_unix(size_t number)
 
 static void dial(struct agent *a)
 {
-    autotlsctx struct tls_ctx *tls = NULL;
     struct err err = ERR_INIT;
-    struct tls_client_config config = {.pins = (const unsigned char(*)[SHA256_SIZE])pin,
-                                       .pin_count = 1,
-                                       .key = key,
-                                       .cert = a->cert,
-                                       .alpn = TLS_ALPN_LINK,
-                                       .clock = &clock_system};
+    struct link_dial where = {.host = "127.0.0.1", .port = port, .server_name = "link.ownhouse"};
     int r, fd = port ? -1 : connect_unix((size_t)(a - agents));
     if (!port && fd < 0) {
         failures++;
+        snprintf(last_failure, sizeof(last_failure), "connect: %s", strerror(errno));
         later(a);
         return;
     }
-    if (tls_client_new(&config, &tls, &err) < 0)
-        fail(err.message);
-    if (port)
-        r = link_conn_dial(links,
-                           &(struct link_dial){.host = "127.0.0.1", .port = port, .server_name = "link.ownhouse"}, tls,
-                           &ops, a, &a->conn, &err);
-    else
-        r = link_conn_adopt(links, fd, "link.ownhouse", tls, &ops, a, &a->conn, &err);
+    r = port ? link_conn_dial(links, &where, a->tls, &ops, a, &a->conn, &err)
+             : link_conn_adopt(links, fd, "link.ownhouse", a->tls, &ops, a, &a->conn, &err);
     if (r < 0)
+        fail(err.message);
+}
+
+static void make_identity(struct agent *a, size_t number, const struct tls_ca *ca, const char *csr)
+{
+    autocert struct tls_cert *cert = NULL;
+    struct err err = ERR_INIT;
+    int64_t now = clock_wall_ms(&clock_system);
+    char uri[64];
+    snprintf(uri, sizeof(uri), "ownhouse:agent/00000000-0000-4000-8000-%012zx", number);
+    if (tls_ca_sign_client(ca, csr, strlen(csr), uri, now - 1000, now + 86400000, &cert, &err) < 0)
+        fail(err.message);
+    struct tls_client_config config = {.pins = (const unsigned char(*)[SHA256_SIZE])pin,
+                                       .pin_count = 1,
+                                       .key = key,
+                                       .cert = cert,
+                                       .alpn = TLS_ALPN_LINK,
+                                       .clock = &clock_system};
+    if (tls_client_new(&config, &a->tls, &err) < 0)
         fail(err.message);
 }
 
@@ -228,7 +238,6 @@ static void make_agents(const char *state_dir)
     autoca struct tls_ca *ca = NULL;
     struct tls_cert_info info;
     struct err err = ERR_INIT;
-    int64_t now = clock_wall_ms(&clock_system);
     if (tls_ca_load(ca_key, ca_pem, &ca, &err) < 0)
         fail(err.message);
     tls_cert_info(tls_ca_cert(ca), &info);
@@ -239,10 +248,7 @@ static void make_agents(const char *state_dir)
     agents = mem_alloc(count * sizeof(*agents));
     for (size_t i = 0; i < count; i++) {
         struct agent *a = &agents[i];
-        char uri[64];
-        snprintf(uri, sizeof(uri), "ownhouse:agent/00000000-0000-4000-8000-%012zx", i);
-        if (tls_ca_sign_client(ca, csr, strlen(csr), uri, now - 1000, now + 86400000, &a->cert, &err) < 0)
-            fail(err.message);
+        make_identity(a, i, ca, csr);
         uv_timer_init(&loop, &a->redial);
         a->redial.data = a;
         uv_timer_start(&a->redial, on_redial, handshakes ? 0 : i * FIRST_WAVE_MS, 0);

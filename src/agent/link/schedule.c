@@ -21,5 +21,8 @@ int64_t schedule_redial(struct schedule *s, int64_t mono_ms, bool goodbye, uint3
 {
     int64_t wait = backoff_next(&s->backoff, mono_ms, random);
     /* Good-bye is a restart: all agents hear it at once, so they spread wider than a first failure would. */
-    return goodbye ? MAX(wait, (int64_t)((double)SCHEDULE_GOAWAY_MS * random / UINT32_MAX)) : wait;
+    if (!goodbye)
+        return wait;
+    int64_t spread = SCHEDULE_GOAWAY_MS - SCHEDULE_GOAWAY_LEAST_MS;
+    return MAX(wait, SCHEDULE_GOAWAY_LEAST_MS + (int64_t)((double)spread * random / UINT32_MAX));
 }

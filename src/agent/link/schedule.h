@@ -4,7 +4,8 @@
 #include "net/backoff.h"
 
 #define SCHEDULE_RENEW_RETRY_MS (10 * 60 * 1000) /* after a renewal that brought nothing */
-#define SCHEDULE_GOAWAY_MS 5000                  /* longest wait after the control plane said good-bye */
+#define SCHEDULE_GOAWAY_LEAST_MS 1000            /* least wait after the control plane said good-bye: it restarts */
+#define SCHEDULE_GOAWAY_MS 6000                  /* and the longest */
 
 struct schedule {
     struct backoff backoff;
