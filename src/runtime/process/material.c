@@ -120,6 +120,20 @@ bool material_keeps(const struct placement *p)
     return false;
 }
 
+/* A bucket's folder of a workload holds its volumes' folders: it goes with the last one. */
+static void remove_holder(const char *folder, const char *name)
+{
+    autofree
+    char *holder = mem_strdup(folder);
+    char *end = strrchr(holder, '/');
+    if (!end)
+        return;
+    *end = 0;
+    char *last = strrchr(holder, '/');
+    if (last && !strcmp(last + 1, name))
+        rmdir(holder);
+}
+
 static int remove_volumes(const char *dir, const char *name, const struct placement *p, struct err *err)
 {
     int r = 0;
@@ -128,10 +142,12 @@ static int remove_volumes(const char *dir, const char *name, const struct placem
         bool bucket = p->folders && p->folders[i], purge = p->remove == PLACEMENT_PURGE;
         autofree
         char *below = mem_printf("volumes/%s", v->name), *path = material_path(dir, name, below);
-        if (bucket && purge)
+        if (bucket && purge) {
             r = fs_remove_tree(p->folders[i], err);
-        else if (!bucket && (purge || !v->keep))
+            remove_holder(p->folders[i], name);
+        } else if (!bucket && (purge || !v->keep)) {
             r = fs_remove_tree(path, err);
+        }
     }
     return r;
 }
