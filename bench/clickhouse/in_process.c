@@ -24,7 +24,7 @@ static OH_NORETURN void stop(const char *why)
 static double timed(struct engine_conn *c, const char *sql, size_t len)
 {
     struct engine_result r;
-    volatile unsigned char sink = 0;
+    volatile unsigned char sink OH_UNUSED = 0;
     double began = now();
     engine_query(c, sql, len, "TabSeparated", NULL, 0, &r);
     if (r.error)
