@@ -624,3 +624,58 @@ def test_a_stop_lets_requests_end_and_a_broken_store_is_told_at_the_start():
         assert api.process.wait(5) == 1
     finally:
         api.close()
+
+
+# --- quotas and usage -------------------------------------------------------------------------------------------
+
+
+def test_quotas(api, service):
+    quotas = {x["quotaCode"]: x for x in api.call("GET", "/quotas").result}
+    assert set(quotas) == {"services-per-organization", "postgres-services-per-organization", "replicas-per-warehouse"}
+    services = quotas["services-per-organization"]
+    assert services["value"] == 2000 and services["usage"] == len(api.call("GET", "/services").result) >= 1
+    assert quotas["replicas-per-warehouse"]["value"] == 20 and "usage" not in quotas["replicas-per-warehouse"]
+    assert api.call("GET", "/quotas/services-per-organization").result == services
+    assert api.call("GET", "/quotas/nothing").status == 404
+
+
+def test_no_service_beyond_the_quota(api, infra):
+    create = {"name": "one", "provider": "local", "region": "local", "byocId": infra["id"]}
+    api.sql("INSERT INTO service (id, organization_id, infrastructure_id, name, slug, ordinal, state, want, spec, "
+            "password_sha256, created_at, updated_at) WITH RECURSIVE n(i) AS (SELECT 1001 UNION ALL SELECT i + 1 FROM n "
+            "WHERE i < 3000) SELECT 'many-' || i, ?, ?, 'n', 'many-' || i, i, 'stopped', 'stopped', '{}', 'x', 1, 1 FROM n",
+            api.organization, infra["id"])
+    try:
+        refused = api.call("POST", "/services", create)
+        assert refused.status == 400 and "may have 2000" in refused.error
+        assert api.call("GET", "/quotas/services-per-organization").result["usage"] >= 2000
+    finally:
+        api.sql("DELETE FROM service WHERE id LIKE 'many-%'")
+    made = api.call("POST", "/services", create).result["service"]
+    api.sql("DELETE FROM service WHERE id = ?", made["id"])
+
+
+def test_usage_cost_is_zero_for_each_day_asked(api, service):
+    def day(ago):
+        return time.strftime("%Y-%m-%d", time.gmtime(time.time() - ago * 86400))
+    def cost(start, end, more=""):
+        return api.call("GET", f"/usageCost?from_date={start}&to_date={end}{more}")
+    api.sql("UPDATE service SET created_at = ? WHERE id = ?", int((time.time() - 2 * 86400) * 1000), service["id"])
+    usage = cost(day(5), day(0)).result
+    mine = [x for x in usage["costs"] if x["dataWarehouseId"] == service["id"]]
+    assert [(x["date"], x["entityType"]) for x in mine] == [
+        (day(ago), kind) for ago in (2, 1, 0) for kind in ("datawarehouse", "service")]
+    assert [x["locked"] for x in mine] == [True] * 4 + [False] * 2
+    assert usage["grandTotalCHC"] == 0 and all(x["totalCHC"] == 0 for x in mine)
+    assert all(set(x["metrics"].values()) == {0} for x in mine)
+    assert mine[0]["serviceId"] is None and set(mine[0]["metrics"]) == {"storageCHC", "backupCHC"}
+    assert mine[1]["serviceId"] == service["id"] and "computeCHC" in mine[1]["metrics"]
+    assert cost(day(3), day(4)).error == "to_date: must not be before from_date"
+    assert cost(day(30), day(0)).status == 200
+    assert cost(day(31), day(0)).error == "to_date: must be at most 30 days after from_date"
+    assert cost(day(-1), day(-2)).result["costs"] == []  # days to come
+    assert cost("yesterday", day(0)).status == 400 and api.call("GET", "/usageCost").status == 400
+    api.call("PATCH", f"/services/{service['id']}", {"tags": {"add": [{"key": "env", "value": "a"}]}}).result
+    assert len(cost(day(0), day(0), "&filter=tag:env=a").result["costs"]) == 2
+    assert cost(day(0), day(0), "&filter=tag:env=b").result["costs"] == []
+    assert cost(day(0), day(0), "&filter=name:x").status == 400

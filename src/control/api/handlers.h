@@ -7,6 +7,10 @@ int organization_list(struct api_request *q, struct err *err);
 int organization_get(struct api_request *q, struct err *err);
 int organization_update(struct api_request *q, struct err *err);
 
+int quota_list(struct api_request *q, struct err *err);
+int quota_get(struct api_request *q, struct err *err);
+int usage_cost(struct api_request *q, struct err *err);
+
 int service_list(struct api_request *q, struct err *err);
 int service_create(struct api_request *q, struct err *err);
 int service_get(struct api_request *q, struct err *err);
@@ -57,3 +61,5 @@ OH_MUST_CHECK int plan_views(struct api_request *q, const char *infrastructure, 
 OH_MUST_CHECK int plan_supersede(struct api_request *q, const char *infrastructure, struct err *err);
 OH_MUST_CHECK int agent_views(struct api_request *q, const char *infrastructure, const char *agent, json_t **ret,
                               struct err *err);
+/* Services of the organization that have not ended. */
+OH_MUST_CHECK int quota_services_used(struct api_request *q, int64_t *ret, struct err *err);

@@ -1,5 +1,6 @@
 /* Creating a service: where it goes, what it is called, and its password. */
 #include "control/api/handlers.h"
+#include "control/api/quotas.h"
 #include "control/api/service_spec.h"
 #include "control/api/service_view.h"
 #include "control/identity/password.h"
@@ -145,6 +146,16 @@ static int sweep(struct api_request *q, const char *infrastructure, struct err *
                       STORE_ARGS(store_text(infrastructure)), NULL, err);
 }
 
+static int check_quota(struct api_request *q, struct err *err)
+{
+    int64_t used = 0;
+    int r = quota_services_used(q, &used, err);
+    if (r == 0 && used >= QUOTA_SERVICES)
+        r = api_refuse(q, 400, "the organization has %lld services and may have %d; delete one first", (long long)used,
+                       QUOTA_SERVICES);
+    return r;
+}
+
 int service_create(struct api_request *q, struct err *err)
 {
     char id[UUID_SIZE], password[PASSWORD_GENERATED_SIZE];
@@ -155,6 +166,8 @@ int service_create(struct api_request *q, struct err *err)
         r = service_spec_new(q, place.provider, &spec);
     if (r == 0)
         r = sweep(q, place.infrastructure, err);
+    if (r == 0)
+        r = check_quota(q, err);
     if (r < 0)
         return r;
     uuid_new(id);

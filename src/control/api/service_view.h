@@ -14,3 +14,6 @@ json_t *service_view(struct store_rows *rows);
 
 /* One service of the asker's organization; a 404 refusal if there is none. */
 OH_MUST_CHECK int service_view_load(struct api_request *q, const char *id, json_t **ret, struct err *err);
+/* Those of the asker's organization that have not ended and have all tags of `filters` (texts tag:KEY, tag:KEY=VALUE;
+ * NULL = all), oldest first. */
+OH_MUST_CHECK int service_view_list(struct api_request *q, const json_t *filters, json_t **ret, struct err *err);

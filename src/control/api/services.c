@@ -35,21 +35,28 @@ static bool passes(const json_t *service, const json_t *filters)
     return true;
 }
 
-int service_list(struct api_request *q, struct err *err)
+int service_view_list(struct api_request *q, const json_t *filters, json_t **ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
-    q->result = json_array();
+    autojson json_t *list = json_array();
     int r = store_query(q->store,
                         "SELECT " SERVICE_VIEW_COLUMNS " FROM " SERVICE_VIEW_TABLES
                         " WHERE s.organization_id = $1 AND s.state <> 'terminated' ORDER BY s.created_at, s.id",
                         STORE_ARGS(store_text(q->who.organization)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
         autojson json_t *one = service_view(rows);
-        if (passes(one, json_object_get(q->match.query, "filter")))
-            json_array_append(q->result, one);
+        if (passes(one, filters))
+            json_array_append(list, one);
         r = 0;
     }
+    if (r == 0)
+        *ret = TAKE_PTR(list);
     return r;
+}
+
+int service_list(struct api_request *q, struct err *err)
+{
+    return service_view_list(q, json_object_get(q->match.query, "filter"), &q->result, err);
 }
 
 int service_get(struct api_request *q, struct err *err)
