@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/js.h"
+#include "base/keys.h"
 #include "base/mem.h"
 
 #include <poll.h>
@@ -36,10 +37,18 @@ static int receive(int fd, int64_t id, int64_t deadline, json_t **ret, struct er
     }
 }
 
+/* Random, not counted: the socket outlives us, and what was answered to a process before us may lie in it still. Never
+ * 0, which an answer without an id would have; 52 bits, which JSON carries exactly. */
+static int64_t new_id(void)
+{
+    uint64_t raw;
+    random_bytes(&raw, sizeof(raw));
+    return (int64_t)(raw >> 12 | 1);
+}
+
 static int ask(int fd, json_t *question, json_t **ret, struct err *err)
 {
-    static _Atomic int64_t last_id;
-    int64_t id = ++last_id;
+    int64_t id = new_id();
     json_object_set_new(question, "id", json_integer(id));
     autofree
     char *text = js_text(question);
