@@ -6,7 +6,6 @@
 #include "blueprint/names.h"
 
 #define MAX_USERS 100
-#define MAX_IP_ENTRIES 1000
 #define PLACE_SIZE 96
 
 struct parsed {
@@ -105,7 +104,7 @@ static int parse_ip_list(const json_t *o, const char *place, struct arena *a, st
                          struct err *err)
 {
     json_t *list = NULL;
-    int r = js_array(o, place, "ipAccessList", MAX_IP_ENTRIES, &list, err);
+    int r = js_array(o, place, "ipAccessList", DESIRED_MAX_NETWORKS, &list, err);
     if (r < 0)
         return r;
     s->ip_access_list = arena_alloc(a, (json_array_size(list) + 1) * sizeof(*s->ip_access_list));

@@ -8,6 +8,7 @@
 
 #define DESIRED_MAX_BYTES MIB(3)
 #define DESIRED_MAX_SERVICES 4095
+#define DESIRED_MAX_NETWORKS 1000 /* in the access list of a service */
 
 enum desired_state { DESIRED_RUNNING, DESIRED_STOPPED, DESIRED_DELETED };
 

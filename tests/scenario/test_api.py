@@ -450,6 +450,20 @@ def test_horizontal_scaling_is_kept_as_asked(api, infra):
     api.sql("DELETE FROM service")
 
 
+def test_networks_that_no_desired_document_can_hold_are_refused(api, service):
+    """They would keep every service of the infrastructure from getting a new desired document."""
+    path, new = f"/services/{service['id']}", {"name": "x", "provider": "local", "region": "local"}
+    many = [{"source": f"10.0.{i // 250}.{i % 250}"} for i in range(1001)]
+    for bad in ([{"source": "10.0.0.0/08"}], many, [{"source": "anywhere"}] * 501):
+        answer = api.call("POST", "/services", {**new, "ipAccessList": bad})
+        assert answer.status == 400 and answer.error.startswith("ipAccessList: ")
+    for bad in ([{"source": "10.0.0.0/08"}], many):
+        answer = api.call("PATCH", path, {"ipAccessList": {"add": bad}})
+        assert answer.status == 400 and answer.error.startswith("ipAccessList: ")
+    assert len(api.call("GET", path).result["ipAccessList"]) == 2
+    assert api.call("PATCH", path, {"ipAccessList": {"add": many[:998]}}).status == 200
+
+
 def test_patch(api, service):
     path = f"/services/{service['id']}"
     one, two = {"source": "10.0.0.0/8", "description": "a"}, {"source": "192.168.0.0/16", "description": "b"}

@@ -1,11 +1,12 @@
 /* Turns requests into specifications. */
 #include "control/api/service_spec.h"
 
+#include "blueprint/desired.h"
+#include "blueprint/names.h"
 #include "control/api/merge.h"
 
 #define REPLICA_MEMORY_GB 8
 #define IDLE_MINUTES 15
-#define ACCESS_MAX 1024
 #define TAGS_MAX 50
 
 /* Fields of the published API that say what this version cannot do. Values that ask for nothing are let through. */
@@ -88,6 +89,24 @@ static void set_endpoints(json_t *spec, const json_t *changes)
     }
 }
 
+/* What the desired document cannot say would keep every service of the infrastructure from getting a new one. */
+static int check_access(struct api_request *q, const json_t *spec)
+{
+    size_t i, networks = 0;
+    const json_t *entry;
+    json_array_foreach(json_object_get(spec, "ipAccessList"), i, entry)
+    {
+        const char *source = json_string_value(json_object_get(entry, "source"));
+        bool anywhere = !strcmp(source, "anywhere");
+        networks += anywhere ? 2 : 1; /* of IPv4 and of IPv6 */
+        if (!anywhere && !names_network_valid(source))
+            return api_refuse(q, 400, "ipAccessList: %s is not a network that a service can check", source);
+    }
+    if (networks > DESIRED_MAX_NETWORKS)
+        return api_refuse(q, 400, "ipAccessList: would have more than %d entries", DESIRED_MAX_NETWORKS);
+    return 0;
+}
+
 static void copy(const struct api_request *q, json_t *spec, const char *name, json_t *fallback)
 {
     json_t *v = api_body(q, name);
@@ -122,8 +141,10 @@ int service_spec_new(struct api_request *q, const char *provider, json_t **ret)
     json_object_set_new(tags, "add", api_body(q, "tags") ? json_incref(api_body(q, "tags")) : json_array());
     merge_list(spec, "tags", "key", tags);
     set_endpoints(spec, api_body(q, "endpoints"));
-    *ret = TAKE_PTR(spec);
-    return 0;
+    r = check_access(q, spec);
+    if (r == 0)
+        *ret = TAKE_PTR(spec);
+    return r;
 }
 
 static unsigned patch_list(struct api_request *q, json_t *spec, const char *field, const char *key, unsigned flag)
@@ -156,8 +177,8 @@ int service_spec_patch(struct api_request *q, json_t *spec, unsigned *ret_change
     if (json_object_get(spec, "mysql") && (!endpoints || !json_equal(endpoints, json_object_get(spec, "mysql"))))
         *ret_changed |= SPEC_ENDPOINTS;
     /* Limits that the request alone cannot break. */
-    if (json_array_size(json_object_get(spec, "ipAccessList")) > ACCESS_MAX)
-        return api_refuse(q, 400, "ipAccessList: would have more than %d entries", ACCESS_MAX);
+    if (*ret_changed & SPEC_IP_ACCESS_LIST && check_access(q, spec) < 0)
+        return -ECANCELED;
     if (json_array_size(json_object_get(spec, "tags")) > TAGS_MAX)
         return api_refuse(q, 400, "tags: would be more than %d", TAGS_MAX);
     return 0;
