@@ -2,6 +2,8 @@
 #include "agent/link/bundle.h"
 
 #include "../test.h"
+#include "agent/link/link.h"
+#include "base/fs.h"
 #include "base/js.h"
 #include "net/tls.h"
 
@@ -176,6 +178,23 @@ static void token_files(void **state)
     assert_null(strstr(err.message, KEY_A));
 }
 
+/* What cannot be kept is refused, not taken as `open`. */
+static void a_sealed_bundle_does_not_enrol(void **state)
+{
+    autojson json_t *v = good();
+    autofree
+    char *text = js_text(v), *path = mem_printf("%s/bundle.json", (char *)*state);
+    autofree
+    char *dir = mem_printf("%s/link", (char *)*state);
+    const struct agent_enrol_config config = {.dir = dir, .bundle_file = path, .timeout_ms = 100};
+    char fingerprint[65];
+    struct err err = ERR_INIT;
+    assert_int_equal(fs_write_atomic(path, text, strlen(text), 0600, NULL), 0);
+    assert_int_equal(agent_enrol(&config, fingerprint, &err), -ENOTSUP);
+    assert_non_null(strstr(err.message, "policy.mode"));
+    assert_false(fs_exists(dir));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +204,7 @@ int main(void)
         cmocka_unit_test(optional_parts_may_be_empty),
         cmocka_unit_test(too_long_is_refused),
         cmocka_unit_test_setup_teardown(token_files, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_sealed_bundle_does_not_enrol, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, make_ca, free_ca);
 }
