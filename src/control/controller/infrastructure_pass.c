@@ -138,6 +138,10 @@ static int settle(struct pass *p, const char *kind, struct err *err)
     if (r == 0 && gone)
         r = store_exec(s, "UPDATE agent SET state = 'revoked', connected_since = NULL WHERE infrastructure_id = $1",
                        STORE_ARGS(store_text(p->row.id)), NULL, err);
+    /* Nor may a token that nobody used let a stranger in, now or when the infrastructure is taken up again. */
+    if (r == 0 && gone)
+        r = store_exec(s, "DELETE FROM enrolment_token WHERE infrastructure_id = $1", STORE_ARGS(store_text(p->row.id)),
+                       NULL, err);
     /* Nothing runs any more where they lived, whatever the last word of the agent was. */
     if (r == 0 && gone)
         r = store_exec(s, "DELETE FROM service WHERE infrastructure_id = $1", STORE_ARGS(store_text(p->row.id)), NULL,

@@ -56,7 +56,7 @@ int directory_states(struct store *s, struct directory_state **ret, size_t *ret_
     int r = store_query(s,
                         "SELECT a.id, a.infrastructure_id, a.state, d.version FROM agent a "
                         "LEFT JOIN desired_document d ON d.infrastructure_id = a.infrastructure_id "
-                        "WHERE a.connected_since IS NOT NULL",
+                        "WHERE a.connected_since IS NOT NULL OR a.state <> 'enrolled'",
                         STORE_NO_ARGS, &rows, err);
     if (r < 0)
         return r;
@@ -106,9 +106,11 @@ static int find_token(struct store *s, const char *token_hash, int64_t now_ms, c
                       char ret_agent[UUID_SIZE], struct err *err)
 {
     autorows struct store_rows *rows = NULL;
-    int r =
-        store_query(s, "SELECT infrastructure_id, expires_at, used_at, agent_id FROM enrolment_token WHERE hash = $1",
-                    STORE_ARGS(store_text(token_hash)), &rows, err);
+    int r = store_query(s,
+                        "SELECT t.infrastructure_id, t.expires_at, t.used_at, t.agent_id FROM enrolment_token t "
+                        "JOIN infrastructure i ON i.id = t.infrastructure_id "
+                        "WHERE t.hash = $1 AND i.state <> 'infra-terminated'",
+                        STORE_ARGS(store_text(token_hash)), &rows, err);
     if (r == 0)
         r = store_next(rows, err);
     if (r < 0)

@@ -25,7 +25,7 @@ struct directory_document {
 OH_MUST_CHECK int directory_document(struct store *s, const char *infrastructure, int64_t above,
                                      struct directory_document *ret, struct err *err);
 
-/* One row for each agent that is marked connected: what may have changed under it. */
+/* One row for each agent that is marked connected, and each that is revoked, marked or not: what may have changed. */
 struct directory_state {
     char agent[UUID_SIZE];
     char infrastructure[UUID_SIZE];

@@ -135,6 +135,16 @@ static void an_expired_token_is_not_consumed(void **state)
     assert_int_equal(number(f->store, "SELECT count(*) FROM agent"), 0);
 }
 
+static void a_token_for_a_removed_infrastructure_is_worth_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char one[UUID_SIZE];
+    struct err err;
+    sql(f->store, "UPDATE infrastructure SET state = 'infra-terminated' WHERE id = '" INFRA "'");
+    assert_int_equal(enrol(f->store, HASH, SPKI, 10, one, &err), -EACCES);
+    assert_int_equal(number(f->store, "SELECT count(*) FROM agent"), 0);
+}
+
 struct racer {
     pthread_t thread;
     const char *path;
@@ -260,6 +270,23 @@ static void presence_and_scan(void **state)
     assert_int_equal(number(f->store, "SELECT connected_since IS NULL FROM agent"), 1);
 }
 
+/* Removal of an infrastructure revokes its agents and clears their presence at once: they must be seen all the same, or
+ * a connection that no scan had met before would live on. */
+static void a_revoked_agent_is_scanned_without_presence(void **state)
+{
+    struct fixture *f = *state;
+    char agent[UUID_SIZE];
+    autofree
+    struct directory_state *states = NULL;
+    struct err err;
+    size_t n = 0;
+    assert_int_equal(enrol(f->store, HASH, SPKI, 10, agent, &err), 0);
+    sql(f->store, "UPDATE agent SET state = 'revoked', connected_since = NULL");
+    assert_int_equal(directory_states(f->store, &states, &n, NULL), 0);
+    assert_int_equal(n, 1);
+    assert_true(states[0].revoked);
+}
+
 static void the_latest_report_stays(void **state)
 {
     struct fixture *f = *state;
@@ -277,10 +304,12 @@ int main(void)
         WITH_STORE(a_token_works_once),
         WITH_STORE(the_same_key_may_repeat_within_the_lifetime),
         WITH_STORE(an_expired_token_is_not_consumed),
+        WITH_STORE(a_token_for_a_removed_infrastructure_is_worth_nothing),
         WITH_STORE(a_hundred_racers_make_one_agent),
         WITH_STORE(documents_are_of_ones_own_infrastructure),
         WITH_STORE(revoked_and_unknown_are_told_apart),
         WITH_STORE(presence_and_scan),
+        WITH_STORE(a_revoked_agent_is_scanned_without_presence),
         WITH_STORE(the_latest_report_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
