@@ -74,8 +74,10 @@ int control_plane_set_up(const struct cli *c, const struct install *i, struct er
             return 0;
     }
     int r = run_set_up(c, i, "init", &why);
-    if (r < 0 && !have && fs_exists(database))
-        r = run_set_up(c, i, "new-key", &why);
+    if (r < 0 && !have && fs_exists(database)) {
+        struct err also = ERR_INIT;
+        r = run_set_up(c, i, "new-key", &also);
+    }
     return r < 0 ? err_set(err, r, "%s", why.message) : 0;
 }
 
@@ -91,7 +93,8 @@ static int wait_for_api(struct cli *c, const struct api *a, pid_t pid, struct er
             return 0;
         if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
             said = background_last_words(log);
-            return err_set(err, -EIO, "the control plane ended while starting: %s (log: %s)", said, log);
+            return err_set(err, -EIO, "the control plane ended while starting: %s (log: %s)",
+                           *said ? said : "it wrote no reason", log);
         }
         if (why.code == -EACCES)
             return err_set(err, why.code, "%s (if %s belongs to another installation, remove it)", why.message,

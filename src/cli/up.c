@@ -13,10 +13,13 @@
 #include "cli/services.h"
 #include "net/http_client.h"
 
+#include <sys/statvfs.h>
+
 #define LINK_TIMEOUT_MS 60000
 #define SERVICE_TIMEOUT_MS 120000
 #define QUERY_TIMEOUT_MS 60000
 #define RESEND_MS 5000
+#define MIN_FREE_MIB 64
 
 struct up {
     struct cli *c;
@@ -103,6 +106,19 @@ static int check_ports(struct up *u, struct err *err)
     return r;
 }
 
+/* Programs that find the disk full halfway can only wait; better said before anything is started. */
+static int check_space(const struct cli *c, struct err *err)
+{
+    struct statvfs fs;
+    if (statvfs(c->home, &fs) < 0)
+        return err_set_errno(err, -errno, "cannot look at the disk of %s", c->home);
+    unsigned long long free_mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
+    if (free_mib >= MIN_FREE_MIB)
+        return 0;
+    return err_set(err, -ENOSPC, "the disk of %s has %llu MiB free and OwnHouse starts with no less than %d: free some",
+                   c->home, free_mib, MIN_FREE_MIB);
+}
+
 static int step_machine(struct up *u, struct err *err)
 {
     int r = install_load(u->c, false, &u->s.install, err);
@@ -120,6 +136,8 @@ static int step_machine(struct up *u, struct err *err)
         r = fs_mkdirs(u->c->home, 0700, err);
     if (r == 0 && access(u->c->home, R_OK | W_OK | X_OK) < 0)
         r = err_set_errno(err, -errno, "the folder %s cannot be used", u->c->home);
+    if (r == 0)
+        r = check_space(u->c, err);
     if (r == 0)
         r = install_save(u->c, &u->s.install, err);
     return r;

@@ -272,6 +272,20 @@ def test_an_unreadable_certificate_is_named(new_system):
     assert system.up()["service"]["state"] == "running"
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="skipped: root not available")
+def test_a_full_disk_is_named_before_anything_starts(new_system):
+    system = new_system()
+    system.home.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(system.home)], check=True)
+    try:
+        text = sentence(system.run(*system.up_words()))
+        assert str(system.home) in text and "MiB free" in text
+        assert not system.processes() and not list(system.home.iterdir())
+    finally:
+        subprocess.run(["umount", str(system.home)], check=True)
+        system.home.rmdir()
+
+
 def test_a_lost_key_is_replaced(new_system):
     system = new_system()
     system.up()
