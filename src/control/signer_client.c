@@ -20,7 +20,7 @@ static int receive(int fd, int64_t id, int64_t deadline, json_t **ret, struct er
         int64_t left = deadline - clock_mono_ms(&clock_system);
         if (left <= 0 || poll(&p, 1, (int)left) == 0)
             return err_set(err, -ETIMEDOUT, "the signer did not answer within %d s", SIGNER_TIMEOUT_MS / 1000);
-        ssize_t n = recv(fd, text, SIGNER_MESSAGE_MAX, MSG_DONTWAIT);
+        ssize_t n = recv(fd, text, SIGNER_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n <= 0)

@@ -43,9 +43,13 @@ static int make_missing(const struct control_config *c, int64_t now, struct err 
     char *spare_key = control_path(c, "keys/link-ca-spare.key"), *spare_pem = control_path(c, "keys/link-ca-spare.pem");
     autofree
     char *key = control_path(c, "keys/desired.key"), *pub = control_path(c, "keys/desired.pub");
+    autofree
+    char *versions = control_path(c, "keys/signed");
     if (fs_exists(mark))
         return 0;
-    int r = make_ca(c, "OwnHouse link", ca_key, ca_pem, now, err);
+    int r = fs_mkdirs(versions, 0700, err);
+    if (r == 0)
+        r = make_ca(c, "OwnHouse link", ca_key, ca_pem, now, err);
     if (r == 0)
         r = make_ca(c, "OwnHouse link spare", spare_key, spare_pem, now, err);
     if (r == 0)
@@ -53,6 +57,15 @@ static int make_missing(const struct control_config *c, int64_t now, struct err 
     if (r == 0)
         r = fs_write_atomic(mark, "", 0, 0600, err);
     return r;
+}
+
+/* A half of the spare is found out now, not on the day it is needed. */
+static int check_spare(const struct control_config *c, struct err *err)
+{
+    autofree
+    char *key = control_path(c, "keys/link-ca-spare.key"), *pem = control_path(c, "keys/link-ca-spare.pem");
+    autoca struct tls_ca *spare = NULL;
+    return fs_exists(key) || fs_exists(pem) ? tls_ca_load(key, pem, &spare, err) : 0;
 }
 
 int signer_keys_open(const struct control_config *c, const struct clock *clock, struct signer_keys *ret,
@@ -63,11 +76,13 @@ int signer_keys_open(const struct control_config *c, const struct clock *clock, 
     autofree
     char *key = control_path(c, "keys/desired.key");
     struct signer_keys k = {.versions_dir = control_path(c, "keys/signed")};
-    int r = fs_mkdirs(k.versions_dir, 0700, err);
-    if (r == 0)
-        r = make_missing(c, clock_wall_ms(clock), err);
+    int r = make_missing(c, clock_wall_ms(clock), err);
+    if (r == 0 && !fs_exists(k.versions_dir))
+        r = err_set(err, -ENOENT, "%s is missing", k.versions_dir);
     if (r == 0)
         r = tls_ca_load(ca_key, ca_pem, &k.ca, err);
+    if (r == 0)
+        r = check_spare(c, err);
     if (r == 0)
         r = signing_key_load(key, &k.desired, err);
     if (r < 0) {
@@ -99,10 +114,16 @@ static int last_signed(const char *path, int64_t *ret_version, char ret_digest[6
     int r = fs_read(path, 256, &text, NULL, err);
     if (r < 0)
         return r;
-    if (sscanf(text, "%lld %64[0-9a-f]", &version, ret_digest) != 2 || version < 1)
+    if (sscanf(text, "%lld %64[0-9a-f]", &version, ret_digest) != 2 || version < 1 || strlen(ret_digest) != 64)
         return err_set(err, -EIO, "%s is damaged: restore it from a backup", path);
     *ret_version = version;
     return 0;
+}
+
+/* Names of files and of what is signed have one spelling. */
+static bool has_upper(const char *text)
+{
+    return strpbrk(text, "ABCDEF") != NULL;
 }
 
 int signer_keys_desired(const struct signer_keys *k, const char *infrastructure, int64_t version, const char *digest,
@@ -111,7 +132,8 @@ int signer_keys_desired(const struct signer_keys *k, const char *infrastructure,
     unsigned char raw[SHA256_SIZE], signature[ED25519_SIGNATURE_SIZE];
     char last_digest[65];
     int64_t last;
-    if (!uuid_valid(infrastructure) || version < 1 || hex_decode(digest, raw, sizeof(raw)) < 0)
+    if (!uuid_valid(infrastructure) || version < 1 || hex_decode(digest, raw, sizeof(raw)) < 0 ||
+        has_upper(infrastructure) || has_upper(digest))
         return err_set(err, -EINVAL, "infrastructure, version or digest is malformed");
     autofree
     char *path = mem_printf("%s/%s", k->versions_dir, infrastructure);

@@ -99,7 +99,8 @@ static void serve(const struct signer_keys *k, int fd, enum role_id asker)
     char *text = mem_alloc(SIGNER_MESSAGE_MAX);
     autojson json_t *q = NULL, *answer = json_object();
     struct err err = ERR_INIT;
-    ssize_t n = recv(fd, text, SIGNER_MESSAGE_MAX, MSG_DONTWAIT);
+    /* MSG_TRUNC gives the whole length, so that the head of a longer message is not taken for a question. */
+    ssize_t n = recv(fd, text, SIGNER_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
     if (n <= 0)
         return;
     int r = js_parse(text, (size_t)n, SIGNER_MESSAGE_MAX, &q, &err);
@@ -147,6 +148,10 @@ int role_signer_main(struct role *r)
         for (int i = 0; i < ROLE_COUNT; i++)
             if (fds[i].revents & POLLIN)
                 serve(&keys, fds[i].fd, (enum role_id)i);
+        /* An asker whose every end is closed stays readable for ever. What it still asked is answered to nobody. */
+        for (int i = 0; i < ROLE_COUNT; i++)
+            if (fds[i].revents & POLLHUP)
+                fds[i].fd = -1;
     }
     signer_keys_close(&keys);
     return 0;
