@@ -231,14 +231,6 @@ int agent_enrol(const struct agent_enrol_config *config, char ret_fingerprint[65
         bundle_free(e.bundle);
     if (r < 0)
         return r;
-    if (e.bundle->mode == BUNDLE_SEALED) {
-        bundle_free(e.bundle);
-        return err_set(
-            err, -ENOTSUP,
-            "%s: policy.mode: this version of the agent cannot ask for customers' signatures yet, so it does "
-            "not enrol under \"sealed\": use \"open\", or a later version",
-            config->bundle_file);
-    }
     if (config->name)
         snprintf(e.name, sizeof(e.name), "%s", config->name);
     else if (gethostname(e.name, sizeof(e.name) - 1) < 0)
