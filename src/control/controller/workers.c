@@ -21,6 +21,7 @@ struct job {
     pthread_t thread;
     bool running, finished; /* finished: thread ended, to be joined */
     bool again;             /* nudged while it ran */
+    bool named;             /* at the last schedule; what is gone is not, and is never due */
     int64_t due_ms;
     int backoff_ms;
 };
@@ -138,8 +139,11 @@ void workers_schedule(struct workers *w, char **ids, bool nudged)
     (void)!read(w->end_fd, &ended, sizeof(ended));
     pthread_mutex_lock(&w->lock);
     join_finished(w);
+    for (struct job *j = w->jobs; j; j = j->next)
+        j->named = false;
     for (; *ids; ids++) {
         struct job *j = find_job(w, *ids);
+        j->named = true;
         /* After a failure a doorbell must not defeat the back-off. */
         if (nudged && j->running)
             j->again = true;
@@ -156,7 +160,7 @@ int workers_wait_ms(struct workers *w, int max_ms)
     int64_t now = clock_mono_ms(w->clock), at = now + max_ms;
     pthread_mutex_lock(&w->lock);
     for (struct job *j = w->jobs; j; j = j->next)
-        if (!j->running)
+        if (!j->running && j->named)
             at = MIN(at, j->due_ms);
     if (w->running >= WORKERS_MAX)
         at = now + max_ms; /* a thread that ends wakes us */

@@ -13,6 +13,9 @@ static int make_ca(const struct control_config *c, const char *name, const char 
                    int64_t now, struct err *err)
 {
     autoca struct tls_ca *ca = NULL;
+    /* The key was written first: both are there. */
+    if (fs_exists(pem_path))
+        return 0;
     /* An hour back, so that an agent whose clock is a little behind can connect. */
     int r = tls_ca_new(name, now - 3600 * 1000LL, now + CA_YEARS * YEAR_MS, &ca, err);
     return r < 0 ? r : tls_ca_save(ca, key_path, pem_path, err);
@@ -20,10 +23,16 @@ static int make_ca(const struct control_config *c, const char *name, const char 
 
 static int make_desired(const char *key_path, const char *pub_path, struct err *err)
 {
-    autokey struct signing_key *k = signing_key_new();
+    autokey struct signing_key *k = NULL;
     unsigned char pub[ED25519_PUBLIC_SIZE];
     char hex[2 * ED25519_PUBLIC_SIZE + 2];
-    int r = signing_key_save(k, key_path, err);
+    int r = 0;
+    if (fs_exists(key_path)) {
+        r = signing_key_load(key_path, &k, err);
+    } else {
+        k = signing_key_new();
+        r = signing_key_save(k, key_path, err);
+    }
     if (r < 0)
         return r;
     signing_key_public(k, pub);
@@ -32,7 +41,8 @@ static int make_desired(const char *key_path, const char *pub_path, struct err *
     return fs_write_atomic(pub_path, hex, strlen(hex), 0644, err);
 }
 
-/* A folder is complete once `keys/complete` exists; until then the first start may be repeated from any point. */
+/* A folder is complete once `keys/complete` exists; until then the first start may be repeated from any point. What is
+ * there is never made anew: the mark alone may have been lost, and agents trust these keys. */
 static int make_missing(const struct control_config *c, int64_t now, struct err *err)
 {
     autofree
