@@ -3,6 +3,7 @@
 
 #include "base/js.h"
 #include "base/mem.h"
+#include "blueprint/desired.h"
 #include "control/activity.h"
 #include "control/lifecycle.h"
 
@@ -14,7 +15,43 @@ struct seen {
     const char *infrastructure;
     int64_t document_version; /* of the document the agent acts on */
     json_t *by_id;            /* service id -> its observation */
+    json_t *told;             /* services of the newest document, once that is the one it acts on; else NULL */
 };
+
+/* What the agent was told: its word that something is gone counts only for that. */
+static int load_told(struct seen *seen, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    autojson json_t *body = NULL;
+    int r = store_query(seen->store, "SELECT version, body FROM desired_document WHERE infrastructure_id = $1",
+                        STORE_ARGS(store_text(seen->infrastructure)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0 || store_column_int(rows, 0) > seen->document_version)
+        return MIN(r, 0);
+    const char *text = store_column_text(rows, 1);
+    r = js_parse(text, strlen(text), DESIRED_MAX_BYTES, &body, err);
+    if (r == 0)
+        seen->told = json_incref(json_object_get(body, "services"));
+    return r;
+}
+
+/* 1: the agent was told to delete this service's data, 0: to keep them, -ENOENT: nothing that still holds. */
+static int told_of_data(struct seen *seen, const char *id, struct err *err)
+{
+    const json_t *one;
+    size_t i;
+    int r = seen->told ? 0 : load_told(seen, err);
+    if (r < 0)
+        return r;
+    json_array_foreach(seen->told, i, one)
+    {
+        const char *other = json_string_value(json_object_get(one, "id"));
+        if (other && !strcmp(other, id))
+            return json_is_true(json_object_get(one, "deleteData"));
+    }
+    return -ENOENT;
+}
 
 static int load(struct seen *seen, struct err *err)
 {
@@ -44,15 +81,20 @@ static int load(struct seen *seen, struct err *err)
     return 0;
 }
 
-/* A deleted service whose processes (and data, if asked) are gone leaves the table; its activity stays. */
+/* A deleted service whose processes (and data, if asked) are gone leaves the table; its activity stays. The user may
+ * have given up the data only after the agent was told to keep them: then it has to hear of that first. */
 static int forget(struct seen *seen, const char *id, const char *organization, struct err *err)
 {
+    int64_t changed = 0;
+    int data = told_of_data(seen, id, err);
+    if (data < 0)
+        return data == -ENOENT ? 0 : data;
     int r = store_begin(seen->store, err);
     if (r < 0)
         return r;
-    r = store_exec(seen->store, "DELETE FROM service WHERE id = $1 AND want = 'deleted'", STORE_ARGS(store_text(id)),
-                   NULL, err);
-    if (r == 0)
+    r = store_exec(seen->store, "DELETE FROM service WHERE id = $1 AND want = 'deleted' AND delete_data = $2",
+                   STORE_ARGS(store_text(id), store_int(data)), &changed, err);
+    if (r == 0 && changed)
         r = activity_system(seen->store, seen->clock, organization, "service_delete", id, seen->infrastructure,
                             "removed", err);
     if (r == 0)
@@ -141,5 +183,6 @@ int observation_apply(struct store *s, const struct clock *clock, const char *in
         r = read_rows(&seen, arena, &rows, &n, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = take_up(&seen, &rows[i], err);
+    json_decref(seen.told);
     return r;
 }
