@@ -89,7 +89,11 @@ class Control:
                                         env=self.fake.env() if self.fake else None)
         self.pids = {}
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
-        wait_until("control plane", 20, self.answers)
+        try:
+            wait_until("control plane", 30, self.answers)
+        except BaseException:
+            self.process.kill()
+            raise
 
     def _read(self, process):
         for line in process.stdout:
@@ -271,7 +275,7 @@ class Raw:
             files = chain or (agent.folder / "link/certificate.pem", agent.folder / "link/key.pem")
             context.load_cert_chain(*files)
         plain = socket.create_connection(("127.0.0.1", control.port), 10)
-        plain.settimeout(10)
+        plain.settimeout(30)
         self.tls = context.wrap_socket(plain, server_hostname="link.ownhouse")
         self.input = b""
         self.messages = b""
