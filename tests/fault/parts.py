@@ -10,14 +10,14 @@ PARTS = [
     ("control parent", "ownhouse-control --config {home}/control"),
     ("front", "{home}/control/run/haproxy.cfg"),
     ("machine supervisor", "ownhouse-agent supervise --dir {home}"),
-    ("load balancer", "/machine/work/load-balancer/files/haproxy.cfg"),
-    ("gateway", "/machine/work/gateway/files/haproxy.cfg"),
+    ("load balancer", "/load-balancer/files/haproxy.cfg"),
+    ("gateway", "/gateway/files/haproxy.cfg"),
     ("operator", "--role operator --config {home}/accounts"),
     ("agent supervisor", "--role supervisor --config {home}/accounts"),
     ("agent parent", "ownhouse-agent run --config {home}/accounts"),
-    ("dns", "/runtime/work/dns/files/knot.conf"),
-    ("ingress", "/runtime/work/ingress/files/haproxy.cfg"),
-    ("database", "/runtime/work/clickhouse-"),
+    ("dns", "/dns/files/knot.conf"),
+    ("ingress", "/ingress/files/haproxy.cfg"),
+    ("database", "/clickhouse-"),
 ]
 # HAProxy is a master and a worker, each of which is a part of its own.
 PAIRS = ("front", "load balancer", "gateway", "ingress")

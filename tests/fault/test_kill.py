@@ -145,7 +145,7 @@ class World:
         self.revive()
         while last:
             last = self.difference()
-            assert not last or time.monotonic() < began + 60, f"60 s after {after}: {last}\n{self.system.logs(8)}"
+            assert not last or time.monotonic() < began + 120, f"120 s after {after}: {last}\n{self.system.logs(8)}"
             if last:
                 time.sleep(0.15)
         return time.monotonic() - began
