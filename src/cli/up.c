@@ -14,6 +14,7 @@
 #include "net/http_client.h"
 
 #include <sys/statvfs.h>
+#include <time.h>
 
 #define LINK_TIMEOUT_MS 60000
 #define SERVICE_TIMEOUT_MS 120000
@@ -71,19 +72,33 @@ static int check_distinct_ports(const struct install *i, struct err *err)
     return 0;
 }
 
-/* What an earlier `up` left running is no obstacle: it carries our infrastructure's id. */
+/* What an earlier `up` left running is no obstacle: it carries our infrastructure's id. -EADDRINUSE with the holder
+ * else. */
+static int try_port(const struct install *i, int64_t port, struct port_holder *ret, struct err *err)
+{
+    int r = port_free((int)port, err);
+    if (r != -EADDRINUSE)
+        return r;
+    port_find_holder((int)port, ret);
+    bool ours =
+        ret->pid && *i->infrastructure && process_has_env(ret->pid, "OWNHOUSE_INFRASTRUCTURE", i->infrastructure);
+    return ours ? 0 : r;
+}
+
 static int check_port(const struct install *i, int64_t port, const char *option, const char *for_what, struct err *err)
 {
     struct port_holder holder;
     char who[100] = "another program (this user may not see which)";
-    int r = port_free((int)port, err);
+    int r = try_port(i, port, &holder, err);
+    /* Children of a control plane that was killed a moment ago are still on their way out, and may be seen no more. */
+    for (int tries = 0; r == -EADDRINUSE && (!holder.pid || *i->infrastructure) && tries < 40; tries++) {
+        nanosleep(&(struct timespec){0, 50 * 1000000L}, NULL);
+        r = try_port(i, port, &holder, err);
+    }
     if (r != -EADDRINUSE && r != -EACCES)
         return r;
     if (r == -EACCES)
         return err_set(err, r, "port %lld needs root: choose one above 1023 with --%s", (long long)port, option);
-    port_find_holder((int)port, &holder);
-    if (holder.pid && *i->infrastructure && process_has_env(holder.pid, "OWNHOUSE_INFRASTRUCTURE", i->infrastructure))
-        return 0;
     if (holder.pid)
         snprintf(who, sizeof(who), "%s (process %d)", holder.name, (int)holder.pid);
     return err_set(err, -EADDRINUSE, "port %lld, for %s, is taken by %s: stop it, or choose another with --%s",
