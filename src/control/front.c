@@ -88,6 +88,8 @@ static void https(const struct control_config *c, struct buf *out)
                "    tcp-request connection track-sc0 src\n"
                "    tcp-request connection reject if { sc0_conn_cur gt 2000 }\n"
                "    http-request deny deny_status 429 if { sc0_http_req_rate gt 20000 }\n"
+               /* libmicrohttpd 0.9.75 sends its own refusal of a request without Host twice over. */
+               "    http-request deny deny_status 400 if !HTTP_1.0 !{ req.hdr(host) -m found }\n"
                "    http-request del-header X-Forwarded-For\n"
                "    http-request del-header Forwarded\n"
                "    http-request set-header X-Forwarded-For %%[src]\n"
