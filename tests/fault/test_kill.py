@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 
-from full_system import wait_until
+from full_system import tool, wait_until
 from parts import ALL, ONCE, PAIRS, parts
 
 LONG = bool(os.environ.get("OWNHOUSE_TEST_LONG"))
@@ -232,5 +232,7 @@ def nothing_stayed(world):
     store.close()
 
     def left():
-        return [str(path) for ident in world.gone for path in system.home.glob(f"accounts/**/*{ident}*")]
+        names = tool("find", str(system.home / "accounts"), "-name", "*-*-*-*-*").splitlines()
+        return [name for name in names if any(ident in name for ident in world.gone)]
+    assert tool("find", str(system.home / "accounts"), "-name", f"*{world.services['demo']['id']}*")
     wait_until("no file of a deleted service", 30, lambda: not left())
