@@ -7,6 +7,12 @@ int organization_list(struct api_request *q, struct err *err);
 int organization_get(struct api_request *q, struct err *err);
 int organization_update(struct api_request *q, struct err *err);
 
+int rbac_list(struct api_request *q, struct err *err);
+int rbac_create(struct api_request *q, struct err *err);
+int rbac_get(struct api_request *q, struct err *err);
+int rbac_update(struct api_request *q, struct err *err);
+int rbac_delete(struct api_request *q, struct err *err);
+
 int quota_list(struct api_request *q, struct err *err);
 int quota_get(struct api_request *q, struct err *err);
 int usage_cost(struct api_request *q, struct err *err);

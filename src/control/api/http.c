@@ -2,8 +2,8 @@
 #include "control/api/http.h"
 
 #include "base/log.h"
+#include "control/identity/access.h"
 #include "control/identity/basic.h"
-#include "control/identity/roles.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -177,6 +177,18 @@ static bool is_own_organization(const struct http_request *h)
            !strcmp(h->q.match.path[0], h->q.who.organization);
 }
 
+/* What the request is about, for access_allows(). */
+static const char *resource_of(const struct http_request *h)
+{
+    const struct contract_operation *op = h->q.match.operation;
+    if (strncmp(op->permission, "control-plane:service:", strlen("control-plane:service:")))
+        return arena_printf(h->q.arena, "organization/%s", h->q.who.organization);
+    for (size_t i = 0; op->parameters[i]; i++)
+        if (!strcmp(op->parameters[i], "serviceId"))
+            return arena_printf(h->q.arena, "instance/%s", h->q.match.path[i]);
+    return strcmp(op->method, "GET") ? "instance/*" : NULL;
+}
+
 /* 0, or the status of a refusal with its sentence in err. */
 static int admit(struct http_request *h, struct MHD_Connection *c, struct err *err)
 {
@@ -202,7 +214,7 @@ static int admit(struct http_request *h, struct MHD_Connection *c, struct err *e
         err_set(err, -ENOENT, "there is no such organization");
         return 404;
     }
-    if (!roles_allow(h->q.who.roles, h->q.match.operation->permission)) {
+    if (!access_allows(h->q.who.roles, h->q.who.policies, h->q.match.operation->permission, resource_of(h))) {
         err_set(err, -EPERM, "the API key has no role that allows %s", h->q.match.operation->permission);
         return 403;
     }

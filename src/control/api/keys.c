@@ -1,36 +1,32 @@
 /* API keys. */
 #include "base/buf.h"
 #include "control/api/handlers.h"
+#include "control/api/rbac.h"
 #include "control/identity/roles.h"
 
 #define COLUMNS "id, name, state, roles, suffix, created_at, expire_at, used_at, ip_access_list"
 
-static json_t *assigned_roles(const json_t *ids, json_t *legacy)
+static json_t *legacy_roles(const json_t *ids)
 {
     json_t *out = json_array(), *id;
     size_t i;
     json_array_foreach(ids, i, id)
     {
         const struct role_definition *role = roles_by_id(json_string_value(id));
-        if (!role)
-            continue;
-        json_array_append_new(
-            out, json_pack("{s:s,s:s,s:s}", "roleId", role->id, "roleName", role->name, "roleType", "system"));
-        if (role->legacy)
-            json_array_append_new(legacy, json_string(role->legacy));
+        if (role && role->legacy)
+            json_array_append_new(out, json_string(role->legacy));
     }
     return out;
 }
 
-static json_t *view(struct store_rows *rows)
+static json_t *view(struct store_rows *rows, const json_t *names)
 {
     autojson json_t *ids = api_column_json(rows, 3);
-    json_t *legacy = json_array(), *assigned = assigned_roles(ids, legacy);
-    json_t *v =
-        json_pack("{s:s,s:s,s:s,s:o,s:o,s:s,s:o,s:o,s:o}", "id", store_column_text(rows, 0), "name",
-                  store_column_text(rows, 1), "state", store_column_text(rows, 2), "roles", legacy, "assignedRoles",
-                  assigned, "keySuffix", store_column_text(rows, 4), "createdAt", api_time(store_column_int(rows, 5)),
-                  "expireAt", api_time_or_null(rows, 6), "ipAccessList", api_column_json(rows, 8));
+    json_t *v = json_pack("{s:s,s:s,s:s,s:o,s:o,s:s,s:o,s:o,s:o}", "id", store_column_text(rows, 0), "name",
+                          store_column_text(rows, 1), "state", store_column_text(rows, 2), "roles", legacy_roles(ids),
+                          "assignedRoles", rbac_assigned(ids, names), "keySuffix", store_column_text(rows, 4),
+                          "createdAt", api_time(store_column_int(rows, 5)), "expireAt", api_time_or_null(rows, 6),
+                          "ipAccessList", api_column_json(rows, 8));
     if (!store_column_is_null(rows, 7))
         json_object_set_new(v, "usedAt", api_time(store_column_int(rows, 7)));
     return v;
@@ -39,24 +35,30 @@ static json_t *view(struct store_rows *rows)
 static int load(struct api_request *q, const char *id, json_t **ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
-    int r = store_query(q->store, "SELECT " COLUMNS " FROM api_key WHERE id = $1 AND organization_id = $2",
+    autojson json_t *names = NULL;
+    int r = rbac_names(q, &names, err);
+    if (r == 0)
+        r = store_query(q->store, "SELECT " COLUMNS " FROM api_key WHERE id = $1 AND organization_id = $2",
                         STORE_ARGS(store_text(id), store_text(q->who.organization)), &rows, err);
     if (r == 0)
         r = store_next(rows, err);
     if (r <= 0)
         return r < 0 ? r : api_missing(q, "API key");
-    *ret = view(rows);
+    *ret = view(rows, names);
     return 0;
 }
 
 int key_list(struct api_request *q, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
+    autojson json_t *names = NULL;
     q->result = json_array();
-    int r = store_query(q->store, "SELECT " COLUMNS " FROM api_key WHERE organization_id = $1 ORDER BY created_at, id",
+    int r = rbac_names(q, &names, err);
+    if (r == 0)
+        r = store_query(q->store, "SELECT " COLUMNS " FROM api_key WHERE organization_id = $1 ORDER BY created_at, id",
                         STORE_ARGS(store_text(q->who.organization)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
-        json_array_append_new(q->result, view(rows));
+        json_array_append_new(q->result, view(rows, names));
         r = 0;
     }
     return r;
@@ -68,26 +70,32 @@ int key_get(struct api_request *q, struct err *err)
 }
 
 /* The role ids that the body asks for, in either form; NULL in *ret if it names none. */
-static int wanted_roles(struct api_request *q, json_t **ret)
+static int wanted_roles(struct api_request *q, json_t **ret, struct err *err)
 {
     json_t *ids = api_body(q, "assignedRoleIds"), *legacy = api_body(q, "roles"), *one;
+    const char *field = ids ? "assignedRoleIds" : "roles";
     autojson json_t *out = json_array();
     size_t i;
     *ret = NULL;
     if (!ids && !legacy)
         return 0;
-    json_array_foreach(ids ? ids : legacy, i, one)
+    json_array_foreach(legacy, i, one)
     {
-        const char *name = json_string_value(one);
-        const struct role_definition *role = ids ? roles_by_id(name) : roles_by_legacy(name);
+        const struct role_definition *role = roles_by_legacy(json_string_value(one));
         if (!role)
-            return api_refuse(q, 400, "%s[%zu]: there is no such role", ids ? "assignedRoleIds" : "roles", i);
+            return api_refuse(q, 400, "roles[%zu]: there is no such role", i);
         json_array_append_new(out, json_string(role->id));
     }
+    if (ids)
+        json_array_extend(out, ids);
     if (!json_array_size(out))
-        return api_refuse(q, 400, "%s: must have at least one role", ids ? "assignedRoleIds" : "roles");
-    *ret = TAKE_PTR(out);
-    return 0;
+        return api_refuse(q, 400, "%s: must have at least one role", field);
+    int r = rbac_check_ids(q, field, out, err);
+    if (r == 0)
+        r = rbac_check_handing_on(q, field, out);
+    if (r == 0)
+        *ret = TAKE_PTR(out);
+    return r;
 }
 
 /* base64 of 32 bytes to hex; the contract has checked the alphabet and the length. */
@@ -172,7 +180,7 @@ int key_create(struct api_request *q, struct err *err)
     autojson json_t *roles = NULL, *anywhere = json_pack("[{s:s,s:s},{s:s,s:s}]", "source", "0.0.0.0/0", "description",
                                                          "anywhere", "source", "::/0", "description", "anywhere");
     json_t *list = api_body(q, "ipAccessList"), *view_of_key = NULL;
-    int r = wanted_roles(q, &roles);
+    int r = wanted_roles(q, &roles, err);
     if (r == 0 && !roles)
         r = api_refuse(q, 400, "assignedRoleIds: is required, at least one role");
     if (r < 0)
@@ -211,7 +219,7 @@ int key_update(struct api_request *q, struct err *err)
     int64_t expiry = 0;
     int r = load(q, q->match.path[1], &before, err);
     if (r == 0)
-        r = wanted_roles(q, &roles);
+        r = wanted_roles(q, &roles, err);
     if (r == 0)
         r = wanted_expiry(q, &expiry);
     if (r < 0)

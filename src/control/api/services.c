@@ -3,6 +3,7 @@
 #include "control/api/handlers.h"
 #include "control/api/service_spec.h"
 #include "control/api/service_view.h"
+#include "control/identity/access.h"
 #include "control/identity/password.h"
 #include "control/lifecycle.h"
 
@@ -56,7 +57,21 @@ int service_view_list(struct api_request *q, const json_t *filters, json_t **ret
 
 int service_list(struct api_request *q, struct err *err)
 {
-    return service_view_list(q, json_object_get(q->match.query, "filter"), &q->result, err);
+    autojson json_t *all = NULL;
+    json_t *one;
+    size_t i;
+    int r = service_view_list(q, json_object_get(q->match.query, "filter"), &all, err);
+    if (r < 0)
+        return r;
+    q->result = json_array();
+    json_array_foreach(all, i, one)
+    {
+        char resource[sizeof("instance/") + UUID_SIZE];
+        snprintf(resource, sizeof(resource), "instance/%s", json_string_value(json_object_get(one, "id")));
+        if (access_allows(q->who.roles, q->who.policies, q->match.operation->permission, resource))
+            json_array_append(q->result, one);
+    }
+    return 0;
 }
 
 int service_get(struct api_request *q, struct err *err)

@@ -2,6 +2,7 @@
 #include "control/identity/api_key.h"
 
 #include "base/mem.h"
+#include "control/identity/access.h"
 #include "control/identity/ip_list.h"
 #include "control/identity/password.h"
 
@@ -32,6 +33,7 @@ void identity_free(struct identity *i)
 {
     free(i->key_name);
     json_decref(i->roles);
+    json_decref(i->policies);
     *i = (struct identity){0};
 }
 
@@ -90,7 +92,8 @@ int api_key_authenticate(struct store *s, const struct clock *clock, const char 
         (void)!bytes_equal(nothing, secret_hash, 64);
         return refuse(err);
     }
-    return admit(rows, clock_wall_ms(clock), secret_hash, address, ret, err);
+    r = admit(rows, clock_wall_ms(clock), secret_hash, address, ret, err);
+    return r < 0 ? r : access_policies(s, ret->organization, ret->roles, &ret->policies, err);
 }
 
 int api_key_used(struct store *s, const struct clock *clock, const char *id, struct err *err)

@@ -33,9 +33,10 @@ OH_MUST_CHECK int api_key_insert(struct store *s, const struct api_key_row *row,
 /* Who is asking. */
 struct identity {
     char organization[UUID_SIZE], key[UUID_SIZE];
-    char *key_name; /* heap */
-    json_t *roles;  /* array of role ids */
-    bool stale_use; /* the recorded time of last use is a minute or more ago */
+    char *key_name;   /* heap */
+    json_t *roles;    /* array of role ids */
+    json_t *policies; /* of the custom ones among them (access.h) */
+    bool stale_use;   /* the recorded time of last use is a minute or more ago */
 };
 void identity_free(struct identity *i);
 #define autoidentity OH_CLEANUP(identity_free)

@@ -84,8 +84,9 @@ static int insert_user(struct setup *u, const char *organization, int64_t now, s
                        STORE_ARGS(store_text(id), store_text(email), store_text(hash), store_int(now)), NULL, err);
     if (r == 0)
         r = store_exec(
-            u->store, "INSERT INTO member (organization_id, user_id, role, joined_at) VALUES ($1, $2, $3, $4)",
-            STORE_ARGS(store_text(organization), store_text(id), store_text(ROLE_ADMIN_ID), store_int(now)), NULL, err);
+            u->store, "INSERT INTO member (organization_id, user_id, roles, joined_at) VALUES ($1, $2, $3, $4)",
+            STORE_ARGS(store_text(organization), store_text(id), store_text("[\"" ROLE_ADMIN_ID "\"]"), store_int(now)),
+            NULL, err);
     return r;
 }
 

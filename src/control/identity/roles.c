@@ -50,6 +50,56 @@ static bool matches(const char *pattern, const char *permission)
     return !strcmp(pattern, permission);
 }
 
+#define SERVICE(p) "control-plane:service:" p
+#define ORGANIZATION(p) "control-plane:organization:" p
+
+const char *const roles_permissions[] = {
+    ORGANIZATION("view"),
+    ORGANIZATION("manage"),
+    ORGANIZATION("view-billing"),
+    ORGANIZATION("manage-billing"),
+    ORGANIZATION("view-api-keys"),
+    ORGANIZATION("create-api-keys"),
+    ORGANIZATION("update-api-keys"),
+    ORGANIZATION("delete-api-keys"),
+    "control-plane:support:manage",
+    "control-plane:infrastructure:view",
+    "control-plane:infrastructure:manage",
+    "control-plane:infrastructure:approve",
+    SERVICE("view"),
+    SERVICE("manage"),
+    SERVICE("view-backups"),
+    SERVICE("manage-backups"),
+    SERVICE("manage-ip-access-list"),
+    SERVICE("manage-generative-ai"),
+    SERVICE("view-query-api-endpoints"),
+    SERVICE("manage-query-api-endpoints"),
+    SERVICE("view-private-endpoints"),
+    SERVICE("manage-private-endpoints"),
+    SERVICE("manage-clickpipes"),
+    SERVICE("view-scaling-config"),
+    SERVICE("manage-scaling-config"),
+    SERVICE("manage-clickstack-api"),
+    "sql-console:database:access",
+};
+const size_t roles_permissions_count = ARRAY_SIZE(roles_permissions);
+
+bool roles_permission_known(const char *permission)
+{
+    for (size_t i = 0; i < roles_permissions_count; i++)
+        if (!strcmp(roles_permissions[i], permission))
+            return true;
+    return false;
+}
+
+bool roles_definition_allows(const struct role_definition *role, const char *permission)
+{
+    for (size_t p = 0; role->permissions[p]; p++)
+        if (matches(role->permissions[p], permission))
+            return true;
+    return false;
+}
+
 bool roles_allow(const json_t *role_ids, const char *permission)
 {
     const json_t *id;
@@ -57,9 +107,8 @@ bool roles_allow(const json_t *role_ids, const char *permission)
     json_array_foreach(role_ids, i, id)
     {
         const struct role_definition *role = json_is_string(id) ? roles_by_id(json_string_value(id)) : NULL;
-        for (size_t p = 0; role && role->permissions[p]; p++)
-            if (matches(role->permissions[p], permission))
-                return true;
+        if (role && roles_definition_allows(role, permission))
+            return true;
     }
     return false;
 }

@@ -22,5 +22,11 @@ const struct role_definition *roles_by_legacy(const char *legacy); /* NULL if un
 
 #define ROLE_ADMIN_ID "0b5e0000-0000-4000-8000-000000000001"
 
-/* `role_ids`: an array of role ids. Unknown ids allow nothing. */
+/* Every permission there is, the published ones and ours. */
+extern const char *const roles_permissions[];
+extern const size_t roles_permissions_count;
+bool roles_permission_known(const char *permission);
+bool roles_definition_allows(const struct role_definition *role, const char *permission);
+
+/* System roles alone; access.h weighs custom ones too. `role_ids`: an array of role ids. Unknown ids allow nothing. */
 bool roles_allow(const json_t *role_ids, const char *permission);

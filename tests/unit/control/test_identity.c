@@ -2,6 +2,7 @@
 #include "../test.h"
 
 #include "base/buf.h"
+#include "control/identity/access.h"
 #include "control/identity/basic.h"
 #include "control/identity/ip_list.h"
 #include "control/identity/password.h"
@@ -139,6 +140,34 @@ static void roles_allow_what_they_name(void **unused)
     assert_false(roles_allow(none, "control-plane:organization:view"));
 }
 
+static json_t *one_policy(const char *kind, const char *permission, const char *resource)
+{
+    return json_pack("{s:s,s:[s],s:[s]}", "allowDeny", kind, "permissions", permission, "resources", resource);
+}
+
+static void a_denial_beats_every_allowance(void **unused)
+{
+    static const char view[] = "control-plane:service:view";
+    autojson json_t *admin = json_pack("[s]", ROLE_ADMIN_ID), *nobody = json_array();
+    autojson json_t *allow = json_pack("[o]", one_policy("ALLOW", view, "instance/a"));
+    autojson json_t *deny = json_pack("[o]", one_policy("DENY", view, "instance/a"));
+    autojson json_t *deny_all =
+        json_pack("[o,o]", one_policy("ALLOW", view, "instance/a"), one_policy("DENY", view, "instance/*"));
+    assert_true(access_allows(nobody, allow, view, "instance/a"));
+    assert_false(access_allows(nobody, allow, view, "instance/ab"));
+    assert_false(access_allows(nobody, allow, view, "instance/*"));
+    assert_false(access_allows(nobody, allow, "control-plane:service:view-backups", "instance/a"));
+    assert_true(access_allows(nobody, allow, view, NULL));
+    assert_false(access_allows(nobody, NULL, view, NULL));
+    assert_false(access_allows(admin, deny, view, "instance/a"));
+    assert_true(access_allows(admin, deny, view, "instance/b"));
+    assert_true(access_allows(admin, deny, view, NULL));
+    assert_true(access_allows(admin, deny, view, "organization/a"));
+    assert_false(access_allows(admin, deny_all, view, "instance/a"));
+    assert_false(access_allows(admin, deny_all, view, "instance/*"));
+    assert_false(access_allows(admin, deny_all, view, NULL));
+}
+
 static double seconds_of_match(const char *hash, const char *password, bool expected)
 {
     struct timespec a, b;
@@ -200,6 +229,7 @@ int main(void)
         cmocka_unit_test(unknown_address_is_outside_unless_all_are_in),
         cmocka_unit_test(sources_are_checked),
         cmocka_unit_test(roles_allow_what_they_name),
+        cmocka_unit_test(a_denial_beats_every_allowance),
         cmocka_unit_test(passwords_match_their_hash_only),
         cmocka_unit_test(generated_passwords_have_each_class),
         cmocka_unit_test(clickhouse_hashes),
