@@ -65,7 +65,7 @@ int role_fds_import(struct role *r, struct err *err)
     for (int i = 0; i < ROLE_FDS; i++) {
         char *end;
         long v = strtol(p, &end, 10);
-        if (end == p || v < -1 || v > 1 << 20 || (*end && *end != ','))
+        if (end == p || v < -1 || v > 1 << 20 || *end != (i < ROLE_FDS - 1 ? ',' : 0))
             return err_set(err, -EINVAL, "%s is malformed", ROLE_FDS_VARIABLE);
         *slots[i] = (int)v;
         if (v >= 0)

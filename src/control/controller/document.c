@@ -26,7 +26,7 @@ static json_t *access_list(const json_t *spec)
     {
         json_t *source = json_object_get(entry, "source");
         /* "anywhere" is how the published API spells both address families. */
-        if (source && !strcmp(json_string_value(source), "anywhere")) {
+        if (json_is_string(source) && !strcmp(json_string_value(source), "anywhere")) {
             json_array_append_new(out, json_string("0.0.0.0/0"));
             json_array_append_new(out, json_string("::/0"));
         } else if (source) {
@@ -143,9 +143,10 @@ int document_update(struct store *s, const struct clock *clock, int signer, cons
     if (r < 0 || !strcmp(digest, old_digest))
         return r;
     /* If we die after signing and before storing, the signer has this version with another digest (issuedAt differs):
-     * the next pass then takes the number after it. */
-    for (int tries = 0; tries < 16; tries++) {
-        version++;
+     * the next one is then taken. A store restored from a backup may be far behind the signer, so steps grow; agents
+     * only ask that versions rise. */
+    for (int tries = 0; tries < 24; tries++) {
+        version += tries ? 1LL << (tries - 1) : 1;
         clock_iso(now, stamp);
         json_object_set_new(document, "version", json_integer(version));
         json_object_set_new(document, "issuedAt", json_string(stamp));

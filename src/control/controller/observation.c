@@ -104,8 +104,11 @@ static int forget(struct seen *seen, const char *id, const char *organization, s
     return r;
 }
 
-static int move(struct seen *seen, const char *id, const char *organization, const char *from, const char *to,
-                const char *observed, struct err *err)
+struct row {
+    char *id, *organization, *state, *want, *observed;
+};
+
+static int move(struct seen *seen, const struct row *row, const char *to, const char *observed, struct err *err)
 {
     int64_t changed = 0;
     int r = store_begin(seen->store, err);
@@ -113,23 +116,20 @@ static int move(struct seen *seen, const char *id, const char *organization, con
         return r;
     /* The user may have spoken since we read: then the row is another one and the next pass decides. */
     r = store_exec(seen->store,
-                   "UPDATE service SET state = $3, observed = $4, updated_at = $5 WHERE id = $1 AND state = $2",
-                   STORE_ARGS(store_text(id), store_text(from), store_text(to), store_text(observed),
-                              store_int(clock_wall_ms(seen->clock))),
+                   "UPDATE service SET state = $4, observed = $5, updated_at = $6 "
+                   "WHERE id = $1 AND state = $2 AND want = $3",
+                   STORE_ARGS(store_text(row->id), store_text(row->state), store_text(row->want), store_text(to),
+                              store_text(observed), store_int(clock_wall_ms(seen->clock))),
                    &changed, err);
-    if (r == 0 && changed && strcmp(from, to) && !strcmp(to, "running"))
-        r = activity_system(seen->store, seen->clock, organization, "service_running", id, seen->infrastructure, from,
-                            err);
+    if (r == 0 && changed && strcmp(row->state, to) && !strcmp(to, "running"))
+        r = activity_system(seen->store, seen->clock, row->organization, "service_running", row->id,
+                            seen->infrastructure, row->state, err);
     if (r == 0)
         r = store_commit(seen->store, err);
     if (r < 0)
         store_rollback(seen->store);
     return r;
 }
-
-struct row {
-    char *id, *organization, *state, *want, *observed;
-};
 
 static int take_up(struct seen *seen, const struct row *row, struct err *err)
 {
@@ -144,7 +144,7 @@ static int take_up(struct seen *seen, const struct row *row, struct err *err)
     const char *next = lifecycle_observed(row->state, row->want, word);
     if (!strcmp(next, row->state) && !strcmp(text, row->observed))
         return 0;
-    return move(seen, row->id, row->organization, row->state, next, text, err);
+    return move(seen, row, next, text, err);
 }
 
 static int read_rows(struct seen *seen, struct arena *arena, struct row **ret, size_t *ret_n, struct err *err)
