@@ -73,7 +73,7 @@ def planted(system):
     for command, state in (("stop", "stopped"), ("start", "running")):
         call(system, "PATCH", f"/services/{service['id']}/state", {"command": command})
         wait_until(state, 30, lambda: call(system, "GET", f"/services/{service['id']}")["state"] == state)
-    assert words["row"] in wait_until("an answer", 20, lambda: ask(f"SELECT * FROM {words['table']}").text)
+    wait_until("an answer", 30, lambda: words["row"] in ask(f"SELECT * FROM {words['table']}").text)
     return system, words, service["id"]
 
 

@@ -78,7 +78,7 @@ def test_completion_is_valid_bash_and_knows_the_commands():
     assert subprocess.run(["bash", "-c", ask], capture_output=True, text=True).stdout.strip() == "--purge"
 
 
-@pytest.mark.parametrize("words", [["nothing"], [], ["services"], ["services", "create"], ["up", "--port", "0"],
+@pytest.mark.parametrize("words", [["nothing"], [], ["plan"], ["services", "create"], ["up", "--port", "0"],
                                    ["up", "--port", "65536"], ["up", "extra"], ["up", "--service-ports", "9-1"],
                                    ["up", "--service-ports", "8400-8450"], ["up", "--port", "8444"], ["logs"],
                                    ["up", "--service-ports", "x"],
@@ -92,7 +92,7 @@ def test_wrong_calls_exit_with_2_and_change_nothing(words, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("words", [["status"], ["services", "list"], ["services", "create", "x"], ["plan", "show"],
+@pytest.mark.parametrize("words", [["status"], ["services"], ["services", "list"], ["services", "create", "x"], ["plan", "show"],
                                    ["plan", "destroy", "--yes"], ["logs", "demo"]])
 def test_without_installation_exit_is_3(words, tmp_path):
     result = run(*words, "--json", home=tmp_path / "home")
