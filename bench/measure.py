@@ -8,9 +8,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/s
 import full_system  # noqa: E402
 from full_system import BUILD, System, engine_available  # noqa: E402,F401
 
-CONTROL = ("control parent", "control signer", "control api", "control controller", "control link", "control haproxy")
-AGENT = ("agent parent", "agent operator", "agent supervisor")
-
 
 def figure(name, value, unit, about=""):
     print(f"{name} {value} {unit}{f' ({about})' if about else ''}", flush=True)
@@ -37,8 +34,8 @@ def part_of(command):
     if "ownhouse-agent" in command:
         return "agent " + (command.split("--role ")[1].split()[0] if "--role" in command else "parent")
     if "haproxy" in command:
-        for folder, part in (("/control/run/", "control haproxy"), ("/work/ingress/", "ingress haproxy"),
-                             ("/work/load-balancer/", "load balancer haproxy"), ("/work/gateway/", "gateway haproxy")):
+        for folder, part in (("/control/run/", "control haproxy"), ("/ingress/files/", "ingress haproxy"),
+                             ("/load-balancer/files/", "load balancer haproxy"), ("/gateway/files/", "gateway haproxy")):
             if folder in command:
                 return part
     if "knotd" in command:
