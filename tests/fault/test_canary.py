@@ -1,9 +1,9 @@
-"""Canaries: words put in as data, as a password and as query text must appear nowhere in the control plane: not in its store,
-logs, keys, sockets' folder, nor in the memory of any of its processes; and nothing that the agent reports or logs holds them.
-Each search is also made for a word that must be found, so that a search that finds nothing ever would fail."""
+"""Canaries: words put in as data, as a password and as query text must appear nowhere in the control plane: not in its
+store, logs, keys, sockets' folder, nor in the memory of any of its processes; and nothing that the agent reports or
+logs holds them. Each search is also made for a word that must be found, so that a search that finds
+nothing ever would fail."""
 import base64
 import hashlib
-import os
 import secrets
 import shutil
 import sqlite3
@@ -79,7 +79,8 @@ def planted(system):
 
 def core_of(pid, folder):
     """What gcore writes of a process, as bytes."""
-    result = subprocess.run(["gcore", "-o", str(folder / "core"), str(pid)], capture_output=True, text=True, timeout=120)
+    result = subprocess.run(["gcore", "-o", str(folder / "core"), str(pid)], capture_output=True, text=True,
+                            timeout=120)
     path = folder / f"core.{pid}"
     assert path.exists(), result.stdout + result.stderr
     data = path.read_bytes()

@@ -1,5 +1,5 @@
-"""The network of a whole system as `up` made it, tried by connecting: from another host on the data plane's network, from
-inside the data plane, and with the control plane gone."""
+"""The network of a whole system as `up` made it, tried by connecting: from another host on the data plane's network,
+from inside the data plane, and with the control plane gone."""
 import contextlib
 import http.client
 import os
@@ -78,7 +78,8 @@ def test_another_host_finds_every_port_closed_but_the_ingress(system, place):
     own, = [s["ownhouse"]["localPort"] for s in call(system, "GET", "/services")]
     published = {8443, 9440, *range(system.service_port_base + 1, system.service_port_base + 21)}
     # Listeners that nobody published: only the network keeps them from being reached.
-    loud = [p for p in (22, 80, 443, 8124, 9000, 9009, 9363, *random.sample(range(30000, 60000), 5)) if p not in published]
+    loud = [p for p in (22, 80, 443, 8124, 9000, 9009, 9363, *random.sample(range(30000, 60000), 5))
+            if p not in published]
     open_ = inside(system.netns, lambda: listeners("0.0.0.0", loud))
     try:
         assert set(loud) | {8443, own} <= set(scan(system.netns, place["data"], [*loud, 8443, own]))
@@ -89,8 +90,8 @@ def test_another_host_finds_every_port_closed_but_the_ingress(system, place):
 
 
 def through_third(system, place, header=b""):
-    """Status of a query from the other host straight to the ingress, the connection begun with these bytes; None when it
-    is not answered as HTTPS."""
+    """Status of a query from the other host straight to the ingress, the connection begun with these bytes; None when
+    it is not answered as HTTPS."""
     def work():
         context = ssl.create_default_context(cafile=str(system.customer / "ca.pem"))
         with contextlib.suppress(*NETWORK_ERRORS):

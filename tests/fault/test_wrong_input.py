@@ -1,5 +1,5 @@
-"""Wrong input at the front door of a whole system, slow clients, a full disk below the control plane: one clear sentence
-each, and nothing is harmed. (An agent's clock that is off: tests/scenario/test_link.py.)"""
+"""Wrong input at the front door of a whole system, slow clients, a full disk below the control plane: one clear
+sentence each, and nothing is harmed. (An agent's clock that is off: tests/scenario/test_link.py.)"""
 import base64
 import contextlib
 import http.client
@@ -87,7 +87,8 @@ def test_a_bad_body_is_told_in_one_sentence(system, body, status, part):
 @pytest.mark.parametrize("noise", [b"\0" * 2000, b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET\r\n\r\n",
                                    b"G" * 100000, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
                                    b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 3000 + b"\r\n"],
-                         ids=["zeros", "version", "no host", "no version", "one word", "negative length", "many fields"])
+                         ids=["zeros", "version", "no host", "no version", "one word", "negative length",
+                              "many fields"])
 def test_what_is_no_request_is_refused(system, noise):
     front = Front(system)
     with contextlib.suppress(OSError):
