@@ -125,6 +125,7 @@ static void only_new_content_makes_a_version(void **state)
     char *before = words(f->store, "SELECT body || signature || created_at FROM desired_document");
     clock_manual_advance(&f->clock, 3600 * 1000);
     update(f, 0);
+    assert_words(f->store, "SELECT body || signature || created_at FROM desired_document", before);
     /* States that the agent reports, and notes of ours, are no wishes. */
     add_service(f, 1, "provisioning", "running", "{}");
     update(f, 1);
