@@ -26,6 +26,9 @@ CHANGE_SERVICES = {"01", "05", "07"}
 TABLE = {
     "organizationGetList": LOOK_AT_ORGANIZATION, "organizationGet": LOOK_AT_ORGANIZATION, "organizationUpdate": ADMINS,
     "organizationQuotasGetList": LOOK_AT_ORGANIZATION, "organizationQuotaGet": LOOK_AT_ORGANIZATION,
+    "memberGetList": LOOK_AT_ORGANIZATION, "memberGet": LOOK_AT_ORGANIZATION, "memberUpdate": ADMINS, "memberDelete": ADMINS,
+    "invitationGetList": LOOK_AT_ORGANIZATION, "invitationGet": LOOK_AT_ORGANIZATION,
+    "invitationCreate": ADMINS, "invitationDelete": ADMINS,
     "usageCostGet": LOOK_AT_BILLS,
     "organizationRolesGetList": LOOK_AT_ORGANIZATION, "organizationRoleGet": LOOK_AT_ORGANIZATION,
     "organizationRolePost": ADMINS, "organizationRolePatch": ADMINS, "organizationRoleDelete": ADMINS,
@@ -229,3 +232,57 @@ def test_nobody_hands_on_more_than_they_have(api):
     assert create(limit["id"], maker["id"]).status == 200
     assert api.call("PATCH", "/keys/" + mine["id"], {"assignedRoleIds": [PREFIX + "01"]}, key=pair).status == 403
     assert api.call("PATCH", "/keys/" + mine["id"], {"name": "renamed"}, key=pair).status == 200
+
+
+def test_members(api):
+    admin = api.call("GET", "/members").result[0]
+    assert admin["email"] == "admin@ownhouse.localhost" and admin["role"] == "admin"
+    assert [r["roleName"] for r in admin["assignedRoles"]] == ["Admin"]
+    user, path = str(uuid.uuid4()), f"/members/{admin['userId']}"
+    api.sql("INSERT INTO user (id, email, name, password_hash, created_at) VALUES (?, 'two@example.org', 'Two', 'x', 1)", user)
+    assert api.call("GET", f"/members/{user}").status == 404  # a user, but not of this organization
+    assert api.call("PATCH", f"/members/{user}", {"role": "admin"}).status == 404
+    assert api.call("DELETE", f"/members/{user}").status == 404
+    for refused in (api.call("PATCH", path, {"assignedRoleIds": [PREFIX + "04"]}), api.call("DELETE", path)):
+        assert refused.status == 400 and "must keep a member with the role Admin" in refused.error
+    assert api.call("GET", path).result == admin
+    api.sql("INSERT INTO member (organization_id, user_id, roles, joined_at) VALUES (?, ?, ?, 2)", api.organization,
+            user, json.dumps([PREFIX + "04"]))
+    role = make(api, "of members", [])
+    changed = api.call("PATCH", f"/members/{user}", {"assignedRoleIds": [role["id"], PREFIX + "02"]}).result
+    assert [r["roleName"] for r in changed["assignedRoles"]] == ["of members", "Billing"] and changed["role"] == "developer"
+    assert types_of(api)[0] == "organization_member_update_roles"
+    assert api.call("GET", f"/roles/{role['id']}").result["actors"] == ["user/" + user]
+    assert api.call("PATCH", f"/members/{user}", {"assignedRoleIds": []}).status == 400
+    assert api.call("PATCH", f"/members/{user}", {"assignedRoleIds": [NOBODY]}).error.startswith("assignedRoleIds[0]")
+    assert api.call("PATCH", f"/members/{user}", {"role": "admin"}).result["role"] == "admin"
+    assert api.call("DELETE", f"/members/{user}").status == 200
+    assert types_of(api)[0] == "organization_member_delete" and api.call("GET", "/members").result == [admin]
+
+
+def test_invitations(api):
+    body = {"email": "New@Example.org", "assignedRoleIds": [PREFIX + "04"]}
+    made = api.call("POST", "/invitations", body, headers={"Idempotency-Key": "one"}).result
+    own = made.pop("ownhouse")
+    token = own["link"].split("#")[1]
+    assert own["link"].startswith("https://localhost:8443/") and "cannot be taken up" in own["notice"]
+    assert made["email"] == "new@example.org" and made["assignedRoles"][0]["roleName"] == "Member"
+    assert api.call("POST", "/invitations", body, headers={"Idempotency-Key": "one"}).result == made
+    assert api.call("GET", "/invitations").result == [made]
+    path = "/invitations/" + made["id"]
+    assert api.call("GET", path).result == made and types_of(api)[0] == "organization_invite_create"
+    for file in api.folder.rglob("*"):  # only its hash is kept
+        assert not file.is_file() or token.encode() not in file.read_bytes(), file
+    assert api.sql("SELECT token_hash FROM invitation") == [(hashlib.sha256(token.encode()).hexdigest(),)]
+    assert api.call("POST", "/invitations", body).error.startswith("email: is invited already")
+    member = {"email": "admin@ownhouse.localhost", "role": "admin"}
+    assert api.call("POST", "/invitations", member).error == "email: is a member already"
+    assert api.call("POST", "/invitations", {"email": "x@example.org"}).error.startswith("assignedRoleIds: is required")
+    assert api.call("POST", "/invitations", {"email": "nobody", "role": "admin"}).error.startswith("email: must be")
+    assert api.call("POST", "/invitations", {**body, "role": "admin"}).status == 400
+    api.sql("UPDATE invitation SET expires_at = 1")
+    assert api.call("GET", path).status == 404 and api.call("GET", "/invitations").result == []
+    again = api.call("POST", "/invitations", body).result
+    assert api.call("DELETE", "/invitations/" + again["id"]).status == 200
+    assert types_of(api)[0] == "organization_invite_delete" and api.call("GET", "/invitations").result == []
+    assert api.call("DELETE", "/invitations/" + again["id"]).status == 404

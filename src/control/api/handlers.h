@@ -13,6 +13,15 @@ int rbac_get(struct api_request *q, struct err *err);
 int rbac_update(struct api_request *q, struct err *err);
 int rbac_delete(struct api_request *q, struct err *err);
 
+int member_list(struct api_request *q, struct err *err);
+int member_get(struct api_request *q, struct err *err);
+int member_update(struct api_request *q, struct err *err);
+int member_delete(struct api_request *q, struct err *err);
+int invitation_list(struct api_request *q, struct err *err);
+int invitation_create(struct api_request *q, struct err *err);
+int invitation_get(struct api_request *q, struct err *err);
+int invitation_delete(struct api_request *q, struct err *err);
+
 int quota_list(struct api_request *q, struct err *err);
 int quota_get(struct api_request *q, struct err *err);
 int usage_cost(struct api_request *q, struct err *err);

@@ -85,6 +85,28 @@ static bool within(const json_t *a, const json_t *b)
     return true;
 }
 
+json_t *rbac_old_form(const json_t *ids)
+{
+    return json_string(has(ids, ROLE_ADMIN_ID) ? "admin" : "developer");
+}
+
+int rbac_wanted(struct api_request *q, json_t **ret, struct err *err)
+{
+    json_t *ids = api_body(q, "assignedRoleIds");
+    const char *old = api_body_text(q, "role");
+    autojson json_t *out = NULL;
+    *ret = NULL;
+    if (!ids && !old)
+        return 0;
+    out = ids ? json_incref(ids) : json_pack("[s]", roles_by_legacy(old)->id); /* the contract knows only these two */
+    if (!json_array_size(out))
+        return api_refuse(q, 400, "assignedRoleIds: must have at least one role");
+    int r = rbac_check_ids(q, "assignedRoleIds", out, err);
+    if (r == 0)
+        *ret = TAKE_PTR(out);
+    return r;
+}
+
 int rbac_check_handing_on(struct api_request *q, const char *field, const json_t *ids)
 {
     if (rbac_may(q, "control-plane:organization:manage") || (within(ids, q->who.roles) && within(q->who.roles, ids)))

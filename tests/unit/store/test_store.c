@@ -190,7 +190,7 @@ static void connections_race(void **state)
     }
     autostore struct store *s = open_new(state);
     assert_int_equal(count(s, "SELECT count(*) FROM organization"), 240);
-    assert_int_equal(count(s, "SELECT count(*) FROM schema_version"), 2);
+    assert_int_equal(count(s, "SELECT count(*) FROM schema_version"), 3);
 }
 
 static void readers_see_one_snapshot(void **state)
