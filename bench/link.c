@@ -108,8 +108,7 @@ static void make_identities(struct identities *i)
     struct err err = ERR_INIT;
     i->server_key = tls_key_new();
     i->agent_key = tls_key_new();
-    autofree
-    char *csr = tls_csr_new(i->agent_key);
+    autofree char *csr = tls_csr_new(i->agent_key);
     if (tls_ca_new("bench", now - HOUR, now + 24 * HOUR, &i->ca, &err) < 0 ||
         tls_ca_issue_server(i->ca, i->server_key, NULL, ip, now - HOUR, now + HOUR, &i->server, &err) < 0 ||
         tls_ca_sign_client(i->ca, csr, strlen(csr), "ownhouse:agent/bench", now - HOUR, now + HOUR, &i->agent, &err) <

@@ -69,8 +69,7 @@ static double no_op(const struct reconcile_input *in, struct reconcile_memory *m
 static void measure(int services)
 {
     struct err err = ERR_INIT;
-    autofree
-    char *text = make_document(services);
+    autofree char *text = make_document(services);
     autodesired struct desired *d = NULL;
     double start = now_ms();
     if (desired_parse(text, strlen(text), &d, &err) < 0)
@@ -87,8 +86,7 @@ static void measure(int services)
     start = now_ms();
     if (blueprint_render(d, &env, &list, &err) < 0)
         die(&err);
-    autofree
-    char(*digests)[65] = mem_alloc(list.n * sizeof(*digests));
+    autofree char(*digests)[65] = mem_alloc(list.n * sizeof(*digests));
     for (size_t i = 0; i < list.n; i++)
         if (runtime_digest(&list.items[i], digests[i], &err) < 0)
             die(&err);

@@ -53,8 +53,7 @@ static void run_line(struct engine_conn *c, char *line)
     *tab = 0;
     buf_add(&sql, tab + 1, at ? (size_t)(at - tab - 1) : strlen(tab + 1));
     if (at) {
-        autofree
-        char *data = NULL;
+        autofree char *data = NULL;
         size_t len;
         if (fs_read(at + 1, (size_t)1 << 30, &data, &len, &err) < 0)
             stop(err.message);
@@ -73,8 +72,7 @@ int main(int argc, char **argv)
     struct engine *engine;
     struct engine_conn *conn;
     struct err err = ERR_INIT;
-    autofree
-    char *engine_config = NULL, *text = NULL;
+    autofree char *engine_config = NULL, *text = NULL;
 
     if (argc != 4)
         stop("usage: bench-in-process CONFIG STATEMENTS ROUNDS");

@@ -231,10 +231,8 @@ static void make_identity(struct agent *a, size_t number, const struct tls_ca *c
 
 static void make_agents(const char *state_dir)
 {
-    autofree
-    char *ca_key = mem_printf("%s/keys/link-ca.key", state_dir);
-    autofree
-    char *ca_pem = mem_printf("%s/keys/link-ca.pem", state_dir);
+    autofree char *ca_key = mem_printf("%s/keys/link-ca.key", state_dir);
+    autofree char *ca_pem = mem_printf("%s/keys/link-ca.pem", state_dir);
     autoca struct tls_ca *ca = NULL;
     struct tls_cert_info info;
     struct err err = ERR_INIT;
@@ -243,8 +241,7 @@ static void make_agents(const char *state_dir)
     tls_cert_info(tls_ca_cert(ca), &info);
     memcpy(pin[0], info.spki, SHA256_SIZE);
     key = tls_key_new();
-    autofree
-    char *csr = tls_csr_new(key);
+    autofree char *csr = tls_csr_new(key);
     agents = mem_alloc(count * sizeof(*agents));
     for (size_t i = 0; i < count; i++) {
         struct agent *a = &agents[i];

@@ -107,8 +107,7 @@ int agent_config_parse(const char *name, const char *text, size_t len, struct ag
 int agent_config_load(const char *path, struct agent_config *into, struct err *err)
 {
     struct stat st;
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     if (stat(path, &st) < 0)
         return err_set_errno(err, -errno, "cannot read the configuration %s", path);
@@ -145,8 +144,7 @@ int agent_config_prepare(const struct agent_config *c, struct err *err)
     if (st.st_mode & 022)
         return err_set(err, -EPERM, "home %s may be written by others: run `chmod 700 %s`", c->home, c->home);
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        autofree
-        char *path = agent_path(c, folders[i]);
+        autofree char *path = agent_path(c, folders[i]);
         if ((r = fs_mkdirs(path, 0700, err)) < 0)
             return r;
     }

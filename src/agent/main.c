@@ -101,8 +101,7 @@ static int run(const struct arguments *a)
 {
     struct agent_config config = {0};
     struct err err = ERR_INIT;
-    autofree
-    char *program = place_self();
+    autofree char *program = place_self();
     int status = load(a, "parent", &config);
     if (status)
         return status;

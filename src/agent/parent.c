@@ -168,24 +168,21 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int open_lock(const struct agent_config *config, int mode)
 {
-    autofree
-    char *path = agent_path(config, "run/lock");
+    autofree char *path = agent_path(config, "run/lock");
     return open(path, mode | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 bool parent_alive(const struct agent_config *config)
 {
     struct flock all = {.l_type = F_WRLCK};
-    autoclose
-    int fd = open_lock(config, O_RDONLY);
+    autoclose int fd = open_lock(config, O_RDONLY);
     return fd >= 0 && fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK;
 }
 
 static int take_lock(const struct agent_config *config, struct err *err)
 {
     struct flock all = {.l_type = F_WRLCK};
-    autoclose
-    int fd = open_lock(config, O_RDWR | O_CREAT);
+    autoclose int fd = open_lock(config, O_RDWR | O_CREAT);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot open the lock below %s", config->home);
     if (fcntl(fd, F_OFD_SETLK, &all) < 0)

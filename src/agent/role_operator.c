@@ -222,8 +222,7 @@ int role_operator_main(struct agent_role *r)
 {
     struct operator_role o = {.role = r};
     struct err err = ERR_INIT;
-    autofree
-    char *self = place_self();
+    autofree char *self = place_self();
     /* Passes come and go in bursts: give their memory back instead of keeping it for the next. */
     mallopt(M_TRIM_THRESHOLD, (int)KIB(64));
     mallopt(M_MMAP_THRESHOLD, (int)KIB(64));

@@ -12,10 +12,8 @@
 
 int status_write(const struct agent_config *c, const json_t *status, struct err *err)
 {
-    autofree
-    char *path = agent_path(c, "run/status.json"), *tmp = mem_printf("%s.tmp", path), *text = js_text(status);
-    autoclose
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    autofree char *path = agent_path(c, "run/status.json"), *tmp = mem_printf("%s.tmp", path), *text = js_text(status);
+    autoclose int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     size_t len = strlen(text);
     if (fd < 0 || write(fd, text, len) != (ssize_t)len || rename(tmp, path) < 0)
         return err_set_errno(err, -errno, "cannot write %s", path);
@@ -24,8 +22,7 @@ int status_write(const struct agent_config *c, const json_t *status, struct err 
 
 static json_t *read_status(const struct agent_config *c)
 {
-    autofree
-    char *path = agent_path(c, "run/status.json"), *text = NULL;
+    autofree char *path = agent_path(c, "run/status.json"), *text = NULL;
     size_t len = 0;
     json_t *v = NULL;
     if (fs_read(path, STATUS_MAX, &text, &len, NULL) < 0 || js_parse(text, len, STATUS_MAX, &v, NULL) < 0)
@@ -59,8 +56,7 @@ static json_t *workloads(const char *dir)
         if (placement_names(dir, parts[k], a, &names, &n, NULL) < 0)
             continue;
         for (size_t i = 0; i < n; i++) {
-            autofree
-            char *have = mem_printf("%s/have/%s.json", dir, names[i]);
+            autofree char *have = mem_printf("%s/have/%s.json", dir, names[i]);
             if (k == 0 || !fs_exists(have))
                 json_array_append_new(list, describe(dir, names[i], a));
         }
@@ -112,8 +108,7 @@ static void print_text(const json_t *o)
 
 int status_print(const struct agent_config *c, bool as_json)
 {
-    autofree
-    char *dir = agent_path(c, "runtime");
+    autofree char *dir = agent_path(c, "runtime");
     bool running = parent_alive(c), supervised = supervise_alive(dir);
     /* What a dead operator wrote last is not what is. */
     autojson json_t *o = running ? read_status(c) : json_object();
@@ -123,8 +118,7 @@ int status_print(const struct agent_config *c, bool as_json)
     json_object_set_new(o, "isolationMissing", json_string(c->isolation_missing));
     json_object_set_new(o, "workloads", workloads(dir));
     if (as_json) {
-        autofree
-        char *text = js_text(o);
+        autofree char *text = js_text(o);
         puts(text);
     } else {
         print_text(o);

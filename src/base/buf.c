@@ -154,8 +154,7 @@ int base64_decode(const char *text, size_t max, unsigned char **ret, size_t *ret
     size_t len = n / 4 * 3 - pad;
     if (len > max)
         return -EMSGSIZE;
-    autofree
-    unsigned char *out = mem_alloc(len + 1);
+    autofree unsigned char *out = mem_alloc(len + 1);
     size_t o = 0;
     uint32_t v = 0;
     for (size_t i = 0; i < n; i++) {

@@ -99,8 +99,7 @@ int conf_parse(const char *name, const char *text, size_t len, const struct conf
 {
     if (len > CONF_MAX_FILE)
         return err_set(err, -EFBIG, "%s: is over the limit of %zu bytes", name, (size_t)CONF_MAX_FILE);
-    autofree
-    char *copy = mem_alloc(len + 1);
+    autofree char *copy = mem_alloc(len + 1);
     if (len)
         memcpy(copy, text, len);
     int r = parse(name, copy, len, keys, into, err);
@@ -111,8 +110,7 @@ int conf_parse(const char *name, const char *text, size_t len, const struct conf
 
 int conf_load(const char *path, const struct conf_key *keys, void *into, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = fs_read(path, CONF_MAX_FILE, &text, &len, err);
     return r < 0 ? r : conf_parse(path, text, len, keys, into, err);

@@ -10,8 +10,7 @@
 static int read_checked(const char *path, size_t max, bool secret, char **ret, size_t *ret_len, struct err *err)
 {
     struct stat st;
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot open %s", path);
     if (fstat(fd, &st) < 0)
@@ -24,8 +23,7 @@ static int read_checked(const char *path, size_t max, bool secret, char **ret, s
     if ((uint64_t)st.st_size > max)
         return err_set(err, -EFBIG, "%s is %lld bytes, over the limit of %zu", path, (long long)st.st_size, max);
     size_t cap = (size_t)st.st_size + 1, len = 0;
-    autofree
-    char *data = mem_alloc(cap + 1);
+    autofree char *data = mem_alloc(cap + 1);
     for (;;) {
         ssize_t n = read(fd, data + len, cap - len);
         if (n < 0 && errno == EINTR)
@@ -71,19 +69,15 @@ static int write_all(int fd, const char *data, size_t len)
 
 static int sync_parent(const char *path)
 {
-    autofree
-    char *copy = mem_strdup(path);
-    autoclose
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autofree char *copy = mem_strdup(path);
+    autoclose int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
 {
-    autofree
-    char *tmp = mem_printf("%s.tmpXXXXXX", path);
-    autoclose
-    int fd = mkostemp(tmp, O_CLOEXEC);
+    autofree char *tmp = mem_printf("%s.tmpXXXXXX", path);
+    autoclose int fd = mkostemp(tmp, O_CLOEXEC);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot create a file beside %s", path);
     int r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, data, len);
@@ -101,8 +95,7 @@ int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 
 int fs_mkdirs(const char *path, mode_t mode, struct err *err)
 {
-    autofree
-    char *copy = mem_strdup(path);
+    autofree char *copy = mem_strdup(path);
     struct stat st;
     for (char *p = copy + (*copy == '/');; p++) {
         if (*p != '/' && *p)

@@ -223,8 +223,7 @@ static void canonical_string(const char *s, size_t len, struct buf *out)
 static int canonical_object(const json_t *v, struct buf *out, struct err *err)
 {
     size_t n = json_object_size(v), i = 0;
-    autofree
-    const char **keys = mem_alloc((n + 1) * sizeof(*keys));
+    autofree const char **keys = mem_alloc((n + 1) * sizeof(*keys));
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)v, key, value) keys[i++] = key;

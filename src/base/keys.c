@@ -120,8 +120,7 @@ int signing_key_save(const struct signing_key *k, const char *path, struct err *
 
 int signing_key_load(const char *path, struct signing_key **ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = fs_read_secret(path, KIB(16), &text, &len, err);
     if (r < 0)

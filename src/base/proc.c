@@ -27,8 +27,7 @@ int proc_identify(pid_t pid, struct proc_id *ret)
 {
     char path[64], text[1024];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -ESRCH;
     ssize_t n = read(fd, text, sizeof(text) - 1);
@@ -51,8 +50,7 @@ int proc_identify(pid_t pid, struct proc_id *ret)
 int proc_open(const struct proc_id *id)
 {
     struct proc_id now;
-    autoclose
-    int fd = id->pid > 0 ? pidfd_open(id->pid) : -ESRCH;
+    autoclose int fd = id->pid > 0 ? pidfd_open(id->pid) : -ESRCH;
     if (fd < 0)
         return -ESRCH;
     /* The descriptor is taken first: if the start time still matches, it is this process's for good. */
@@ -63,15 +61,13 @@ int proc_open(const struct proc_id *id)
 
 bool proc_alive(const struct proc_id *id)
 {
-    autoclose
-    int fd = proc_open(id);
+    autoclose int fd = proc_open(id);
     return fd >= 0;
 }
 
 int proc_kill(const struct proc_id *id, int sig)
 {
-    autoclose
-    int fd = proc_open(id);
+    autoclose int fd = proc_open(id);
     return fd < 0 ? fd : pidfd_signal(fd, sig);
 }
 
@@ -130,8 +126,7 @@ static int pump_run(struct pump *p, int64_t deadline)
 
 static int reap(pid_t pid, int64_t deadline, int *ret_status)
 {
-    autoclose
-    int fd = pidfd_open(pid);
+    autoclose int fd = pidfd_open(pid);
     int64_t left = deadline - clock_mono_ms(&clock_system);
     struct pollfd pfd = {fd, POLLIN, 0};
     bool late = fd >= 0 && poll(&pfd, 1, (int)MAX(left, (int64_t)0)) == 0;

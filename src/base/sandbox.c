@@ -70,8 +70,7 @@ static int add_paths(int ruleset, const char *const *paths, uint64_t allowed, st
 {
     for (; paths && *paths; paths++) {
         struct stat st;
-        autoclose
-        int fd = open(*paths, O_PATH | O_CLOEXEC);
+        autoclose int fd = open(*paths, O_PATH | O_CLOEXEC);
         if (fd < 0)
             continue;
         if (fstat(fd, &st) < 0)
@@ -100,8 +99,7 @@ static int apply_landlock(const struct sandbox_rules *rules, struct sandbox_repo
         attr.scoped = SCOPE_SIGNAL;
     uint64_t read = FS_READ_FILE | FS_READ_DIR | (rules->allow & SANDBOX_EXEC ? FS_EXECUTE : 0);
     uint64_t write = attr.fs & ~FS_EXECUTE;
-    autoclose
-    int fd = (int)syscall(SYS_ll_create_ruleset, &attr, size, 0);
+    autoclose int fd = (int)syscall(SYS_ll_create_ruleset, &attr, size, 0);
     int r;
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot make a Landlock ruleset");

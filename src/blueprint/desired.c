@@ -189,10 +189,8 @@ static int check_unique(struct unique *list, size_t n, struct err *err)
 
 static int check_services_unique(const struct desired *d, struct err *err)
 {
-    autofree
-    struct unique *ids = mem_alloc((d->n_services + 1) * sizeof(*ids));
-    autofree
-    struct unique *slugs = mem_alloc((d->n_services + 1) * sizeof(*slugs));
+    autofree struct unique *ids = mem_alloc((d->n_services + 1) * sizeof(*ids));
+    autofree struct unique *slugs = mem_alloc((d->n_services + 1) * sizeof(*slugs));
     size_t seen[DESIRED_MAX_SERVICES + 1] = {0}; /* index + 1 by ordinal */
     for (size_t i = 0; i < d->n_services; i++) {
         const struct desired_service *s = &d->services[i];

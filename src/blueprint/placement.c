@@ -46,10 +46,8 @@ static char *part_path(const char *dir, const char *part, const char *name)
 static int write_id(const char *dir, struct err *err)
 {
     char uuid[UUID_SIZE];
-    autofree
-    char *path = mem_printf("%s/id", dir);
-    autofree
-    char *tmp = NULL;
+    autofree char *path = mem_printf("%s/id", dir);
+    autofree char *tmp = NULL;
     if (fs_exists(path))
         return 0;
     uuid_new(uuid);
@@ -69,8 +67,7 @@ int placement_prepare(const char *dir, struct err *err)
     if (!placement_path_valid(dir, 1))
         return err_set(err, -EINVAL, "%s: the supervised folder must be an absolute path without . or ..", dir);
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-        autofree
-        char *path = mem_printf("%s/%s", dir, parts[i]);
+        autofree char *path = mem_printf("%s/%s", dir, parts[i]);
         int r = fs_mkdirs(path, 0700, err);
         if (r < 0)
             return r;
@@ -214,8 +211,7 @@ int placement_parse(const char *text, size_t len, struct arena *arena, struct pl
 static int read_part(const char *dir, const char *part, const char *name, size_t max, char **ret, size_t *ret_len,
                      struct err *err)
 {
-    autofree
-    char *path = part_path(dir, part, name);
+    autofree char *path = part_path(dir, part, name);
     struct err own = ERR_INIT;
     int r = placement_name_valid(name) ? fs_read(path, max, ret, ret_len, &own) : -ENOENT;
     return r < 0 && r != -ENOENT ? err_set(err, r, "%s", own.message) : r;
@@ -224,8 +220,7 @@ static int read_part(const char *dir, const char *part, const char *name, size_t
 static int read_placement(const char *dir, const char *part, const char *name, struct arena *arena,
                           struct placement *ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     struct placement p;
     int r = read_part(dir, part, name, PLACEMENT_MAX_BYTES, &text, &len, err);
@@ -253,8 +248,7 @@ int placement_write(const char *dir, const struct placement *p, struct err *err)
     autojson json_t *o = placement_to_json(p);
     if (!o)
         return err_set(err, -EINVAL, "the workload %s holds a text that is not UTF-8", p->workload.name);
-    autofree
-    char *text = js_text(o), *old = NULL, *path = part_path(dir, "want", p->workload.name);
+    autofree char *text = js_text(o), *old = NULL, *path = part_path(dir, "want", p->workload.name);
     size_t len = strlen(text), old_len = 0;
     if (len > PLACEMENT_MAX_BYTES)
         return err_set(err, -EMSGSIZE, "the workload %s is over the limit of %zu bytes", p->workload.name,
@@ -269,8 +263,7 @@ int placement_write(const char *dir, const struct placement *p, struct err *err)
 int placement_remove(const char *dir, const char *name, bool delete_data, struct err *err)
 {
     autoarena struct arena *arena = arena_new();
-    autofree
-    char *work = mem_printf("%s/jobs/%s", dir, name), *have = part_path(dir, "have", name);
+    autofree char *work = mem_printf("%s/jobs/%s", dir, name), *have = part_path(dir, "have", name);
     struct placement p = {0};
     if (!placement_name_valid(name))
         return 0;
@@ -380,8 +373,7 @@ int placement_status_parse(const char *text, size_t len, struct arena *arena, st
 int placement_status_read(const char *dir, const char *name, struct arena *arena, struct placement_status *ret,
                           struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = read_part(dir, "have", name, STATUS_MAX_BYTES, &text, &len, err);
     if (r < 0)
@@ -392,8 +384,7 @@ int placement_status_read(const char *dir, const char *name, struct arena *arena
 
 static int write_fd(const char *path, const char *text, size_t len)
 {
-    autoclose
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
     ssize_t n = write(fd, text, len);
@@ -403,14 +394,11 @@ static int write_fd(const char *path, const char *text, size_t len)
 int placement_status_write(const char *dir, const struct placement_status *s, struct err *err)
 {
     autojson json_t *o = status_to_json(s);
-    autofree
-    char *path = part_path(dir, "have", s->name);
-    autofree
-    char *tmp = mem_printf("%s.tmp", path); /* one writer only: a leftover is simply written over */
+    autofree char *path = part_path(dir, "have", s->name);
+    autofree char *tmp = mem_printf("%s.tmp", path); /* one writer only: a leftover is simply written over */
     if (!o)
         return err_set(err, -EINVAL, "the status of %s is not text", s->name);
-    autofree
-    char *text = js_text(o);
+    autofree char *text = js_text(o);
     int r = write_fd(tmp, text, strlen(text));
     if (r == 0 && rename(tmp, path) < 0)
         r = -errno;
@@ -437,10 +425,8 @@ static char *name_of(const char *file, struct arena *arena)
 int placement_names(const char *dir, const char *part, struct arena *arena, const char ***ret, size_t *ret_n,
                     struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/%s", dir, part);
-    autofree
-    const char **found = NULL;
+    autofree char *path = mem_printf("%s/%s", dir, part);
+    autofree const char **found = NULL;
     size_t n = 0, cap = 0;
     DIR *d = opendir(path);
     if (!d)

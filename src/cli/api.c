@@ -107,10 +107,8 @@ static int judge(const struct http_response *res, const char *method, const char
 int api_call_root(const struct api *a, const char *method, const char *path, const json_t *body, json_t **ret,
                   struct err *err)
 {
-    autofree
-    char *url = mem_printf("%s%s", a->base, path);
-    autofree
-    char *text = body ? js_text(body) : NULL;
+    autofree char *url = mem_printf("%s%s", a->base, path);
+    autofree char *text = body ? js_text(body) : NULL;
     static const char *const headers[] = {"Content-Type: application/json", "Accept: application/json", NULL};
     struct http_request req = {
         .method = method,
@@ -134,7 +132,6 @@ int api_call_root(const struct api *a, const char *method, const char *path, con
 int api_call(const struct api *a, const char *method, const char *path, const json_t *body, json_t **ret,
              struct err *err)
 {
-    autofree
-    char *whole = mem_printf("/v1/organizations/%s%s", a->organization, path);
+    autofree char *whole = mem_printf("/v1/organizations/%s%s", a->organization, path);
     return api_call_root(a, method, whole, body, ret, err);
 }

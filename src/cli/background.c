@@ -23,8 +23,7 @@ extern char **environ;
 static void rotate(const char *log_path)
 {
     struct stat st;
-    autofree
-    char *old = mem_printf("%s.1", log_path);
+    autofree char *old = mem_printf("%s.1", log_path);
     if (stat(log_path, &st) == 0 && st.st_size > LOG_ROTATE_BYTES)
         (void)!rename(log_path, old);
 }
@@ -82,8 +81,7 @@ int background_find(const char *lock_path, struct proc_id *ret)
 {
     struct proc_id id;
     struct stat st;
-    autoclose
-    int fd = open(lock_path, O_RDONLY | O_CLOEXEC);
+    autoclose int fd = open(lock_path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0 || !locked(fd))
         return -ESRCH;
     pid_t pid = listed_holder(&st);
@@ -103,8 +101,7 @@ int background_stop(const struct proc_id *id, int grace_ms, void (*waiting)(void
     bool killed = false;
     int r = proc_kill(id, SIGTERM);
     while (r == 0) {
-        autoclose
-        int fd = proc_open(id);
+        autoclose int fd = proc_open(id);
         struct pollfd p = {fd, POLLIN, 0};
         if (fd < 0 || poll(&p, 1, 200) > 0)
             break;
@@ -139,8 +136,7 @@ static char *plain(const char *line)
 char *background_last_words(const char *log_path)
 {
     char text[LAST_WORDS_BYTES + 1];
-    autoclose
-    int fd = open(log_path, O_RDONLY | O_CLOEXEC);
+    autoclose int fd = open(log_path, O_RDONLY | O_CLOEXEC);
     off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
     ssize_t n = end > 0 ? pread(fd, text, LAST_WORDS_BYTES, MAX(end - LAST_WORDS_BYTES, (off_t)0)) : 0;
     if (n <= 0)

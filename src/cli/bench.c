@@ -11,8 +11,7 @@
 static char *bench_folder(struct err *err)
 {
     const char *from_env = getenv("OWNHOUSE_BENCH");
-    autofree
-    char *self = realpath("/proc/self/exe", NULL);
+    autofree char *self = realpath("/proc/self/exe", NULL);
     if (from_env && *from_env)
         return mem_strdup(from_env);
     for (int up = 0; self && up < 4; up++) {
@@ -20,8 +19,7 @@ static char *bench_folder(struct err *err)
         if (!slash || slash == self)
             break;
         *slash = 0;
-        autofree
-        char *folder = mem_printf("%s/bench", self), *readme = mem_printf("%s/README.md", folder);
+        autofree char *folder = mem_printf("%s/bench", self), *readme = mem_printf("%s/README.md", folder);
         if (fs_exists(readme))
             return TAKE_PTR(folder);
     }
@@ -34,8 +32,7 @@ static char *bench_folder(struct err *err)
 /* A measurement is an executable file without a dot in its name. */
 static bool is_measurement(const char *folder, const char *name)
 {
-    autofree
-    char *path = mem_printf("%s/%s", folder, name);
+    autofree char *path = mem_printf("%s/%s", folder, name);
     struct stat st;
     return *name != '.' && !strchr(name, '.') && stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
@@ -69,8 +66,7 @@ static int list(struct cli *c, const char *folder, struct err *err)
 
 static int bench_run(struct cli *c, struct err *err)
 {
-    autofree
-    char *folder = bench_folder(err), *path = NULL;
+    autofree char *folder = bench_folder(err), *path = NULL;
     if (!folder)
         return -ENOENT;
     if (!c->n_arguments)

@@ -88,8 +88,7 @@ static char *default_home(void)
 
 static int set_home(struct cli *c, const char *dir, struct err *err)
 {
-    autofree
-    char *cwd = NULL;
+    autofree char *cwd = NULL;
     if (!*dir)
         return err_set(err, CLI_BAD_USAGE, "--home: must name a folder");
     free(c->home);
@@ -112,8 +111,7 @@ static int set_home(struct cli *c, const char *dir, struct err *err)
 
 static void command_path(const struct cli_command *at, const struct cli_command *want, const char *prefix, char **ret)
 {
-    autofree
-    char *path = *prefix ? mem_printf("%s %s", prefix, at->name) : mem_strdup(at->name);
+    autofree char *path = *prefix ? mem_printf("%s %s", prefix, at->name) : mem_strdup(at->name);
     if (at == want) {
         free(*ret);
         *ret = mem_strdup(path);
@@ -136,8 +134,7 @@ static void print_options(FILE *f, const struct cli_option *options)
 
 static void print_help(const struct cli *c, const struct cli_command *command, FILE *f)
 {
-    autofree
-    char *path = NULL;
+    autofree char *path = NULL;
     command_path(c->root, command, "", &path);
     if (command->subcommands)
         fprintf(f, "usage: %s COMMAND\n\n%s\n\ncommands:\n", path, command->summary);
@@ -145,8 +142,7 @@ static void print_help(const struct cli *c, const struct cli_command *command, F
         fprintf(f, "usage: %s%s%s [options]\n\n%s\n", path, *command->arguments ? " " : "", command->arguments,
                 command->summary);
     for (const struct cli_command *s = command->subcommands; s && s->name; s++) {
-        autofree
-        char *left = mem_printf("%s%s%s", s->name, *s->arguments ? " " : "", s->arguments);
+        autofree char *left = mem_printf("%s%s%s", s->name, *s->arguments ? " " : "", s->arguments);
         fprintf(f, "  %-28s %s\n", left, s->summary);
     }
     if (command->details)
@@ -273,8 +269,7 @@ static void report(struct cli *c, int r, const struct err *err)
     fflush(stdout);
     fprintf(stderr, "ownhouse: %s\n", message);
     if (code == CLI_USAGE) {
-        autofree
-        char *path = NULL;
+        autofree char *path = NULL;
         command_path(c->root, c->command, "", &path);
         fprintf(stderr, "try: %s --help\n", path);
     }
@@ -300,8 +295,7 @@ int cli_main(const struct cli_command *root, int argc, char **argv)
         if (r < 0)
             report(&c, r, &err);
         if (c.json) {
-            autofree
-            char *text = c.answer ? json_dumps(c.answer, JSON_INDENT(2) | JSON_ENCODE_ANY) : mem_strdup("{}");
+            autofree char *text = c.answer ? json_dumps(c.answer, JSON_INDENT(2) | JSON_ENCODE_ANY) : mem_strdup("{}");
             puts(text);
         }
     }
@@ -350,8 +344,7 @@ static void complete(const struct cli_command *at, const char *path)
         printf("--%s ", o->name);
     puts("--home --json --help';;");
     for (const struct cli_command *s = at->subcommands; s && s->name; s++) {
-        autofree
-        char *below = *path ? mem_printf("%s %s", path, s->name) : mem_strdup(s->name);
+        autofree char *below = *path ? mem_printf("%s %s", path, s->name) : mem_strdup(s->name);
         complete(s, below);
     }
 }

@@ -17,16 +17,14 @@
 
 int control_plane_find(const struct cli *c, struct proc_id *ret)
 {
-    autofree
-    char *lock = cli_path(c, "control/run/lock");
+    autofree char *lock = cli_path(c, "control/run/lock");
     return background_find(lock, ret);
 }
 
 int control_plane_configure(const struct cli *c, const struct install *i, struct err *err)
 {
-    autofree
-    char *path = cli_path(c, "control/control.conf"), *state = cli_path(c, "control"),
-         *log = cli_path(c, "control/log"), *accounts = cli_path(c, "accounts"), *old = NULL, *text = NULL;
+    autofree char *path = cli_path(c, "control/control.conf"), *state = cli_path(c, "control"),
+                  *log = cli_path(c, "control/log"), *accounts = cli_path(c, "accounts"), *old = NULL, *text = NULL;
     struct buf out = BUF_INIT;
     int r = fs_mkdirs(log, 0700, err);
     if (r == 0)
@@ -55,16 +53,14 @@ int control_plane_configure(const struct cli *c, const struct install *i, struct
 
 static int run_set_up(const struct cli *c, const struct install *i, const char *command, struct err *err)
 {
-    autofree
-    char *conf = cli_path(c, "control/control.conf"), *credentials = cli_path(c, "credentials.json");
+    autofree char *conf = cli_path(c, "control/control.conf"), *credentials = cli_path(c, "credentials.json");
     const char *argv[] = {i->control, command, "--config", conf, "--credentials", credentials, NULL};
     return proc_run(argv, NULL, SET_UP_TIMEOUT_MS, NULL, err);
 }
 
 int control_plane_set_up(const struct cli *c, const struct install *i, struct err *err)
 {
-    autofree
-    char *credentials = cli_path(c, "credentials.json"), *database = cli_path(c, "control/store/control.db");
+    autofree char *credentials = cli_path(c, "credentials.json"), *database = cli_path(c, "control/store/control.db");
     bool have = fs_exists(credentials);
     struct err why = ERR_INIT;
     if (have && fs_exists(database)) {
@@ -84,8 +80,8 @@ int control_plane_set_up(const struct cli *c, const struct install *i, struct er
 /* The first answer of the API, with the key: TLS, HAProxy, the api role and the store are all there then. */
 static int wait_for_api(struct cli *c, const struct api *a, pid_t pid, struct err *err)
 {
-    autofree
-    char *credentials = cli_path(c, "credentials.json"), *log = cli_path(c, "control/log/control.log"), *said = NULL;
+    autofree char *credentials = cli_path(c, "credentials.json"), *log = cli_path(c, "control/log/control.log"),
+                  *said = NULL;
     int64_t deadline = clock_mono_ms(&clock_system) + START_TIMEOUT_MS;
     for (int status;;) {
         struct err why = ERR_INIT;
@@ -119,13 +115,11 @@ static bool is_current(const struct proc_id *id, const char *program)
 
 int control_plane_start(struct cli *c, const struct install *i, struct err *err)
 {
-    autofree
-    char *conf = cli_path(c, "control/control.conf"), *log = cli_path(c, "control/log/control.log");
+    autofree char *conf = cli_path(c, "control/control.conf"), *log = cli_path(c, "control/log/control.log");
     const char *argv[] = {i->control, "--config", conf, NULL};
     struct proc_id running;
-    autofree
-    char *base = install_base_url(i), *ca = cli_path(c, "control/keys/edge-ca.pem"),
-         *credentials = cli_path(c, "credentials.json");
+    autofree char *base = install_base_url(i), *ca = cli_path(c, "control/keys/edge-ca.pem"),
+                  *credentials = cli_path(c, "credentials.json");
     autoapi struct api *a = NULL;
     pid_t pid = 0;
     int r = api_open(base, ca, credentials, &a, err);

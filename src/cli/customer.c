@@ -15,8 +15,8 @@ char *customer_path(const struct cli *c, const char *account, const char *name)
 
 static int make_approver(const struct cli *c, const char *account, struct err *err)
 {
-    autofree
-    char *path = customer_path(c, account, "approver.key"), *pub_path = customer_path(c, account, "approver.pub");
+    autofree char *path = customer_path(c, account, "approver.key"),
+                  *pub_path = customer_path(c, account, "approver.pub");
     unsigned char pub[ED25519_PUBLIC_SIZE];
     char hex[2 * ED25519_PUBLIC_SIZE + 2];
     autokey struct signing_key *k = NULL;
@@ -37,8 +37,8 @@ static int make_approver(const struct cli *c, const char *account, struct err *e
 
 int customer_prepare(const struct cli *c, const char *account, struct err *err)
 {
-    autofree
-    char *passwords = customer_path(c, account, "passwords"), *policy = customer_path(c, account, "policy.json");
+    autofree char *passwords = customer_path(c, account, "passwords"),
+                  *policy = customer_path(c, account, "policy.json");
     int r = fs_mkdirs(passwords, 0700, err);
     if (r == 0)
         r = make_approver(c, account, err);
@@ -50,8 +50,7 @@ int customer_prepare(const struct cli *c, const char *account, struct err *err)
 /* The pin of an authority's certificate in the control plane's keys folder, read as a file and not over the network. */
 static int local_pin(const struct cli *c, const char *file, char out[TLS_PIN_SIZE], struct err *err)
 {
-    autofree
-    char *path = cli_path(c, "control/keys/%s", file);
+    autofree char *path = cli_path(c, "control/keys/%s", file);
     autocert struct tls_cert *cert = NULL;
     struct tls_cert_info info;
     int r = tls_cert_load(path, &cert, err);
@@ -64,8 +63,7 @@ static int local_pin(const struct cli *c, const char *file, char out[TLS_PIN_SIZ
 
 static int local_desired_key(const struct cli *c, char out[2 * ED25519_PUBLIC_SIZE + 2], struct err *err)
 {
-    autofree
-    char *path = cli_path(c, "control/keys/desired.pub"), *text = NULL;
+    autofree char *path = cli_path(c, "control/keys/desired.pub"), *text = NULL;
     int r = fs_read(path, 4096, &text, NULL, err);
     if (r < 0)
         return r;
@@ -113,8 +111,7 @@ static int check_pins(const struct cli *c, const json_t *enrolment, struct err *
 
 static int read_json(const char *path, json_t **ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = fs_read(path, KIB(64), &text, &len, err);
     if (r == 0)
@@ -127,9 +124,8 @@ static int build_bundle(const struct cli *c, const char *account, const json_t *
                         struct err *err)
 {
     static const char *const from_control[] = {"control", "linkCa", "spareSpki", "desiredKey", "releaseKey"};
-    autofree
-    char *policy_path = customer_path(c, account, "policy.json"), *pub_path = customer_path(c, account, "approver.pub"),
-         *pub = NULL;
+    autofree char *policy_path = customer_path(c, account, "policy.json"),
+                  *pub_path = customer_path(c, account, "approver.pub"), *pub = NULL;
     autojson json_t *policy = NULL, *b = json_object();
     int r = read_json(policy_path, &policy, err);
     if (r == 0)
@@ -149,8 +145,7 @@ static int build_bundle(const struct cli *c, const char *account, const json_t *
 
 static int write_if_changed(const char *path, const char *text, mode_t mode, struct err *err)
 {
-    autofree
-    char *old = NULL;
+    autofree char *old = NULL;
     if (fs_read(path, KIB(256), &old, NULL, NULL) == 0 && !strcmp(old, text))
         return 0;
     int r = fs_write_atomic(path, text, strlen(text), mode, err);
@@ -160,8 +155,7 @@ static int write_if_changed(const char *path, const char *text, mode_t mode, str
 int customer_write_bundle(const struct cli *c, const char *account, const json_t *enrolment, struct err *err)
 {
     autojson json_t *b = NULL;
-    autofree
-    char *path = customer_path(c, account, "bundle.json"), *text = NULL;
+    autofree char *path = customer_path(c, account, "bundle.json"), *text = NULL;
     char fingerprint[65];
     int r = check_pins(c, enrolment, err);
     if (r == 0)
@@ -177,8 +171,7 @@ int customer_write_bundle(const struct cli *c, const char *account, const json_t
 
 int customer_write_ca(const struct cli *c, const char *account, const char *pem, struct err *err)
 {
-    autofree
-    char *path = customer_path(c, account, "ca.pem");
+    autofree char *path = customer_path(c, account, "ca.pem");
     return write_if_changed(path, pem, 0644, err);
 }
 
@@ -194,15 +187,13 @@ char *customer_password_path(const struct cli *c, const char *account, const cha
         else
             buf_printf(&name, "%%%02X", (unsigned char)*p);
     }
-    autofree
-    char *text = buf_take(&name);
+    autofree char *text = buf_take(&name);
     return cli_path(c, "accounts/%s/customer/passwords/%s", account, text);
 }
 
 int customer_read_password(const struct cli *c, const char *account, const char *service, char **ret, struct err *err)
 {
-    autofree
-    char *path = customer_password_path(c, account, service);
+    autofree char *path = customer_password_path(c, account, service);
     if (!fs_exists(path))
         return -ENOENT;
     int r = fs_read_secret(path, PASSWORD_MAX, ret, NULL, err);
@@ -214,16 +205,14 @@ int customer_read_password(const struct cli *c, const char *account, const char 
 int customer_write_password(const struct cli *c, const char *account, const char *service, const char *password,
                             struct err *err)
 {
-    autofree
-    char *folder = customer_path(c, account, "passwords"), *path = customer_password_path(c, account, service);
+    autofree char *folder = customer_path(c, account, "passwords"), *path = customer_password_path(c, account, service);
     int r = fs_mkdirs(folder, 0700, err);
     return r < 0 ? r : fs_write_atomic(path, password, strlen(password), 0600, err);
 }
 
 int customer_forget_password(const struct cli *c, const char *account, const char *service, struct err *err)
 {
-    autofree
-    char *path = customer_password_path(c, account, service);
+    autofree char *path = customer_password_path(c, account, service);
     return unlink(path) < 0 && errno != ENOENT ? err_set_errno(err, -errno, "cannot remove %s", path) : 0;
 }
 

@@ -28,8 +28,7 @@ static const char *const home_entries[] = {"control", "accounts", "credentials.j
 static bool anything_here(const struct cli *c)
 {
     for (size_t i = 0; i < ARRAY_SIZE(home_entries); i++) {
-        autofree
-        char *path = cli_path(c, "%s", home_entries[i]);
+        autofree char *path = cli_path(c, "%s", home_entries[i]);
         if (fs_exists(path))
             return true;
     }
@@ -46,10 +45,10 @@ static void show_waiting(void *data)
 
 static int confirm(struct down *d, struct err *err)
 {
-    autofree
-    char *question = mem_printf("This deletes the control plane, the account laptop with all its services, and all "
-                                "their data, in %s.",
-                                d->c->home);
+    autofree char *question =
+        mem_printf("This deletes the control plane, the account laptop with all its services, and all "
+                   "their data, in %s.",
+                   d->c->home);
     if (cli_option(d->c, "yes") || ui_confirm(&d->c->ui, question))
         return 0;
     return err_set(err, -ECANCELED, "nothing was deleted: answer yes, or give --yes");
@@ -73,8 +72,7 @@ static int destroy_all(struct down *d, struct err *err)
     autojson json_t *list = NULL;
     const json_t *infra;
     size_t i;
-    autofree
-    char *conf = cli_path(d->c, "control/control.conf");
+    autofree char *conf = cli_path(d->c, "control/control.conf");
     if (!fs_exists(conf))
         return err_set(err, -ENOENT, "%s is gone", conf);
     int r = control_plane_start(d->c, &d->install, err);
@@ -110,15 +108,13 @@ static int stop_control(struct down *d, struct err *err)
  * that shuts down: load balancer, gateway and the agent with its workloads. */
 static int stop_machines(struct down *d, struct err *err)
 {
-    autofree
-    char *pattern = cli_path(d->c, "accounts/*/*/machine");
+    autofree char *pattern = cli_path(d->c, "accounts/*/*/machine");
     glob_t found;
     int r = 0;
     if (glob(pattern, GLOB_ONLYDIR, NULL, &found) != 0)
         return 0;
     for (size_t i = 0; r == 0 && i < found.gl_pathc; i++) {
-        autofree
-        struct proc_id *ids = NULL;
+        autofree struct proc_id *ids = NULL;
         size_t n = 0;
         r = sweep_find(d->c->home, d->install.infrastructure, found.gl_pathv[i], &ids, &n, err);
         for (size_t k = 0; r == 0 && k < n; k++) {
@@ -149,8 +145,7 @@ static int stop_data_plane(struct down *d, struct err *err)
 /* What a killed writer left beside a file of ours (base/fs.h, fs_write_atomic). */
 static void remove_unfinished(const struct cli *c)
 {
-    autofree
-    char *pattern = cli_path(c, "*.json.tmp??????");
+    autofree char *pattern = cli_path(c, "*.json.tmp??????");
     glob_t found;
     if (glob(pattern, 0, NULL, &found) != 0)
         return;
@@ -165,8 +160,7 @@ static int remove_home(struct down *d, struct err *err)
     int r = 0;
     ui_step(&d->c->ui, "files", "");
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(home_entries); i++) {
-        autofree
-        char *path = cli_path(d->c, "%s", home_entries[i]);
+        autofree char *path = cli_path(d->c, "%s", home_entries[i]);
         r = fs_remove_tree(path, err);
     }
     remove_unfinished(d->c);

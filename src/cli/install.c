@@ -80,8 +80,7 @@ static int take_settings(const json_t *v, struct install *i, struct err *err)
 
 int install_load(const struct cli *c, bool must_exist, struct install *ret, struct err *err)
 {
-    autofree
-    char *path = cli_path(c, "settings.json"), *text = NULL;
+    autofree char *path = cli_path(c, "settings.json"), *text = NULL;
     size_t len = 0;
     autojson json_t *v = NULL;
     *ret = (struct install){0};
@@ -103,8 +102,7 @@ int install_load(const struct cli *c, bool must_exist, struct install *ret, stru
 
 int install_save(const struct cli *c, const struct install *i, struct err *err)
 {
-    autofree
-    char *path = cli_path(c, "settings.json"), *text = NULL;
+    autofree char *path = cli_path(c, "settings.json"), *text = NULL;
     autojson json_t *v = json_object();
     struct install *in = (struct install *)(uintptr_t)i;
     for (size_t k = 0; k < ARRAY_SIZE(port_settings); k++)
@@ -126,11 +124,9 @@ static bool runnable(const char *path)
 char *install_which(const char *name)
 {
     const char *path = getenv("PATH");
-    autofree
-    char *all = mem_printf("%s:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin");
+    autofree char *all = mem_printf("%s:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin");
     for (char *rest = all, *dir; (dir = strsep(&rest, ":"));) {
-        autofree
-        char *candidate = mem_printf("%s/%s", dir, name);
+        autofree char *candidate = mem_printf("%s/%s", dir, name);
         if (*dir == '/' && runnable(candidate))
             return TAKE_PTR(candidate);
     }
@@ -145,10 +141,8 @@ static char *own_program(const char *name, const char *layer)
     if (n > 0) {
         self[n] = 0;
         const char *dir = dirname(self);
-        autofree
-        char *beside = mem_printf("%s/%s", dir, name);
-        autofree
-        char *built = mem_printf("%s/../%s/%s", dir, layer, name), *real = NULL;
+        autofree char *beside = mem_printf("%s/%s", dir, name);
+        autofree char *built = mem_printf("%s/../%s/%s", dir, layer, name), *real = NULL;
         if (runnable(beside))
             return TAKE_PTR(beside);
         real = realpath(built, NULL);
@@ -184,9 +178,9 @@ static char *cached_engine_library(void)
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     glob_t found;
     char *best = NULL;
-    autofree
-    char *pattern = cache && *cache == '/' ? mem_printf("%s/ownhouse/chdb/*/libchdb.so", cache)
-                                           : mem_printf("%s/.cache/ownhouse/chdb/*/libchdb.so", home ? home : "/root");
+    autofree char *pattern = cache && *cache == '/'
+                                 ? mem_printf("%s/ownhouse/chdb/*/libchdb.so", cache)
+                                 : mem_printf("%s/.cache/ownhouse/chdb/*/libchdb.so", home ? home : "/root");
     if (glob(pattern, 0, NULL, &found) == 0)
         for (size_t i = found.gl_pathc; !best && i > 0; i--)
             if (check_engine_library(found.gl_pathv[i - 1], NULL) == 0)
@@ -229,8 +223,7 @@ int install_find_programs(struct install *i, const char *engine_library, const c
                           struct err *err)
 {
     static const char rebuild[] = "build it with `ninja -C build`, or run ./up";
-    autofree
-    char *ip = install_which("ip"), *nft = install_which("nft");
+    autofree char *ip = install_which("ip"), *nft = install_which("nft");
     int r = need(&i->control, own_program("ownhouse-control", "control"), "ownhouse-control", rebuild, err);
     if (r == 0)
         r = need(&i->agent, own_program("ownhouse-agent", "agent"), "ownhouse-agent", rebuild, err);

@@ -90,10 +90,9 @@ static int remove_all(const struct local_env *e, struct err *err)
 
 int leftovers_remove(struct cli *c, const struct install *i, struct err *err)
 {
-    autofree
-    char *account = cli_path(c, "accounts/" INSTALL_ACCOUNT), *state = cli_path(c, "control"),
-         *bundle = cli_path(c, "accounts/" INSTALL_ACCOUNT "/customer/bundle.json"),
-         *address = mem_printf("127.0.0.1:%lld", (long long)i->port);
+    autofree char *account = cli_path(c, "accounts/" INSTALL_ACCOUNT), *state = cli_path(c, "control"),
+                  *bundle = cli_path(c, "accounts/" INSTALL_ACCOUNT "/customer/bundle.json"),
+                  *address = mem_printf("127.0.0.1:%lld", (long long)i->port);
     struct local_env e = {
         .infrastructure = i->infrastructure,
         .name = INSTALL_INFRASTRUCTURE,

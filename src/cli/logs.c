@@ -44,8 +44,7 @@ static void each_place(const struct cli *c, void (*fn)(const char *dir, void *da
 {
     static const char *const patterns[] = {"accounts/*/*/*/have", "accounts/*/*/*/*/have"};
     for (size_t p = 0; p < ARRAY_SIZE(patterns); p++) {
-        autofree
-        char *pattern = cli_path(c, "%s", patterns[p]);
+        autofree char *pattern = cli_path(c, "%s", patterns[p]);
         glob_t found;
         if (glob(pattern, GLOB_ONLYDIR, NULL, &found) != 0)
             continue;
@@ -86,8 +85,7 @@ static void search_place(const char *dir, void *data)
         buf_printf(&q->known, "%s%s", q->known.len ? ", " : "", *slug ? slug : names[i]);
         if (strcmp(names[i], q->name) && strcmp(slug, q->name) && strcmp(label(&s, "service"), q->name))
             continue;
-        autofree
-        char *pattern = mem_printf("%s/jobs/%s/logs/*", dir, names[i]);
+        autofree char *pattern = mem_printf("%s/jobs/%s/logs/*", dir, names[i]);
         add_matches(q->logs, pattern);
     }
 }
@@ -95,8 +93,7 @@ static void search_place(const char *dir, void *data)
 static int find_files(const struct cli *c, const char *name, struct logs *l, struct err *err)
 {
     struct search q = {.name = name, .logs = l, .known = BUF_INIT_MAX(400)};
-    autofree
-    char *control = cli_path(c, "control/log/*");
+    autofree char *control = cli_path(c, "control/log/*");
     if (!strcmp(name, "control"))
         add_matches(l, control);
     else
@@ -141,8 +138,7 @@ static void show_new(struct log_file *f, int64_t lines)
 {
     char chunk[KIB(64)];
     struct stat st;
-    autoclose
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    autoclose int fd = open(f->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         return;
     if (!f->inode)

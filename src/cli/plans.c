@@ -17,15 +17,13 @@ static bool is_open(const json_t *plan)
 
 static int get_plan(struct session *s, const char *id, json_t **ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/plans/%s", id);
+    autofree char *path = mem_printf("/plans/%s", id);
     return api_call(s->api, "GET", path, NULL, ret, err);
 }
 
 int plans_current(struct session *s, const char *infrastructure, json_t **ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/infrastructures/%s", infrastructure);
+    autofree char *path = mem_printf("/infrastructures/%s", infrastructure);
     autojson json_t *infra = NULL;
     int r = api_call(s->api, "GET", path, NULL, &infra, err);
     if (r < 0)
@@ -55,8 +53,7 @@ static int check_error(const json_t *infra, int64_t since_ms, struct err *err)
 
 static int infrastructure_error(struct session *s, const struct plan_wait *w, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/infrastructures/%s", w->infrastructure);
+    autofree char *path = mem_printf("/infrastructures/%s", w->infrastructure);
     autojson json_t *infra = NULL;
     int r = api_call(s->api, "GET", path, NULL, &infra, err);
     return r < 0 ? r : check_error(infra, w->since_ms, err);
@@ -88,8 +85,7 @@ int plans_wait_proposed(struct session *s, const char *infrastructure, const cha
 
 int plans_approve(struct session *s, const json_t *plan, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/plans/%s/approve", session_text(plan, "id"));
+    autofree char *path = mem_printf("/plans/%s/approve", session_text(plan, "id"));
     autojson json_t *body = json_pack("{s:s}", "digest", session_text(plan, "digest"));
     return api_call(s->api, "POST", path, body, NULL, err);
 }
@@ -145,8 +141,7 @@ struct settling {
 
 static int get_infrastructure(struct session *s, const char *id, json_t **ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/infrastructures/%s", id);
+    autofree char *path = mem_printf("/infrastructures/%s", id);
     return api_call(s->api, "GET", path, NULL, ret, err);
 }
 
@@ -154,8 +149,7 @@ static int get_infrastructure(struct session *s, const char *id, json_t **ret, s
 static int ask_for(struct session *s, const struct settling *w, const json_t *infra, struct err *err)
 {
     const char *want = !strcmp(w->kind, "apply") ? "present" : "absent";
-    autofree
-    char *path = mem_printf("/infrastructures/%s/plans", w->infrastructure);
+    autofree char *path = mem_printf("/infrastructures/%s/plans", w->infrastructure);
     bool destroy = !strcmp(w->kind, "destroy"), data = json_is_true(json_object_get(infra, "deleteData"));
     if (!strcmp(session_text(infra, "want"), want) && (!destroy || data))
         return 0;
@@ -208,8 +202,7 @@ static int settled(struct session *s, void *data, struct err *err)
 
 static int last_applied(struct session *s, const char *infrastructure, json_t **ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/plans?state=applied&infrastructureId=%s", infrastructure);
+    autofree char *path = mem_printf("/plans?state=applied&infrastructureId=%s", infrastructure);
     autojson json_t *list = NULL;
     int r = api_call(s->api, "GET", path, NULL, &list, err);
     const char *id = session_text(json_array_get(list, 0), "id");
@@ -231,8 +224,7 @@ int plans_settle(struct session *s, const char *infrastructure, const char *kind
 int plans_propose_destroy(struct session *s, const char *infrastructure, bool delete_data, json_t **ret,
                           struct err *err)
 {
-    autofree
-    char *path = mem_printf("/infrastructures/%s/plans", infrastructure);
+    autofree char *path = mem_printf("/infrastructures/%s/plans", infrastructure);
     autojson json_t *body = json_pack("{s:s,s:b}", "kind", "destroy", "deleteData", delete_data);
     int r = api_call(s->api, "POST", path, body, NULL, err);
     return r < 0 ? r : plans_wait_proposed(s, infrastructure, "destroy", ret, err);

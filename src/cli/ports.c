@@ -16,8 +16,7 @@ int port_free(int port, struct err *err)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    autoclose
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot make a socket");
     /* Ports whose last connections are still in TIME_WAIT may be listened on. */
@@ -90,11 +89,9 @@ bool process_has_env(pid_t pid, const char *name, const char *value)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-    autofree
-    char *want = mem_printf("%s=%s", name, value);
+    autofree char *want = mem_printf("%s=%s", name, value);
     autofclose FILE *f = fopen(path, "re");
-    autofree
-    char *item = NULL;
+    autofree char *item = NULL;
     size_t cap = 0;
     while (f && getdelim(&item, &cap, 0, f) > 0)
         if (!strcmp(item, want))

@@ -90,8 +90,7 @@ static int show_run(struct cli *c, struct err *err)
 
 int services_set_password(struct session *s, const char *id, const char *name, const char *password, struct err *err)
 {
-    autofree
-    char *hash = customer_password_hash(password), *path = mem_printf("/services/%s/password", id);
+    autofree char *hash = customer_password_hash(password), *path = mem_printf("/services/%s/password", id);
     autojson json_t *body = json_pack("{s:s}", "newPasswordHash", hash);
     /* Kept first: a crash after the call must not lose a password that is already in force. */
     int r = customer_write_password(s->cli, INSTALL_ACCOUNT, name, password, err);
@@ -137,8 +136,7 @@ static int create_run(struct cli *c, struct err *err)
     autojson json_t *service = NULL;
     const char *name = c->arguments[0], *from = cli_option(c, "from");
     const char *infrastructure = cli_option(c, "infrastructure");
-    autofree
-    char *password = NULL;
+    autofree char *password = NULL;
     int timeout = 0, r = wait_ms(c, &timeout, err);
     if (r == 0)
         r = session_open(c, &s, err);
@@ -163,8 +161,7 @@ static int change_state(struct cli *c, const char *command, const char *state, s
 {
     autosession struct session s = {0};
     autojson json_t *service = NULL, *body = json_pack("{s:s}", "command", command);
-    autofree
-    char *path = NULL;
+    autofree char *path = NULL;
     int timeout = 0, r = wait_ms(c, &timeout, err);
     if (r == 0)
         r = session_open(c, &s, err);
@@ -196,8 +193,7 @@ static int rename_run(struct cli *c, struct err *err)
 {
     autosession struct session s = {0};
     autojson json_t *service = NULL, *body = json_pack("{s:s}", "name", c->arguments[1]);
-    autofree
-    char *path = NULL, *password = NULL;
+    autofree char *path = NULL, *password = NULL;
     int r = session_open(c, &s, err);
     if (r == 0)
         r = session_service(&s, c->arguments[0], &service, err);
@@ -258,8 +254,7 @@ static int password_run(struct cli *c, struct err *err)
     wipe_free(password);
     if (r < 0)
         return r;
-    autofree
-    char *path = customer_password_path(c, INSTALL_ACCOUNT, session_text(service, "name"));
+    autofree char *path = customer_password_path(c, INSTALL_ACCOUNT, session_text(service, "name"));
     ui_step_done(&c->ui, "new password in %s", path);
     c->answer = json_pack("{s:s,s:s}", "id", session_text(service, "id"), "passwordFile", path);
     return 0;
@@ -267,10 +262,9 @@ static int password_run(struct cli *c, struct err *err)
 
 static int confirm_delete(struct cli *c, const char *name, bool data, struct err *err)
 {
-    autofree
-    char *question = mem_printf(data ? "This deletes the service %s and all its data."
-                                     : "This deletes the service %s. Its data stay in the bucket.",
-                                name);
+    autofree char *question = mem_printf(data ? "This deletes the service %s and all its data."
+                                              : "This deletes the service %s. Its data stay in the bucket.",
+                                         name);
     if (cli_option(c, "yes") || ui_confirm(&c->ui, question))
         return 0;
     return err_set(err, -ECANCELED, "nothing was deleted: answer yes, or give --yes");
@@ -291,8 +285,7 @@ static int delete_run(struct cli *c, struct err *err)
     if (r < 0)
         return r;
     const char *id = session_text(service, "id");
-    autofree
-    char *path = mem_printf("/services/%s%s", id, data ? "?deleteData=true" : "");
+    autofree char *path = mem_printf("/services/%s%s", id, data ? "?deleteData=true" : "");
     ui_step(&c->ui, "service", session_text(service, "name"));
     r = api_call(s.api, "DELETE", path, NULL, NULL, err);
     if (r == 0 && !cli_option(c, "no-wait"))

@@ -10,8 +10,8 @@
 
 int session_open(struct cli *c, struct session *ret, struct err *err)
 {
-    autofree
-    char *credentials = cli_path(c, "credentials.json"), *ca = cli_path(c, "control/keys/edge-ca.pem"), *base = NULL;
+    autofree char *credentials = cli_path(c, "credentials.json"), *ca = cli_path(c, "control/keys/edge-ca.pem"),
+                  *base = NULL;
     *ret = (struct session){.cli = c};
     int r = install_load(c, true, &ret->install, err);
     if (r < 0)
@@ -125,8 +125,7 @@ struct service_wait {
 static int service_done(struct session *s, void *data, struct err *err)
 {
     struct service_wait *w = data;
-    autofree
-    char *path = mem_printf("/services/%s", w->id);
+    autofree char *path = mem_printf("/services/%s", w->id);
     autojson json_t *service = NULL;
     int r = api_call(s->api, "GET", path, NULL, &service, err);
     if (r == -ENOENT && !strcmp(w->state, "gone"))
@@ -149,8 +148,7 @@ int session_wait_service(struct session *s, const char *id, const char *state, i
                          struct err *err)
 {
     struct service_wait w = {.id = id, .state = state};
-    autofree
-    char *what = mem_printf("waiting for the service to be %s", state);
+    autofree char *what = mem_printf("waiting for the service to be %s", state);
     int r = session_wait(s, timeout_ms, what, service_done, &w, err);
     if (r == 0 && ret)
         *ret = json_incref(w.last);

@@ -17,8 +17,7 @@ static void age_since(const char *iso, char out[32])
 
 static const char *policy_mode(const struct cli *c, const char *account, char out[32])
 {
-    autofree
-    char *path = customer_path(c, account, "policy.json"), *text = NULL;
+    autofree char *path = customer_path(c, account, "policy.json"), *text = NULL;
     autojson json_t *policy = NULL;
     size_t len = 0;
     const char *mode = NULL;

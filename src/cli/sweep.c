@@ -31,8 +31,7 @@ static bool find_item(pid_t pid, const char *file, const char *want, enum how ho
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
     autofclose FILE *f = fopen(path, "re");
-    autofree
-    char *item = NULL;
+    autofree char *item = NULL;
     size_t cap = 0;
     while (f && getdelim(&item, &cap, 0, f) > 0) {
         if (!fits(item, want, how))
@@ -57,8 +56,7 @@ static bool works_below(pid_t pid, const char *folder)
 
 static bool is_ours(pid_t pid, const char *accounts, const char *infrastructure)
 {
-    autofree
-    char *mark = NULL;
+    autofree char *mark = NULL;
     if (!find_item(pid, "environ", MARK, BEGINS, &mark))
         return false;
     if (*infrastructure && !strcmp(mark + strlen(MARK), infrastructure))
@@ -69,8 +67,7 @@ static bool is_ours(pid_t pid, const char *accounts, const char *infrastructure)
 int sweep_find(const char *home, const char *infrastructure, const char *argument, struct proc_id **ret, size_t *ret_n,
                struct err *err)
 {
-    autofree
-    char *accounts = mem_printf("%s/accounts/", home);
+    autofree char *accounts = mem_printf("%s/accounts/", home);
     struct proc_id *found = mem_alloc(SWEEP_MAX * sizeof(*found));
     size_t n = 0;
     DIR *d = opendir("/proc");
@@ -116,8 +113,7 @@ int sweep_stop(const char *home, const char *infrastructure, int grace_ms, struc
 {
     int total = 0;
     for (int round = 0; round < ROUNDS; round++) {
-        autofree
-        struct proc_id *ids = NULL;
+        autofree struct proc_id *ids = NULL;
         size_t n = 0;
         int r = sweep_find(home, infrastructure, NULL, &ids, &n, err);
         if (r < 0)

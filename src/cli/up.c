@@ -163,9 +163,8 @@ static int step_machine(struct up *u, struct err *err)
 static int step_control_plane(struct up *u, struct err *err)
 {
     struct install *i = &u->s.install;
-    autofree
-    char *base = install_base_url(i), *ca = cli_path(u->c, "control/keys/edge-ca.pem"),
-         *credentials = cli_path(u->c, "credentials.json");
+    autofree char *base = install_base_url(i), *ca = cli_path(u->c, "control/keys/edge-ca.pem"),
+                  *credentials = cli_path(u->c, "credentials.json");
     ui_step(&u->c->ui, "control", "plane");
     int changed = control_plane_configure(u->c, i, err);
     int r = changed < 0 ? changed : 0;
@@ -237,8 +236,7 @@ static int remember_infrastructure(struct up *u, struct err *err)
 
 static int write_bundle(struct up *u, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/infrastructures/%s/enrolment", u->s.install.infrastructure);
+    autofree char *path = mem_printf("/infrastructures/%s/enrolment", u->s.install.infrastructure);
     autojson json_t *enrolment = NULL;
     int r = api_call(u->s.api, "GET", path, NULL, &enrolment, err);
     if (r == 0)
@@ -274,8 +272,7 @@ static int step_plan(struct up *u, struct err *err)
 static int connected(struct session *s, void *data, struct err *err)
 {
     struct up *u = data;
-    autofree
-    char *path = mem_printf("/infrastructures/%s", s->install.infrastructure);
+    autofree char *path = mem_printf("/infrastructures/%s", s->install.infrastructure);
     json_t *infra = NULL;
     int r = api_call(s->api, "GET", path, NULL, &infra, err);
     if (r < 0)
@@ -325,8 +322,7 @@ static int make_sure_of_password(struct up *u, bool again, struct err *err)
 static int start_if_stopped(struct up *u, struct err *err)
 {
     const char *state = session_text(u->service, "state");
-    autofree
-    char *path = mem_printf("/services/%s/state", session_text(u->service, "id"));
+    autofree char *path = mem_printf("/services/%s/state", session_text(u->service, "id"));
     autojson json_t *body = json_pack("{s:s}", "command", "start");
     if (strncmp(state, "stop", 4) && strcmp(state, "idle"))
         return 0;
@@ -350,9 +346,9 @@ static void find_endpoint(struct up *u)
 /* One query with the kept password; -EACCES when it is not (yet) the one in force. */
 static int ask(struct up *u, struct err *err)
 {
-    autofree
-    char *ca = customer_path(u->c, INSTALL_ACCOUNT, "ca.pem"), *url = mem_printf("https://%s:%d/", u->host, u->port),
-         *resolve = mem_printf("%s:%d:127.0.0.1", u->host, u->port);
+    autofree char *ca = customer_path(u->c, INSTALL_ACCOUNT, "ca.pem"),
+                  *url = mem_printf("https://%s:%d/", u->host, u->port),
+                  *resolve = mem_printf("%s:%d:127.0.0.1", u->host, u->port);
     char *password = NULL, *basic = NULL;
     autoresponse struct http_response res = {0};
     int r = customer_read_password(u->c, INSTALL_ACCOUNT, INSTALL_SERVICE, &password, err);
@@ -444,20 +440,18 @@ static int step_service(struct up *u, struct err *err)
 static void tell(struct up *u, int64_t took_ms)
 {
     struct ui *ui = &u->c->ui;
-    autofree
-    char *ca = customer_path(u->c, INSTALL_ACCOUNT, "ca.pem");
-    autofree
-    char *password = customer_password_path(u->c, INSTALL_ACCOUNT, INSTALL_SERVICE);
-    autofree
-    char *query = mem_printf("curl --cacert '%s' https://%s:%d/ --user \"default:$(cat '%s')\" -d 'SELECT version()'",
-                             ca, u->host, u->port, password);
+    autofree char *ca = customer_path(u->c, INSTALL_ACCOUNT, "ca.pem");
+    autofree char *password = customer_password_path(u->c, INSTALL_ACCOUNT, INSTALL_SERVICE);
+    autofree char *query =
+        mem_printf("curl --cacert '%s' https://%s:%d/ --user \"default:$(cat '%s')\" -d 'SELECT version()'", ca,
+                   u->host, u->port, password);
     int own_port = session_service_port(u->service);
-    autofree
-    char *node = own_port ? mem_printf("NODE_EXTRA_CA_CERTS='%s' node -e \"fetch('https://localhost:%d/?query=SELECT+"
-                                       "version()', {headers: {'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': "
-                                       "'$(cat '%s')'}}).then(r => r.text()).then(console.log)\"",
-                                       ca, own_port, password)
-                          : NULL;
+    autofree char *node =
+        own_port ? mem_printf("NODE_EXTRA_CA_CERTS='%s' node -e \"fetch('https://localhost:%d/?query=SELECT+"
+                              "version()', {headers: {'X-ClickHouse-User': 'default', 'X-ClickHouse-Key': "
+                              "'$(cat '%s')'}}).then(r => r.text()).then(console.log)\"",
+                              ca, own_port, password)
+                 : NULL;
     session_tell_isolation(ui, u->infrastructure);
     ui_line(ui, " query:  %s", query);
     if (node)

@@ -137,8 +137,7 @@ void codes_engine_exception(const char *text, const char *version, int *ret_code
     }
     size_t len = strlen(text);
     while ((inner = prefix_len(text + skip, NULL))) { /* "Code: N. ...: Code: N. ... (version V). (NAME)" */
-        autofree
-        char *tail = NULL;
+        autofree char *tail = NULL;
         const char *end = asprintf(&tail, " (version %s). (", version) > 0 ? strstr(text + skip, tail) : NULL;
         text += skip;
         len = end ? (size_t)(end - text) : strlen(text);

@@ -134,8 +134,7 @@ static void xml(struct buf *b, const char *tag, const char *value)
 
 static void xml_below(struct buf *b, const char *tag, const char *dir, const char *name)
 {
-    autofree
-    char *path = mem_printf("%s/%s/", dir, name);
+    autofree char *path = mem_printf("%s/%s/", dir, name);
     xml(b, tag, path);
 }
 
@@ -163,8 +162,7 @@ static void storage_xml(const struct config *c, struct buf *b)
 static void engine_xml(const struct config *c, struct buf *b)
 {
     buf_adds(b, "<clickhouse>\n");
-    autofree
-    char *users = mem_printf("%s/engine/users.xml", c->data_path);
+    autofree char *users = mem_printf("%s/engine/users.xml", c->data_path);
     xml(b, "users_config", users);
     xml_below(b, "user_files_path", c->data_path, "user_files");
     xml_below(b, "tmp_path", c->data_path, "tmp");
@@ -193,15 +191,12 @@ int config_engine(const struct config *c, char **ret, struct err *err)
     static const char *const dirs[] = {"metadata",     "engine",         "user_files",  "tmp",
                                        "user_scripts", "format_schemas", "custom_disks"};
     autobuf struct buf text = BUF_INIT;
-    autofree
-    char *users = mem_printf("%s/engine/users.xml", c->data_path);
-    autofree
-    char *path = mem_printf("%s/engine/config.xml", c->data_path);
+    autofree char *users = mem_printf("%s/engine/users.xml", c->data_path);
+    autofree char *path = mem_printf("%s/engine/config.xml", c->data_path);
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++) {
-        autofree
-        char *dir = mem_printf("%s/%s", c->data_path, dirs[i]);
+        autofree char *dir = mem_printf("%s/%s", c->data_path, dirs[i]);
         r = fs_mkdirs(dir, 0700, err);
     }
     if (r == 0)

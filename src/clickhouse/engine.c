@@ -56,8 +56,7 @@ struct engine_conn {
  * table is the last thing in the file. */
 static int check_whole(const char *library, struct err *err)
 {
-    autoclose
-    int fd = open(library, O_RDONLY | O_CLOEXEC);
+    autoclose int fd = open(library, O_RDONLY | O_CLOEXEC);
     Elf64_Ehdr head;
     struct stat st;
 
@@ -136,14 +135,10 @@ void engine_query(struct engine_conn *c, const char *sql, size_t len, const char
                   size_t count, struct engine_result *ret)
 {
     const struct api *api = &c->engine->api;
-    autofree
-    const char **names = mem_alloc((count + 1) * sizeof(*names));
-    autofree
-    const char **values = mem_alloc((count + 1) * sizeof(*values));
-    autofree
-    size_t *name_lens = mem_alloc((count + 1) * sizeof(size_t));
-    autofree
-    size_t *value_lens = mem_alloc((count + 1) * sizeof(size_t));
+    autofree const char **names = mem_alloc((count + 1) * sizeof(*names));
+    autofree const char **values = mem_alloc((count + 1) * sizeof(*values));
+    autofree size_t *name_lens = mem_alloc((count + 1) * sizeof(size_t));
+    autofree size_t *value_lens = mem_alloc((count + 1) * sizeof(size_t));
 
     for (size_t i = 0; i < count; i++) {
         names[i] = bindings[i].name;

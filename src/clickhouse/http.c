@@ -178,8 +178,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
 /* A socket file that nobody answers on is left from a crash. */
 static int clear_stale(const struct sockaddr_un *a, struct err *err)
 {
-    autoclose
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct stat st;
     if (lstat(a->sun_path, &st) < 0)
         return 0;
@@ -225,8 +224,7 @@ static int open_socket(const struct http *h, struct err *err)
 {
     bool v6 = strchr(h->address.host, ':') != NULL;
     int family = h->address.is_unix ? AF_UNIX : v6 ? AF_INET6 : AF_INET;
-    autoclose
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    autoclose int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot make a socket");
     int r = h->address.is_unix ? bind_unix(h, fd, err) : bind_tcp(h, fd, err);

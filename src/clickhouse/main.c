@@ -42,8 +42,7 @@ static int complain(const struct err *err)
 /* The lock lives as long as the process; the kernel drops it however the process ends. */
 static int take_lock(const char *data_path, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/ownhouse-clickhouse.lock", data_path);
+    autofree char *path = mem_printf("%s/ownhouse-clickhouse.lock", data_path);
     char pid[32] = "";
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -76,10 +75,8 @@ static char *parent(const char *path)
 /* SQL can name files in more ways than can be listed, so the kernel says which ones there are: the process's own. */
 static int confine(const struct config *c, struct err *err)
 {
-    autofree
-    char *library = parent(c->library), *users = parent(c->users_file), *log = parent(c->query_log);
-    autofree
-    char *socket = parent(c->listen);
+    autofree char *library = parent(c->library), *users = parent(c->users_file), *log = parent(c->query_log);
+    autofree char *socket = parent(c->listen);
     char self[4096] = "";
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return err_set_errno(err, -errno, "cannot find this program's own file");
@@ -108,8 +105,7 @@ static int confine(const struct config *c, struct err *err)
 
 static int open_service(struct service *s, struct err *err)
 {
-    autofree
-    char *engine_config = NULL;
+    autofree char *engine_config = NULL;
     const struct config *c = &s->config;
 
     s->clock = &clock_system;

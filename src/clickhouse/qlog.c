@@ -71,10 +71,8 @@ void qlog_write(struct qlog *q, const struct qlog_entry *e)
                   "result_bytes", (json_int_t)e->sent_bytes, "exception_code", e->exception_code);
     if (!v) /* an id that is not UTF-8 was refused before, so nothing else can fail here */
         return;
-    autofree
-    char *text = js_text(v);
-    autofree
-    char *line = mem_printf("%s\n", text);
+    autofree char *text = js_text(v);
+    autofree char *line = mem_printf("%s\n", text);
     pthread_mutex_lock(&q->lock);
     /* One write a line, so that lines of several writers never mix; a full disk must not fail the query. */
     ssize_t n = write(q->fd, line, strlen(line));

@@ -95,10 +95,8 @@ static int spool_add(struct request *r, const void *data, size_t len, bool last)
 /* wait_end_of_query: the whole result goes to a file without a name before the first byte is sent. */
 static int spool_rest(struct request *r)
 {
-    autofree
-    char *dir = mem_printf("%s/tmp", r->service->config.data_path);
-    autofree
-    char *piece = mem_alloc(READ_SIZE);
+    autofree char *dir = mem_printf("%s/tmp", r->service->config.data_path);
+    autofree char *piece = mem_alloc(READ_SIZE);
     ssize_t n;
 
     r->spool_fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -135,8 +133,7 @@ static size_t hold_size(struct request *r, bool *ret_wait)
 /* SELECT: a result that ends within the hold is sent whole, so an error gets its status; else it is streamed. */
 int result_select(struct request *r)
 {
-    autofree
-    char *piece = mem_alloc(READ_SIZE);
+    autofree char *piece = mem_alloc(READ_SIZE);
     bool wait;
     size_t hold = hold_size(r, &wait);
     ssize_t n;
@@ -198,8 +195,7 @@ static void end_stream(struct request *r)
 
 ssize_t request_read(struct request *r, char *out, size_t max)
 {
-    autofree
-    char *piece = NULL;
+    autofree char *piece = NULL;
     while (r->body.len == 0 && !r->stream_over) {
         if (r->encoding == CODEC_NONE) { /* straight through */
             ssize_t n = read_job(r, out, max);

@@ -94,8 +94,7 @@ static int list_parse(const json_t *root, struct list *ret, struct err *err)
 
 static int list_load(const char *path, struct list *ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     autojson json_t *root = NULL;
     size_t len;
 

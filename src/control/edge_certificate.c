@@ -13,8 +13,7 @@
 
 static int authority(const struct control_config *c, int64_t now, struct tls_ca **ret, struct err *err)
 {
-    autofree
-    char *key = control_path(c, "keys/edge-ca.key"), *pem = control_path(c, "keys/edge-ca.pem");
+    autofree char *key = control_path(c, "keys/edge-ca.key"), *pem = control_path(c, "keys/edge-ca.pem");
     if (fs_exists(key) && fs_exists(pem))
         return tls_ca_load(key, pem, ret, err);
     autoca struct tls_ca *ca = NULL;
@@ -39,8 +38,7 @@ static bool stands(const char *path, int64_t now)
 
 int edge_certificate_prepare(const struct control_config *c, const struct clock *clock, struct err *err)
 {
-    autofree
-    char *path = control_path(c, "keys/edge.pem");
+    autofree char *path = control_path(c, "keys/edge.pem");
     int64_t now = clock_wall_ms(clock);
     autoca struct tls_ca *ca = NULL;
     int r = authority(c, now, &ca, err);
@@ -55,10 +53,8 @@ int edge_certificate_prepare(const struct control_config *c, const struct clock 
     r = tls_ca_issue_server(ca, key, dns, ip, now - DAY_MS, now + CERTIFICATE_DAYS * DAY_MS, &cert, err);
     if (r < 0)
         return err_wrap(err, r, "edge certificate");
-    autofree
-    char *cert_pem = tls_cert_pem(cert), *ca_pem = tls_cert_pem(tls_ca_cert(ca)), *key_pem = tls_key_pem(key);
-    autofree
-    char *all = mem_printf("%s%s%s", cert_pem, ca_pem, key_pem);
+    autofree char *cert_pem = tls_cert_pem(cert), *ca_pem = tls_cert_pem(tls_ca_cert(ca)), *key_pem = tls_key_pem(key);
+    autofree char *all = mem_printf("%s%s%s", cert_pem, ca_pem, key_pem);
     r = fs_write_atomic(path, all, strlen(all), 0600, err);
     mem_wipe(key_pem, strlen(key_pem));
     mem_wipe(all, strlen(all));

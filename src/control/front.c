@@ -126,8 +126,7 @@ char *front_config(const struct control_config *c)
 
 int front_prepare(const struct control_config *c, const struct clock *clock, struct err *err)
 {
-    autofree
-    char *text = front_config(c), *path = control_path(c, "run/haproxy.cfg"), *old = NULL;
+    autofree char *text = front_config(c), *path = control_path(c, "run/haproxy.cfg"), *old = NULL;
     int changed = edge_certificate_prepare(c, clock, err);
     if (changed < 0)
         return changed;

@@ -54,8 +54,7 @@ static int make_folders(const struct control_config *c, struct err *err)
 {
     static const char *const names[] = {"keys", "run", "log", "store"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        autofree
-        char *path = control_path(c, names[i]);
+        autofree char *path = control_path(c, names[i]);
         int r = fs_mkdirs(path, 0700, err);
         if (r < 0)
             return r;
@@ -66,8 +65,7 @@ static int make_folders(const struct control_config *c, struct err *err)
 /* The lock file holds our pid for people and for `ownhouse down`; the lock itself says whether we live. */
 static int take_lock(struct parent *p, struct err *err)
 {
-    autofree
-    char *path = control_path(p->config, "run/lock");
+    autofree char *path = control_path(p->config, "run/lock");
     char text[32];
     p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (p->lock_fd < 0)
@@ -119,8 +117,7 @@ static void become_child(pid_t parent_pid)
 
 static void exec_role(const struct parent *p, int i)
 {
-    autofree
-    char *fds = role_fds_export(&p->roles[i]);
+    autofree char *fds = role_fds_export(&p->roles[i]);
     putenv(fds);
     execl(p->self, "ownhouse-control", "--role", role_names[i], "--config", p->config_path, (char *)NULL);
     log_error("cannot start a role", "role", role_names[i], "error", strerror(errno));
@@ -129,8 +126,7 @@ static void exec_role(const struct parent *p, int i)
 
 static void exec_front(const struct parent *p)
 {
-    autofree
-    char *path = control_path(p->config, "run/haproxy.cfg");
+    autofree char *path = control_path(p->config, "run/haproxy.cfg");
     execl(p->config->haproxy_program, "haproxy", "-W", "-db", "-q", "-f", path, (char *)NULL);
     log_error("cannot start HAProxy", "program", p->config->haproxy_program, "error", strerror(errno));
     _exit(127);
@@ -203,8 +199,7 @@ static void signal_children(const struct parent *p, int sig)
  * there could not read them any more, so the others wait for that. */
 static bool may_start(const struct parent *p, int child)
 {
-    autofree
-    char *complete = control_path(p->config, "keys/complete");
+    autofree char *complete = control_path(p->config, "keys/complete");
     return child == ROLE_SIGNER || child == CHILD_FRONT || fs_exists(complete);
 }
 
@@ -272,8 +267,7 @@ static void run(struct parent *p)
 
 static int prepare(struct parent *p, struct err *err)
 {
-    autofree
-    char *db = control_database(p->config);
+    autofree char *db = control_database(p->config);
     autostore struct store *store = NULL;
     int r = make_folders(p->config, err);
     if (r == 0)

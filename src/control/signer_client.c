@@ -13,8 +13,7 @@
 
 static int receive(int fd, int64_t id, int64_t deadline, json_t **ret, struct err *err)
 {
-    autofree
-    char *text = mem_alloc(SIGNER_MESSAGE_MAX);
+    autofree char *text = mem_alloc(SIGNER_MESSAGE_MAX);
     for (;;) {
         struct pollfd p = {fd, POLLIN, 0};
         int64_t left = deadline - clock_mono_ms(&clock_system);
@@ -50,8 +49,7 @@ static int ask(int fd, json_t *question, json_t **ret, struct err *err)
 {
     int64_t id = new_id();
     json_object_set_new(question, "id", json_integer(id));
-    autofree
-    char *text = js_text(question);
+    autofree char *text = js_text(question);
     size_t len = strlen(text);
     if (len > SIGNER_MESSAGE_MAX)
         return err_set(err, -EMSGSIZE, "a request of %zu bytes is too long for the signer", len);

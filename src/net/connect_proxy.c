@@ -28,8 +28,7 @@ int connect_proxy_request(const char *host, uint16_t port, const char *credentia
     if (credentials && !credentials_are_plain(credentials))
         return err_set(err, -EINVAL, "proxy credentials must be one line, user:password");
     bool v6 = strchr(host, ':');
-    autofree
-    char *authority = mem_printf("%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    autofree char *authority = mem_printf("%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "", port);
     buf_printf(out, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", authority, authority);
     if (credentials) {
         char *b64 = base64_encode(credentials, strlen(credentials));

@@ -79,8 +79,7 @@ void link_dial_free(struct link_conn *c)
 
 static void begin_tls(struct link_conn *c)
 {
-    autofree
-    char *name = TAKE_PTR(c->dialling->server_name);
+    autofree char *name = TAKE_PTR(c->dialling->server_name);
     link_dial_free(c);
     link_conn_handshake(c, name);
 }
@@ -131,8 +130,7 @@ static void on_attempt(uv_poll_t *poll, int status, int events)
 static int try_address(struct link_conn *c, const struct addrinfo *a, struct err *err)
 {
     struct link_dialling *d = c->dialling;
-    autoclose
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    autoclose int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || (connect(fd, a->ai_addr, a->ai_addrlen) < 0 && errno != EINPROGRESS))
         return err_set_errno(err, -errno, "cannot connect to %s port %u", d->host, d->port);
     struct attempt *t = mem_alloc(sizeof(*t));

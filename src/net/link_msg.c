@@ -59,8 +59,7 @@ int link_msg_read(struct link_msg_reader *r, const uint8_t **data, size_t *len, 
 
 int link_msg_write(const json_t *object, size_t max, struct buf *out, struct err *err)
 {
-    autofree
-    char *text = js_text(object);
+    autofree char *text = js_text(object);
     size_t len = strlen(text);
     if (!json_is_object(object))
         return err_set(err, -EINVAL, "link message: must be a JSON object");

@@ -108,8 +108,7 @@ static bool is_p256(EVP_PKEY *pkey)
 
 int tls_key_load(const char *path, struct tls_key **ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = fs_read_secret(path, KIB(16), &text, &len, err);
     if (r == -ENOENT)
@@ -171,8 +170,7 @@ int tls_cert_parse(const char *pem, size_t len, struct tls_cert **ret, struct er
 
 int tls_cert_load(const char *path, struct tls_cert **ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = fs_read(path, TLS_PEM_MAX, &text, &len, err);
     if (r == -ENOENT)
@@ -478,8 +476,7 @@ int tls_ca_load(const char *key_path, const char *cert_path, struct tls_ca **ret
 
 int tls_ca_save(const struct tls_ca *ca, const char *key_path, const char *cert_path, struct err *err)
 {
-    autofree
-    char *pem = tls_cert_pem(ca->cert);
+    autofree char *pem = tls_cert_pem(ca->cert);
     int r = tls_key_save(ca->key, key_path, err);
     return r < 0 ? r : fs_write_atomic(cert_path, pem, strlen(pem), 0644, err);
 }

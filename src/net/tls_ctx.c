@@ -327,8 +327,7 @@ SSL *tls_ctx_accept(struct tls_ctx *ctx)
 int tls_ctx_connect(struct tls_ctx *ctx, const char *host, SSL **ret, struct err *err)
 {
     unsigned char raw[16];
-    autofree
-    char *name = mem_strdup(host);
+    autofree char *name = mem_strdup(host);
     SSL *ssl = SSL_new(ctx->ssl);
     if (!ssl)
         abort(); /* out of memory */

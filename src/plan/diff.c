@@ -132,8 +132,7 @@ static void keep(struct differ *d, struct item *it, const char *sentence)
 
 static int decide(struct differ *d, struct err *err)
 {
-    autofree
-    size_t *order = mem_alloc((d->g->n + 1) * sizeof(*order));
+    autofree size_t *order = mem_alloc((d->g->n + 1) * sizeof(*order));
     int r = plan_graph_order(d->g, order, err);
     for (size_t i = 0; i < d->g->n && r == 0 && d->kind == PLAN_APPLY; i++)
         r = diff_item(d, &d->items[order[i]], err);

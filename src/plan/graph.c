@@ -87,8 +87,7 @@ void plan_keys_sort(json_t *array)
     size_t n = json_array_size(array);
     if (n < 2)
         return;
-    autofree
-    char **texts = mem_alloc(n * sizeof(*texts));
+    autofree char **texts = mem_alloc(n * sizeof(*texts));
     for (size_t i = 0; i < n; i++)
         texts[i] = mem_strdup(json_string_value(json_array_get(array, i)));
     qsort(texts, n, sizeof(*texts), by_text);
@@ -213,10 +212,8 @@ static int visit(struct walk *w, size_t at, struct err *err)
 
 int plan_graph_order(const struct plan_graph *g, size_t *ret, struct err *err)
 {
-    autofree
-    char *colour = mem_alloc(g->n + 1);
-    autofree
-    size_t *path = mem_alloc((g->n + 1) * sizeof(*path));
+    autofree char *colour = mem_alloc(g->n + 1);
+    autofree size_t *path = mem_alloc((g->n + 1) * sizeof(*path));
     struct walk w = {.g = g, .colour = colour, .path = path, .order = ret};
     for (size_t i = 0; i < g->n; i++) {
         int r = visit(&w, i, err);
@@ -289,8 +286,7 @@ static int check_node(const struct plan_graph *g, const struct plan_type *const 
 
 int plan_graph_check(const struct plan_graph *g, const struct plan_type *const *types, struct err *err)
 {
-    autofree
-    size_t *order = mem_alloc((g->n + 1) * sizeof(*order));
+    autofree size_t *order = mem_alloc((g->n + 1) * sizeof(*order));
     for (size_t i = 0; i < g->n; i++) {
         int r = check_node(g, types, &g->nodes[i], err);
         if (r < 0)

@@ -62,8 +62,7 @@ static int look_init(struct look *l, const struct plan_context *c, const char *k
 int plan_observe(const struct plan_context *c, const json_t *keys, const json_t *records, json_t **ret, struct err *err)
 {
     size_t n = json_array_size(keys);
-    autofree
-    struct look *looks = mem_alloc((n + 1) * sizeof(*looks));
+    autofree struct look *looks = mem_alloc((n + 1) * sizeof(*looks));
     autojson json_t *all = json_object();
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++)

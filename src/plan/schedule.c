@@ -30,8 +30,7 @@ static bool waits_for(const struct plan_schedule *s, size_t from, size_t to, cha
 
 static void soft_edge(struct plan_schedule *s, size_t first, size_t then)
 {
-    autofree
-    char *seen = mem_alloc(s->n + 1);
+    autofree char *seen = mem_alloc(s->n + 1);
     if (!waits_for(s, first, then, seen))
         edge(s, first, then);
 }

@@ -344,18 +344,15 @@ int store_script(struct store *s, const char *sql, struct err *err)
 /* Makes the file itself, so that it is private whatever the umask, and durable in its folder. */
 static int make_file(const char *path, struct err *err)
 {
-    autoclose
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    autoclose int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
         return 0;
     if (fd < 0) {
         int r = errno == EACCES || errno == EPERM ? -EROFS : -errno;
         return err_set(err, r, "%s cannot be made: %s", path, strerror(errno));
     }
-    autofree
-    char *copy = mem_strdup(path);
-    autoclose
-    int dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    autofree char *copy = mem_strdup(path);
+    autoclose int dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 || fsync(dir) < 0)
         return err_set_errno(err, -errno, "folder of %s cannot be made durable", path);
     return 0;

@@ -11,8 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void feed(const char *data, size_t len)
 {
     /* A heap copy of the exact size lets AddressSanitizer see one byte too far. */
-    autofree
-    uint8_t *copy = mem_alloc(len);
+    autofree uint8_t *copy = mem_alloc(len);
     if (len)
         memcpy(copy, data, len);
     LLVMFuzzerTestOneInput(copy, len);
@@ -44,10 +43,8 @@ int main(int argc, char **argv)
     for (struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] == '.')
             continue;
-        autofree
-        char *path = mem_printf("%s/%s", argv[1], e->d_name);
-        autofree
-        char *data = NULL;
+        autofree char *path = mem_printf("%s/%s", argv[1], e->d_name);
+        autofree char *data = NULL;
         size_t len;
         if (fs_read(path, MIB(4), &data, &len, NULL) < 0)
             return 1;

@@ -6,8 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    autofree
-    char *value = mem_strndup((const char *)data, size);
+    autofree char *value = mem_strndup((const char *)data, size);
     autobasic struct basic b = {0};
     struct err err = ERR_INIT;
     int r = basic_parse(value, &b, &err);

@@ -12,8 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err = ERR_INIT;
     if (!line)
         return 0;
-    autofree
-    char *type = mem_strndup((const char *)data, (size_t)(line - data));
+    autofree char *type = mem_strndup((const char *)data, (size_t)(line - data));
     if (multipart_boundary(type, boundary, &err) < 0)
         return 0;
     struct params *p = params_new();

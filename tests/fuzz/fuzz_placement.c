@@ -14,8 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     autojson json_t *one = placement_to_json(&p), *two = NULL;
     if (!one)
         abort();
-    autofree
-    char *text = js_text(one);
+    autofree char *text = js_text(one);
     if (placement_parse(text, strlen(text), arena, &q, NULL) < 0)
         abort();
     two = placement_to_json(&q);

@@ -252,8 +252,7 @@ int bundle_parse(const char *text, size_t len, struct bundle **ret, struct err *
 
 int bundle_load(const char *path, struct bundle **ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = fs_read(path, BUNDLE_MAX_BYTES, &text, &len, err);
     if (r == -ENOENT)
@@ -276,8 +275,7 @@ void bundle_free(struct bundle *b)
 
 int bundle_token_load(const char *path, char ret[BUNDLE_TOKEN_SIZE], struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     int r = fs_read_secret(path, 256, &text, &len, err);
     if (r == -ENOENT)

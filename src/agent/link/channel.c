@@ -124,8 +124,7 @@ static const struct link_ops conn_ops = {
 /* The first line of the credentials file. */
 static int read_credentials(const char *path, char **ret, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     if (!path)
         return 0;

@@ -41,8 +41,7 @@ static void give_up(struct enrolment *e, int code)
 static void on_ready(struct channel *c, void *user)
 {
     struct enrolment *e = user;
-    autofree
-    char *csr = tls_csr_new(e->key);
+    autofree char *csr = tls_csr_new(e->key);
     struct err err = ERR_INIT;
     agent_session_init(&e->session, true);
     if (channel_send(c, agent_msg_enrol(e->token, csr, e->name), KIB(64), &err) < 0)

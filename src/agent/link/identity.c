@@ -14,8 +14,7 @@ static char *path_in(const char *dir, const char *name)
 
 int identity_key(const char *dir, struct tls_key **ret, struct err *err)
 {
-    autofree
-    char *path = path_in(dir, "key.pem");
+    autofree char *path = path_in(dir, "key.pem");
     autotlskey struct tls_key *key = NULL;
     int r = fs_mkdirs(dir, 0700, err);
     if (r < 0)
@@ -49,8 +48,7 @@ static int check_certificate(const char *pem, const struct tls_key *key, const c
 
 static int load_names(const char *dir, struct identity *id, struct err *err)
 {
-    autofree
-    char *path = path_in(dir, "agent.json"), *text = NULL;
+    autofree char *path = path_in(dir, "agent.json"), *text = NULL;
     autojson json_t *v = NULL;
     const char *agent = NULL, *infrastructure = NULL;
     size_t len = 0;
@@ -73,8 +71,7 @@ static int load_names(const char *dir, struct identity *id, struct err *err)
 
 static int load(const char *dir, const char *certificate_path, struct identity *id, struct err *err)
 {
-    autofree
-    char *key_path = path_in(dir, "key.pem"), *pem = NULL;
+    autofree char *key_path = path_in(dir, "key.pem"), *pem = NULL;
     struct tls_cert_info info;
     int r = fs_read(certificate_path, TLS_PEM_MAX, &pem, NULL, err);
     if (r == 0)
@@ -92,8 +89,7 @@ static int load(const char *dir, const char *certificate_path, struct identity *
 
 int identity_load(const char *dir, struct identity *ret, struct err *err)
 {
-    autofree
-    char *path = path_in(dir, "certificate.pem");
+    autofree char *path = path_in(dir, "certificate.pem");
     struct identity id = {0};
     if (!fs_exists(path))
         return err_set(err, -ENOENT, "this agent is not enrolled: run `ownhouse-agent enrol`");
@@ -116,10 +112,8 @@ void identity_free(struct identity *id)
 int identity_enrolled(const char *dir, const struct tls_key *key, const struct bundle *bundle, const char *agent,
                       const char *infrastructure, const char *certificate_pem, struct err *err)
 {
-    autofree
-    char *bundle_path = path_in(dir, "bundle.json"), *agent_path = path_in(dir, "agent.json");
-    autofree
-    char *certificate_path = path_in(dir, "certificate.pem");
+    autofree char *bundle_path = path_in(dir, "bundle.json"), *agent_path = path_in(dir, "agent.json");
+    autofree char *certificate_path = path_in(dir, "certificate.pem");
     autocert struct tls_cert *cert = NULL;
     struct tls_cert_info info;
     int r = check_certificate(certificate_pem, key, agent, &cert, &info, err);
@@ -127,8 +121,7 @@ int identity_enrolled(const char *dir, const struct tls_key *key, const struct b
         return err_wrap(err, r, "the control plane's answer to the enrolment");
     autojson json_t *names = json_pack("{si ss ss ss}", "v", 1, "agent", agent, "infrastructure", infrastructure,
                                        "fingerprint", bundle->fingerprint);
-    autofree
-    char *text = js_text(names);
+    autofree char *text = js_text(names);
     r = fs_write_atomic(bundle_path, bundle->canonical, strlen(bundle->canonical), 0600, err);
     if (r == 0)
         r = fs_write_atomic(agent_path, text, strlen(text), 0600, err);
@@ -139,8 +132,7 @@ int identity_enrolled(const char *dir, const struct tls_key *key, const struct b
 
 int identity_renewed(const char *dir, struct identity *id, const char *certificate_pem, struct err *err)
 {
-    autofree
-    char *path = path_in(dir, "certificate.pem");
+    autofree char *path = path_in(dir, "certificate.pem");
     autocert struct tls_cert *cert = NULL;
     struct tls_cert_info info;
     int r = check_certificate(certificate_pem, id->key, id->agent, &cert, &info, err);
@@ -159,7 +151,6 @@ int identity_renewed(const char *dir, struct identity *id, const char *certifica
 
 int identity_bundle(const char *dir, struct bundle **ret, struct err *err)
 {
-    autofree
-    char *path = path_in(dir, "bundle.json");
+    autofree char *path = path_in(dir, "bundle.json");
     return bundle_load(path, ret, err);
 }

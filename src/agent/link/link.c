@@ -132,8 +132,7 @@ static void renew(struct agent_link *l)
     struct err err = ERR_INIT;
     if (agent_session_renew(&l->session) < 0)
         return;
-    autofree
-    char *csr = tls_csr_new(l->identity.key);
+    autofree char *csr = tls_csr_new(l->identity.key);
     schedule_renew_sent(&l->schedule, clock_mono_ms(l->clock));
     if (channel_send(l->channel, agent_msg_renew(csr), KIB(64), &err) < 0)
         trouble(l, err.message);

@@ -152,8 +152,7 @@ static void ask_next(struct asks *a)
 void asks_want(struct asks *a, const struct question *q)
 {
     const char *left = strchr(q->address, ':') ? "[" : "", *right = *left ? "]" : "";
-    autofree
-    char *url = mem_printf("http://%s%s%s:%d%s", left, q->address, right, q->port, q->path);
+    autofree char *url = mem_printf("http://%s%s%s:%d%s", left, q->address, right, q->port, q->path);
     struct entry *e = find(a, q->name);
     if (!e) {
         if (a->n == a->cap)

@@ -154,8 +154,7 @@ static int issue(struct certs *c, const char *const *dns, const char *const *ip,
     int r = tls_ca_issue_server(c->ca, key, dns, ip, from, to, &cert, err);
     if (r < 0)
         return r;
-    autofree
-    char *leaf = tls_cert_pem(cert);
+    autofree char *leaf = tls_cert_pem(cert);
     char *secret = tls_key_pem(key), *bundle = mem_printf("%s%s%s", leaf, c->ca_pem, secret);
     wipe(&secret);
     if ((r = save_leaf(c, names, bundle, from, to, err)) < 0) {
@@ -180,8 +179,7 @@ int64_t certs_renew_ms(const struct certs *c)
 int certs_update(struct certs *c, const char *const *dns, const char *const *ip, int64_t now_ms, bool *ret_changed,
                  struct err *err)
 {
-    autofree
-    char *names = join(dns, ip);
+    autofree char *names = join(dns, ip);
     bool stale = !c->bundle || strcmp(c->names, names) || now_ms < c->not_before_ms || now_ms >= certs_renew_ms(c);
     *ret_changed = false;
     if (!stale)

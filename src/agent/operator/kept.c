@@ -63,16 +63,14 @@ int kept_save(const char *path, int64_t version, const char *document, size_t le
                                    len, "signature", signature_hex);
     if (!o)
         return err_set(err, -EINVAL, "the desired document is not UTF-8 text");
-    autofree
-    char *text = js_text(o);
+    autofree char *text = js_text(o);
     return fs_write_atomic(path, text, strlen(text), 0600, err);
 }
 
 int kept_load(const char *path, const struct kept_rules *rules, struct kept *ret, struct err *err)
 {
     static const char *const known[] = {"v", "version", "document", "signature", NULL};
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     autojson json_t *o = NULL;
     const char *document = NULL, *signature = NULL;
     const struct kept none = {0};

@@ -68,8 +68,7 @@ json_t *observe_message(const struct observe_input *in)
 {
     for (enum detail detail = DETAIL_ALL;; detail++) {
         json_t *o = message(in, detail);
-        autofree
-        char *as_text = js_text(o);
+        autofree char *as_text = js_text(o);
         if (detail == DETAIL_NO_TEXTS || strlen(as_text) <= OBSERVE_MAX_BYTES)
             return o;
         json_decref(o);

@@ -177,8 +177,7 @@ static void act(struct operator_loop *o, const struct reconcile_action *a)
                         : rt->ops->remove(rt, a->name, a->delete_data, &err);
     reconcile_done(o->memory, a, clock_mono_ms(o->c.clock), r, err.message);
     if (r < 0) {
-        autofree
-        char *text = mem_printf("%s of %s: %s", a->workload ? "placing" : "removal", a->name, err.message);
+        autofree char *text = mem_printf("%s of %s: %s", a->workload ? "placing" : "removal", a->name, err.message);
         event(o, true, text);
     }
 }
@@ -431,8 +430,7 @@ static void take_kept(struct operator_loop *o)
     struct err err = ERR_INIT;
     if (kept_load(o->kept_path, &o->rules, &o->kept, &err) == 0 || !*err.message)
         return;
-    autofree
-    char *text = mem_printf("the kept desired document is not used, what runs is left alone: %s", err.message);
+    autofree char *text = mem_printf("the kept desired document is not used, what runs is left alone: %s", err.message);
     event(o, true, text);
 }
 

@@ -27,7 +27,6 @@ int role_supervise_folder(const char *dir)
 
 int role_supervisor_main(struct agent_role *r)
 {
-    autofree
-    char *dir = agent_path(&r->config, "runtime");
+    autofree char *dir = agent_path(&r->config, "runtime");
     return role_supervise_folder(dir);
 }

@@ -20,12 +20,9 @@ static int put(const struct plan_call *c, const char *place, char *config, const
 {
     const struct local_env *e = local_env_of(c);
     char hex[65];
-    autofree
-    char *content = config;
-    autofree
-    char *path = local_path(e, "machine/jobs");
-    autofree
-    char *file = mem_printf("%s/%s/files/haproxy.cfg", path, place);
+    autofree char *content = config;
+    autofree char *path = local_path(e, "machine/jobs");
+    autofree char *file = mem_printf("%s/%s/files/haproxy.cfg", path, place);
     const char *arguments[] = {"-W", "-f", file};
     struct workload_file files[] = {{.path = "haproxy.cfg", .content = content, .on_change = WORKLOAD_RELOAD}};
     struct placement p = {.workload = {.name = place,
@@ -51,8 +48,7 @@ static int put(const struct plan_call *c, const char *place, char *config, const
 static int probe(const char *address, int port, struct err *err)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    autoclose
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int status = 0;
     socklen_t len = sizeof(status);
     struct pollfd p = {fd, POLLOUT, 0};

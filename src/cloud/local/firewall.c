@@ -80,10 +80,8 @@ static int firewall_create(const struct plan_call *c, const json_t *want, json_t
         return r;
     buf_free(&inside);
     buf_free(&bridge);
-    autofree
-    char *rules = local_render_inside(local_env_of(c), &a);
-    autofree
-    char *bridge_rules = local_render_bridge(local_env_of(c), &a);
+    autofree char *rules = local_render_inside(local_env_of(c), &a);
+    autofree char *bridge_rules = local_render_bridge(local_env_of(c), &a);
     r = local_inside(a.netns, load_inside, rules, err);
     if (r == 0)
         r = LOCAL_RUN(bridge_rules, NULL, err, "nft", "-f", "-");
@@ -116,8 +114,7 @@ static int firewall_destroy(const struct plan_call *c, const json_t *have OH_UNU
     char table[16];
     int r = cloud_local_addresses(local_env_of(c), &a, err);
     local_bridge_table(local_env_of(c), table);
-    autofree
-    char *rules = mem_printf("table bridge %s\ndelete table bridge %s\n", table, table);
+    autofree char *rules = mem_printf("table bridge %s\ndelete table bridge %s\n", table, table);
     if (r == 0)
         r = LOCAL_RUN(rules, NULL, err, "nft", "-f", "-");
     if (r == 0 && local_netns_inode(a.netns))

@@ -70,10 +70,8 @@ static void add_network(struct maker *m)
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "netns", "${local_network.main.netns}", "netns_inode",
                   "${local_network.main.inode}", "bridge", "${local_bridge.main.device}", "address", m->a.data_plane,
                   "gateway", m->a.gateway, "inbound", ports_inside(m->e), "outbound", outbound(m->e));
-    autofree
-    char *inside = local_render_inside(m->e, &m->a);
-    autofree
-    char *bridge = local_render_bridge(m->e, &m->a);
+    autofree char *inside = local_render_inside(m->e, &m->a);
+    autofree char *bridge = local_render_bridge(m->e, &m->a);
     json_object_set_new(rules, "rules", digest_of(mem_printf("%s\n%s", inside, bridge)));
     add(m, "local_network", "main", json_pack("{s:s, s:s}", "netns", m->a.netns, "settings", "closed"), NULL);
     add(m, "local_bridge", "main",
@@ -92,21 +90,17 @@ static void add_storage(struct maker *m)
 {
     static const char *const buckets[] = {"data", "backups"};
     for (size_t i = 0; i < ARRAY_SIZE(buckets); i++) {
-        autofree
-        char *below = mem_printf("buckets/%s", buckets[i]);
-        autofree
-        char *path = local_path(m->e, below);
+        autofree char *below = mem_printf("buckets/%s", buckets[i]);
+        autofree char *path = local_path(m->e, below);
         add(m, "local_bucket", buckets[i], json_pack("{s:s}", "path", path), NULL);
     }
-    autofree
-    char *home = local_path(m->e, "agent");
+    autofree char *home = local_path(m->e, "agent");
     add(m, "local_disk", "agent", json_pack("{s:s}", "path", home), NULL);
 }
 
 static void add_machine(struct maker *m)
 {
-    autofree
-    char *dir = local_path(m->e, "machine");
+    autofree char *dir = local_path(m->e, "machine");
     add(m, "local_machine", "main",
         json_pack("{s:s, s:s, s:b}", "dir", dir, "program", m->e->agent_program, "running", true),
         m->e->isolated ? DEPENDS("local_network.main") : NULL);

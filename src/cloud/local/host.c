@@ -20,16 +20,14 @@ static const char *text(const json_t *v, const char *key)
 
 static bool enrolled(const struct local_env *e)
 {
-    autofree
-    char *certificate = local_path(e, "agent/link/certificate.pem");
+    autofree char *certificate = local_path(e, "agent/link/certificate.pem");
     return fs_exists(certificate);
 }
 
 static bool token_fresh(const struct local_env *e)
 {
     struct stat st;
-    autofree
-    char *token = local_path(e, "agent/enrolment-token");
+    autofree char *token = local_path(e, "agent/enrolment-token");
     int64_t now = clock_wall_ms(&clock_system) / 1000;
     return stat(token, &st) == 0 && st.st_size > 0 && st.st_mtime <= now + 60 && now - st.st_mtime < TOKEN_FRESH_S;
 }
@@ -37,10 +35,8 @@ static bool token_fresh(const struct local_env *e)
 /* SHA-256 of the settings as they are on disk, "" if they are not. */
 static void config_digest(const struct local_env *e, char ret[65])
 {
-    autofree
-    char *path = local_path(e, "agent/agent.conf");
-    autofree
-    char *data = NULL;
+    autofree char *path = local_path(e, "agent/agent.conf");
+    autofree char *data = NULL;
     size_t len;
     ret[0] = 0;
     if (fs_exists(path) && fs_read(path, CONFIG_MAX, &data, &len, NULL) == 0)
@@ -53,8 +49,7 @@ static void look_at_process(const struct proc_id *id, json_t *attributes)
 {
     struct stat st;
     const char *program = text(attributes, "program");
-    autofree
-    char *ns = mem_printf("/proc/%d/ns/net", (int)id->pid);
+    autofree char *ns = mem_printf("/proc/%d/ns/net", (int)id->pid);
     if (json_object_get(attributes, "netns_inode") && stat(ns, &st) == 0)
         json_object_set_new(attributes, "netns_inode", json_sprintf("%llu", (unsigned long long)st.st_ino));
     if (*program && local_program_replaced(id))
@@ -79,8 +74,7 @@ static int host_observe(const struct plan_call *c, json_t **ret, struct err *err
 
 static int write_token(const struct local_env *e, struct err *err)
 {
-    autofree
-    char *path = local_path(e, "agent/enrolment-token");
+    autofree char *path = local_path(e, "agent/enrolment-token");
     char *token = NULL;
     if (enrolled(e))
         return 0;
@@ -101,15 +95,12 @@ static int write_files(const struct local_env *e, const json_t *want, struct err
 {
     struct local_addresses a;
     char hex[65];
-    autofree
-    char *home = local_path(e, "agent");
-    autofree
-    char *path = local_path(e, "agent/agent.conf");
+    autofree char *home = local_path(e, "agent");
+    autofree char *path = local_path(e, "agent/agent.conf");
     int r = cloud_local_addresses(e, &a, err);
     if (r < 0)
         return r;
-    autofree
-    char *config = local_render_agent(e, &a);
+    autofree char *config = local_render_agent(e, &a);
     sha256_hex(config, strlen(config), hex);
     if (strcmp(hex, text(want, "config")))
         return err_set(err, -ESTALE, "the settings have changed since the plan was made: plan again");
@@ -128,10 +119,8 @@ static int put(const struct plan_call *c, const json_t *want, struct err *err)
 {
     const struct local_env *e = local_env_of(c);
     const char *netns = text(want, "netns");
-    autofree
-    char *config = local_path(e, "agent/agent.conf");
-    autofree
-    char *netns_path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
+    autofree char *config = local_path(e, "agent/agent.conf");
+    autofree char *netns_path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
     const char *arguments[] = {"run", "--config", config};
     /* What is not an argument but needs a restart all the same. */
     struct workload_env environment[] = {{"AGENT_CONFIG_DIGEST", text(want, "config")},
@@ -203,10 +192,8 @@ static int host_destroy(const struct plan_call *c, const json_t *have OH_UNUSED,
 {
     static const char *const files[] = {"agent/enrolment-token", "agent/agent.conf", "agent/link"};
     const struct local_env *e = local_env_of(c);
-    autofree
-    char *id_path = local_path(e, "machine/id");
-    autofree
-    char *place = NULL;
+    autofree char *id_path = local_path(e, "machine/id");
+    autofree char *place = NULL;
     struct proc_id id;
     int r = local_place_destroy(c, PLACE, err);
     if (r < 0)
@@ -219,8 +206,7 @@ static int host_destroy(const struct plan_call *c, const json_t *have OH_UNUSED,
     struct local_filter left = {.infrastructure = c->infrastructure, .not_place = place, .spare_supervisor = true};
     r = local_sweep(&left, 15000, err);
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++) {
-        autofree
-        char *path = local_path(e, files[i]);
+        autofree char *path = local_path(e, files[i]);
         r = fs_remove_tree(path, err);
     }
     return r;

@@ -21,10 +21,8 @@ static char *machine_dir(const struct plan_call *c)
 
 static int check_marker(const struct plan_call *c, const char *dir, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/" MARKER, dir);
-    autofree
-    char *text = NULL;
+    autofree char *path = mem_printf("%s/" MARKER, dir);
+    autofree char *text = NULL;
     if (!fs_exists(path))
         return 0;
     int r = fs_read(path, KIB(4), &text, NULL, err);
@@ -35,10 +33,8 @@ static int check_marker(const struct plan_call *c, const char *dir, struct err *
 
 static int machine_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autofree
-    char *dir = machine_dir(c);
-    autofree
-    char *program = NULL;
+    autofree char *dir = machine_dir(c);
+    autofree char *program = NULL;
     struct proc_id id;
     bool stale = false;
     *ret = NULL;
@@ -103,10 +99,8 @@ static int detach(const struct start *s, struct err *err)
 static int open_log(const char *dir, struct err *err)
 {
     struct stat st;
-    autofree
-    char *path = mem_printf("%s/supervisor.log", dir);
-    autofree
-    char *old = mem_printf("%s.1", path);
+    autofree char *path = mem_printf("%s/supervisor.log", dir);
+    autofree char *old = mem_printf("%s.1", path);
     if (stat(path, &st) == 0 && (uint64_t)st.st_size > LOG_MAX)
         (void)!rename(path, old);
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -115,15 +109,12 @@ static int open_log(const char *dir, struct err *err)
 
 static int start(const struct plan_call *c, const char *dir, const char *program, struct err *err)
 {
-    autofree
-    char *tag = mem_printf("OWNHOUSE_INFRASTRUCTURE=%s", c->infrastructure);
+    autofree char *tag = mem_printf("OWNHOUSE_INFRASTRUCTURE=%s", c->infrastructure);
     char *argv[] = {mem_strdup(program), mem_strdup("supervise"), mem_strdup("--dir"), mem_strdup(dir), NULL};
     char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", lang[] = "LANG=C.UTF-8";
     char *envp[] = {tag, path, lang, NULL};
-    autoclose
-    int log = open_log(dir, err);
-    autoclose
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    autoclose int log = open_log(dir, err);
+    autoclose int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     struct start s = {.dir = dir, .program = program, .argv = argv, .envp = envp, .log = log, .null = null};
     int r = log < 0 ? log : null < 0 ? err_set_errno(err, -errno, "cannot open /dev/null") : 0;
     if (r == 0 && access(program, X_OK) < 0)
@@ -137,12 +128,10 @@ static int start(const struct plan_call *c, const char *dir, const char *program
 
 static int write_marker(const struct plan_call *c, const char *dir, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/" MARKER, dir);
+    autofree char *path = mem_printf("%s/" MARKER, dir);
     autojson json_t *v =
         json_pack("{s:s, s:s, s:s}", "infrastructure", c->infrastructure, "type", c->type, "name", c->name);
-    autofree
-    char *text = js_text(v);
+    autofree char *text = js_text(v);
     return fs_exists(path) ? 0 : fs_write_atomic(path, text, strlen(text), 0600, err);
 }
 
@@ -159,8 +148,7 @@ static int machine_settle(const struct plan_call *c, const json_t *want, json_t 
 {
     const char *dir = json_string_value(json_object_get(want, "dir"));
     const char *program = json_string_value(json_object_get(want, "program"));
-    autofree
-    char *now = NULL;
+    autofree char *now = NULL;
     struct proc_id id;
     bool stale = false;
     int r = fs_mkdirs(dir, 0700, err);
@@ -192,8 +180,7 @@ static int machine_change(const struct plan_call *c, const json_t *have OH_UNUSE
 static int machine_ready(const struct plan_call *c, json_t *attributes, struct err *err)
 {
     struct proc_id id, again;
-    autofree
-    char *dir = machine_dir(c);
+    autofree char *dir = machine_dir(c);
     if (local_supervisor_find(c->infrastructure, dir, &id, NULL, NULL) == 0) {
         poll(NULL, 0, 150);
         if (local_supervisor_find(c->infrastructure, dir, &again, NULL, NULL) == 0 && again.pid == id.pid) {
@@ -228,8 +215,7 @@ static int machine_destroy(const struct plan_call *c, const json_t *have OH_UNUS
 {
     struct local_filter all = {.infrastructure = c->infrastructure};
     struct proc_id id;
-    autofree
-    char *dir = machine_dir(c);
+    autofree char *dir = machine_dir(c);
     int r = check_marker(c, dir, err);
     if (r < 0)
         return r;

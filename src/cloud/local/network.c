@@ -74,8 +74,7 @@ static json_t *inode_text(uint64_t inode)
 static bool name_exists(const char *netns)
 {
     struct stat st;
-    autofree
-    char *path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
+    autofree char *path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
     return lstat(path, &st) == 0;
 }
 
@@ -148,10 +147,8 @@ static int bridge_observe(const struct plan_call *c, json_t **ret, struct err *e
 {
     struct local_addresses a = addresses(c);
     autojson json_t *link = NULL;
-    autofree
-    char *address = mem_printf("%s%s", a.gateway, strchr(a.network, '/'));
-    autofree
-    char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", a.bridge);
+    autofree char *address = mem_printf("%s%s", a.gateway, strchr(a.network, '/'));
+    autofree char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", a.bridge);
     *ret = NULL;
     int r = local_link_show(a.bridge, &link, err);
     if (r < 0 || !link)
@@ -169,8 +166,7 @@ static int bridge_observe(const struct plan_call *c, json_t **ret, struct err *e
 static int bridge_settle(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
     const char *device = text(want, "device");
-    autofree
-    char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", device);
+    autofree char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", device);
     int r = local_sysctl(v6, "1", err);
     if (r == 0)
         r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "set", device, "alias", c->infrastructure);
@@ -265,10 +261,8 @@ static int by_text(const void *a, const void *b)
 static json_t *in_order(const json_t *found, const json_t *remembered)
 {
     size_t n = json_array_size(found), m = json_array_size(remembered);
-    autofree
-    const char **a = mem_alloc((n + 1) * sizeof(*a));
-    autofree
-    const char **b = mem_alloc((m + 1) * sizeof(*b));
+    autofree const char **a = mem_alloc((n + 1) * sizeof(*a));
+    autofree const char **b = mem_alloc((m + 1) * sizeof(*b));
     for (size_t i = 0; i < n; i++)
         a[i] = json_string_value(json_array_get(found, i));
     for (size_t i = 0; i < m; i++)
@@ -285,8 +279,7 @@ static int interface_observe(const struct plan_call *c, json_t **ret, struct err
 {
     struct local_addresses a = addresses(c);
     autojson json_t *link = NULL;
-    autofree
-    char *address = mem_printf("%s%s", a.data_plane, strchr(a.network, '/'));
+    autofree char *address = mem_printf("%s%s", a.data_plane, strchr(a.network, '/'));
     struct inner in = {.address = address, .gateway = a.gateway};
     uint64_t inode = local_netns_inode(a.netns);
     *ret = NULL;
@@ -338,8 +331,7 @@ static int interface_settle(const struct plan_call *c, const json_t *want, json_
     struct inner in = {
         .address = text(want, "address"), .routes = json_object_get(want, "routes"), .gateway = a.gateway};
     const char *device = text(want, "device");
-    autofree
-    char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", device);
+    autofree char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", device);
     int r = local_sysctl(v6, "1", err);
     if (r == 0)
         r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "set", device, "alias", c->infrastructure);

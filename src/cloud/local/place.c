@@ -27,8 +27,7 @@ static int status_process(const struct placement_status *s, struct proc_id *ret)
 int local_place_process(const struct local_env *e, const char *place, struct proc_id *ret)
 {
     autoarena struct arena *arena = arena_new();
-    autofree
-    char *dir = local_path(e, "machine");
+    autofree char *dir = local_path(e, "machine");
     struct placement_status status;
     int r = placement_status_read(dir, place, arena, &status, NULL);
     return r < 0 ? -ESRCH : status_process(&status, ret);
@@ -65,8 +64,7 @@ static json_t *wanted(const struct placement *p)
 int local_place_observe(const struct plan_call *c, const char *place, json_t **ret, struct err *err)
 {
     autoarena struct arena *arena = arena_new();
-    autofree
-    char *dir = local_path(local_env_of(c), "machine");
+    autofree char *dir = local_path(local_env_of(c), "machine");
     struct placement p = {0};
     struct proc_id id;
     *ret = NULL;
@@ -76,10 +74,8 @@ int local_place_observe(const struct plan_call *c, const char *place, json_t **r
     if (r < 0 || p.remove != PLACEMENT_KEEP) {
         /* No wish, or it is to go: it is absent once nothing of it runs. */
         struct local_filter f = {.infrastructure = c->infrastructure, .workload = place};
-        autofree
-        char *have = mem_printf("%s/have/%s.json", dir, place);
-        autofree
-        char *want = mem_printf("%s/want/%s.json", dir, place);
+        autofree char *have = mem_printf("%s/have/%s.json", dir, place);
+        autofree char *want = mem_printf("%s/want/%s.json", dir, place);
         if (fs_exists(have) || fs_exists(want) || local_sweep_count(&f))
             *ret = json_pack("{s:b}", "running", local_place_process(local_env_of(c), place, &id) == 0);
         return 0;
@@ -91,10 +87,8 @@ int local_place_observe(const struct plan_call *c, const char *place, json_t **r
 
 int local_place_put(const struct plan_call *c, struct placement *p, const json_t *want, struct err *err)
 {
-    autofree
-    char *dir = local_path(local_env_of(c), "machine");
-    autofree
-    char *label = js_text(want);
+    autofree char *dir = local_path(local_env_of(c), "machine");
+    autofree char *label = js_text(want);
     struct workload_env labels[] = {{WANTED, label}};
     p->workload.labels = labels;
     p->workload.n_labels = 1;
@@ -112,8 +106,7 @@ int local_place_put(const struct plan_call *c, struct placement *p, const json_t
 int local_place_ready(const struct plan_call *c, const char *place, json_t *attributes, struct err *err)
 {
     autoarena struct arena *arena = arena_new();
-    autofree
-    char *dir = local_path(local_env_of(c), "machine");
+    autofree char *dir = local_path(local_env_of(c), "machine");
     struct placement p = {0};
     struct placement_status status = {0};
     int r = placement_read(dir, place, arena, &p, err);
@@ -130,8 +123,7 @@ int local_place_ready(const struct plan_call *c, const char *place, json_t *attr
 
 int local_place_destroy(const struct plan_call *c, const char *place, struct err *err)
 {
-    autofree
-    char *dir = local_path(local_env_of(c), "machine");
+    autofree char *dir = local_path(local_env_of(c), "machine");
     const char *const parts[][2] = {{"want", ".json"}, {"have", ".json"}, {"kept", ".json"}, {"jobs", ""}};
     struct local_filter f = {.infrastructure = c->infrastructure, .workload = place};
     struct proc_id id;
@@ -142,8 +134,7 @@ int local_place_destroy(const struct plan_call *c, const char *place, struct err
     /* Nobody is there to do it in order. */
     int r = local_sweep(&f, 5000, err);
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++) {
-        autofree
-        char *path = mem_printf("%s/%s/%s%s", dir, parts[i][0], place, parts[i][1]);
+        autofree char *path = mem_printf("%s/%s/%s%s", dir, parts[i][0], place, parts[i][1]);
         r = fs_remove_tree(path, err);
     }
     return r;

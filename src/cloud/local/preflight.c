@@ -20,8 +20,7 @@ static bool on_path(const char *program)
     static const char *const folders[] = {"/usr/sbin", "/sbin",           "/usr/bin",
                                           "/bin",      "/usr/local/sbin", "/usr/local/bin"};
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        autofree
-        char *path = mem_printf("%s/%s", folders[i], program);
+        autofree char *path = mem_printf("%s/%s", folders[i], program);
         if (access(path, X_OK) == 0)
             return true;
     }
@@ -82,8 +81,7 @@ static bool holds(pid_t pid, unsigned long long inode)
     char want[64], have[64];
     struct dirent *entry;
     bool found = false;
-    autofree
-    char *path = mem_printf("/proc/%d/fd", (int)pid);
+    autofree char *path = mem_printf("/proc/%d/fd", (int)pid);
     DIR *d = opendir(path);
     snprintf(want, sizeof(want), "socket:[%llu]", inode);
     while (d && !found && (entry = readdir(d))) {
@@ -115,12 +113,9 @@ static pid_t holder_of(int port)
 static bool is_ours(pid_t pid, const char *infrastructure)
 {
     char data[8192];
-    autofree
-    char *tag = mem_printf("OWNHOUSE_INFRASTRUCTURE=%s", infrastructure);
-    autofree
-    char *path = mem_printf("/proc/%d/environ", (int)pid);
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    autofree char *tag = mem_printf("OWNHOUSE_INFRASTRUCTURE=%s", infrastructure);
+    autofree char *path = mem_printf("/proc/%d/environ", (int)pid);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof(data));
     return n > 0 && memmem(data, (size_t)n, tag, strlen(tag) + 1);
 }
@@ -129,8 +124,7 @@ static int check_port(const struct local_env *e, const char *field, int port, st
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int one = 1;
-    autoclose
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
         return err_set_errno(err, -errno, "cannot try ports");
@@ -144,8 +138,7 @@ static int check_port(const struct local_env *e, const char *field, int port, st
     if (pid && is_ours(pid, e->infrastructure))
         return 0;
     char name[64] = "";
-    autofree
-    char *path = mem_printf("/proc/%d/comm", (int)pid);
+    autofree char *path = mem_printf("/proc/%d/comm", (int)pid);
     autofclose FILE *f = pid ? fopen(path, "re") : NULL;
     if (f && fgets(name, sizeof(name), f))
         name[strcspn(name, "\n")] = 0;
@@ -235,8 +228,7 @@ static int check_programs(const struct local_env *e, struct err *err)
 
 static int check_folder(const struct local_env *e, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/%s", e->account_dir, e->name);
+    autofree char *path = mem_printf("%s/%s", e->account_dir, e->name);
     struct err said = ERR_INIT;
     int r = fs_mkdirs(path, 0700, &said);
     if (r < 0)

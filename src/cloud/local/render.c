@@ -116,16 +116,11 @@ static char *loopback_base(const struct local_env *e, const struct local_address
 char *local_render_agent(const struct local_env *e, const struct local_addresses *a)
 {
     autobuf struct buf o = BUF_INIT;
-    autofree
-    char *home = local_path(e, "agent");
-    autofree
-    char *token = local_path(e, "agent/enrolment-token");
-    autofree
-    char *buckets = local_path(e, "buckets");
-    autofree
-    char *control = control_address(e, a);
-    autofree
-    char *loopback = loopback_base(e, a);
+    autofree char *home = local_path(e, "agent");
+    autofree char *token = local_path(e, "agent/enrolment-token");
+    autofree char *buckets = local_path(e, "buckets");
+    autofree char *control = control_address(e, a);
+    autofree char *loopback = loopback_base(e, a);
     bool server = e->clickhouse_program && *e->clickhouse_program;
     buf_adds(&o, "# Written by OwnHouse; changes are overwritten.\n");
     setting(&o, "home", home);

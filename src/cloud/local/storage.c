@@ -12,8 +12,7 @@
 /* Where the resource lies: by its identity, not by what was remembered. */
 static char *place_of(const struct plan_call *c)
 {
-    autofree
-    char *below = !strcmp(c->type, "local_bucket") ? mem_printf("buckets/%s", c->name) : mem_strdup(c->name);
+    autofree char *below = !strcmp(c->type, "local_bucket") ? mem_printf("buckets/%s", c->name) : mem_strdup(c->name);
     return local_path(local_env_of(c), below);
 }
 
@@ -32,10 +31,8 @@ static bool is_empty(const char *path)
 /* 1 marked as this resource's, 0 not marked, -EEXIST somebody else's. */
 static int marked(const struct plan_call *c, const char *path, struct err *err)
 {
-    autofree
-    char *marker = mem_printf("%s/" MARKER, path);
-    autofree
-    char *text = NULL;
+    autofree char *marker = mem_printf("%s/" MARKER, path);
+    autofree char *text = NULL;
     autojson json_t *v = NULL;
     size_t len;
     if (!fs_exists(marker))
@@ -52,10 +49,8 @@ static int marked(const struct plan_call *c, const char *path, struct err *err)
 
 static int storage_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autofree
-    char *path = place_of(c);
-    autofree
-    char *leaving = mem_printf("%s.removing", path);
+    autofree char *path = place_of(c);
+    autofree char *leaving = mem_printf("%s.removing", path);
     struct stat st;
     *ret = NULL;
     if (fs_exists(leaving)) {
@@ -78,12 +73,10 @@ static int storage_observe(const struct plan_call *c, json_t **ret, struct err *
 static int storage_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
     const char *path = json_string_value(json_object_get(want, "path"));
-    autofree
-    char *marker = mem_printf("%s/" MARKER, path);
+    autofree char *marker = mem_printf("%s/" MARKER, path);
     autojson json_t *mark =
         json_pack("{s:s, s:s, s:s}", "infrastructure", c->infrastructure, "type", c->type, "name", c->name);
-    autofree
-    char *text = js_text(mark);
+    autofree char *text = js_text(mark);
     int r = fs_mkdirs(path, 0700, err);
     if (r == 0)
         r = fs_write_atomic(marker, text, strlen(text), 0600, err);
@@ -92,10 +85,8 @@ static int storage_create(const struct plan_call *c, const json_t *want, json_t 
 
 static int storage_destroy(const struct plan_call *c, const json_t *have OH_UNUSED, struct err *err)
 {
-    autofree
-    char *path = place_of(c);
-    autofree
-    char *leaving = mem_printf("%s.removing", path);
+    autofree char *path = place_of(c);
+    autofree char *leaving = mem_printf("%s.removing", path);
     if (!c->delete_data)
         return err_set(err, -EPERM, "%s holds data and deleting data was not asked for", path);
     /* Renamed first: half of a removal must still be known as ours. */

@@ -14,13 +14,10 @@
 /* A file of /proc, NUL-terminated twice; NULL when it cannot be read. */
 static char *proc_text(pid_t pid, const char *name, size_t *ret_len)
 {
-    autofree
-    char *path = mem_printf("/proc/%d/%s", (int)pid, name);
-    autofree
-    char *data = NULL;
+    autofree char *path = mem_printf("/proc/%d/%s", (int)pid, name);
+    autofree char *data = NULL;
     size_t len = 0, cap = 0;
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     for (;;) {
@@ -69,8 +66,7 @@ static const char *supervised_dir(const char *line, size_t len)
 static bool in_namespace(pid_t pid, uint64_t netns)
 {
     struct stat st;
-    autofree
-    char *path = mem_printf("/proc/%d/ns/net", (int)pid);
+    autofree char *path = mem_printf("/proc/%d/ns/net", (int)pid);
     return netns && stat(path, &st) == 0 && st.st_ino == netns;
 }
 
@@ -81,8 +77,7 @@ static bool matches(const struct local_filter *f, pid_t pid)
         return false;
     if (f->netns)
         return in_namespace(pid, f->netns);
-    autofree
-    char *environment = proc_text(pid, "environ", &len);
+    autofree char *environment = proc_text(pid, "environ", &len);
     if (!environment || !equal(env_value(environment, len, "OWNHOUSE_INFRASTRUCTURE"), f->infrastructure))
         return false;
     const char *place = env_value(environment, len, "OWNHOUSE_PLACE");
@@ -92,8 +87,7 @@ static bool matches(const struct local_filter *f, pid_t pid)
         return false;
     if (f->workload && !equal(env_value(environment, len, "OWNHOUSE_WORKLOAD"), f->workload))
         return false;
-    autofree
-    char *line = f->spare_supervisor && !place ? proc_text(pid, "cmdline", &line_len) : NULL;
+    autofree char *line = f->spare_supervisor && !place ? proc_text(pid, "cmdline", &line_len) : NULL;
     return !(line && supervised_dir(line, line_len));
 }
 
@@ -121,15 +115,13 @@ static size_t collect(const struct local_filter *f, struct proc_id **ret)
 
 size_t local_sweep_count(const struct local_filter *f)
 {
-    autofree
-    struct proc_id *all = NULL;
+    autofree struct proc_id *all = NULL;
     return collect(f, &all);
 }
 
 static void wait_for(const struct proc_id *id, int64_t until)
 {
-    autoclose
-    int fd = proc_open(id);
+    autoclose int fd = proc_open(id);
     int64_t left = until - clock_mono_ms(&clock_system);
     struct pollfd p = {fd, POLLIN, 0};
     if (fd >= 0 && left > 0)
@@ -140,8 +132,7 @@ int local_sweep(const struct local_filter *f, int grace_ms, struct err *err)
 {
     int64_t soft = clock_mono_ms(&clock_system) + grace_ms, hard = soft + 10000;
     for (int round = 0;; round++) {
-        autofree
-        struct proc_id *all = NULL;
+        autofree struct proc_id *all = NULL;
         size_t n = collect(f, &all);
         int64_t now = clock_mono_ms(&clock_system);
         bool kill_now = now >= soft;
@@ -161,8 +152,7 @@ int local_sweep(const struct local_filter *f, int grace_ms, struct err *err)
 
 int local_wait_end(const struct proc_id *id, int ms)
 {
-    autoclose
-    int fd = proc_open(id);
+    autoclose int fd = proc_open(id);
     struct pollfd p = {fd, POLLIN, 0};
     if (fd < 0)
         return 0;
@@ -173,8 +163,7 @@ bool local_program_replaced(const struct proc_id *id)
 {
     static const char suffix[] = " (deleted)";
     char target[PATH_MAX];
-    autofree
-    char *link = mem_printf("/proc/%d/exe", (int)id->pid);
+    autofree char *link = mem_printf("/proc/%d/exe", (int)id->pid);
     ssize_t n = readlink(link, target, sizeof(target) - 1);
     target[MAX(n, (ssize_t)0)] = 0;
     return n > (ssize_t)strlen(suffix) && !strcmp(target + n - strlen(suffix), suffix);
@@ -183,13 +172,11 @@ bool local_program_replaced(const struct proc_id *id)
 static bool is_supervisor(pid_t pid, const char *infrastructure, const char *dir, char **program)
 {
     size_t len;
-    autofree
-    char *line = proc_text(pid, "cmdline", &len);
+    autofree char *line = proc_text(pid, "cmdline", &len);
     if (!line || !equal(supervised_dir(line, len), dir))
         return false;
     size_t environment_len;
-    autofree
-    char *environment = proc_text(pid, "environ", &environment_len);
+    autofree char *environment = proc_text(pid, "environ", &environment_len);
     if (!environment || !equal(env_value(environment, environment_len, "OWNHOUSE_INFRASTRUCTURE"), infrastructure))
         return false;
     if (program)

@@ -30,10 +30,8 @@ struct inside {
 static void *inside_thread(void *data)
 {
     struct inside *in = data;
-    autofree
-    char *path = mem_printf(LOCAL_NETNS_DIR "/%s", in->netns);
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    autofree char *path = mem_printf(LOCAL_NETNS_DIR "/%s", in->netns);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         in->result = err_set_errno(&in->err, -errno, "cannot open the network namespace %s", in->netns);
     else if (setns(fd, CLONE_NEWNET) < 0)
@@ -65,8 +63,7 @@ uint64_t local_netns_inode(const char *netns)
 {
     struct statfs fs;
     struct stat st;
-    autofree
-    char *path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
+    autofree char *path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
     if (statfs(path, &fs) < 0 || fs.f_type != NSFS_MAGIC || stat(path, &st) < 0)
         return 0;
     return st.st_ino;
@@ -117,8 +114,7 @@ bool local_link_has(const json_t *link, const char *address)
     json_array_foreach(json_object_get(link, "addr_info"), i, v)
     {
         const char *local = json_string_value(json_object_get(v, "local"));
-        autofree
-        char *text =
+        autofree char *text =
             mem_printf("%s/%lld", local ? local : "", (long long)json_integer_value(json_object_get(v, "prefixlen")));
         if (!strcmp(text, address))
             return true;
@@ -153,10 +149,8 @@ int local_link_ours(const json_t *link, const char *device, const char *infrastr
 
 int local_sysctl(const char *key, const char *value, struct err *err)
 {
-    autofree
-    char *path = mem_printf("/proc/sys/net/%s", key);
-    autoclose
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    autofree char *path = mem_printf("/proc/sys/net/%s", key);
+    autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0 || write(fd, value, strlen(value)) < 0)
@@ -167,10 +161,8 @@ int local_sysctl(const char *key, const char *value, struct err *err)
 bool local_sysctl_is(const char *key, const char *value)
 {
     char text[64];
-    autofree
-    char *path = mem_printf("/proc/sys/net/%s", key);
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    autofree char *path = mem_printf("/proc/sys/net/%s", key);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
     if (n < 0)
         return fd < 0 && errno == ENOENT;

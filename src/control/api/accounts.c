@@ -111,8 +111,7 @@ int account_create(struct api_request *q, struct err *err)
     char id[UUID_SIZE];
     autojson json_t *none = json_object();
     const json_t *config = api_body(q, "config") ? api_body(q, "config") : none;
-    autofree
-    char *text = js_text(config);
+    autofree char *text = js_text(config);
     int r = check_ports(q, config, err);
     if (r < 0)
         return r;

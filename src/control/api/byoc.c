@@ -184,8 +184,7 @@ static int insert(struct api_request *q, const struct account *account, const ch
     const char *name = NULL, *cidr = NULL;
     const char *domain = json_string_value(json_object_get(account->config, "domain"));
     json_t *suffixes = api_body(q, "availabilityZoneSuffixes");
-    autofree
-    char *zones = suffixes ? js_text(suffixes) : mem_strdup("[]");
+    autofree char *zones = suffixes ? js_text(suffixes) : mem_strdup("[]");
     int r = free_name(q, account->id, wanted_name(q), &name, err);
     if (r == 0)
         r = choose_cidr(q, &cidr, err);

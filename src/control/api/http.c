@@ -56,8 +56,7 @@ static struct store *thread_store(struct http_server *s, struct err *err)
     struct store *store = pthread_getspecific(s->store);
     if (store)
         return store;
-    autofree
-    char *path = control_database(&s->api->role->config);
+    autofree char *path = control_database(&s->api->role->config);
     if (store_open(path, STORE_EXISTING, &store, err) < 0)
         return NULL;
     pthread_setspecific(s->store, store);
@@ -278,8 +277,7 @@ static int check_answer(struct http_request *h, int status, json_t **answer)
     log_error("the answer breaks the contract", "request", h->q.id, "operation", h->q.match.operation->id, "error",
               err.message);
     json_decref(*answer);
-    autofree
-    char *sentence = mem_printf("the answer breaks the contract: %s", err.message);
+    autofree char *sentence = mem_printf("the answer breaks the contract: %s", err.message);
     *answer = api_error(500, h->q.id, sentence);
     return 500;
 }
@@ -390,8 +388,7 @@ static int listen_on(const char *path, struct err *err)
         return err_set(err, -ENAMETOOLONG, "%s is too long for a socket (at most %zu bytes); use a shorter state_dir",
                        path, sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, path, strlen(path) + 1);
-    autoclose
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot make a socket");
     (void)unlink(path);

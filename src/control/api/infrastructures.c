@@ -174,8 +174,7 @@ int infrastructure_request_plan(struct api_request *q, struct err *err)
 
 static int read_key_file(struct api_request *q, const char *name, char **ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/keys/%s", q->api->role->config.state_dir, name);
+    autofree char *path = mem_printf("%s/keys/%s", q->api->role->config.state_dir, name);
     return fs_read(path, KIB(64), ret, NULL, err);
 }
 
@@ -193,15 +192,13 @@ static int pin_of(const char *pem, char ret[TLS_PIN_SIZE], struct err *err)
 
 static json_t *control_address(const struct control_config *c)
 {
-    autofree
-    char *address = mem_printf("%s:%lld", c->server_name, (long long)c->listen_port);
+    autofree char *address = mem_printf("%s:%lld", c->server_name, (long long)c->listen_port);
     return json_pack("{s:s,s:s}", "address", address, "serverName", SIGNER_SERVER_NAME);
 }
 
 int infrastructure_enrolment(struct api_request *q, struct err *err)
 {
-    autofree
-    char *ca = NULL, *spare = NULL, *desired = NULL;
+    autofree char *ca = NULL, *spare = NULL, *desired = NULL;
     autojson json_t *there = NULL;
     char ca_pin[TLS_PIN_SIZE], spare_pin[TLS_PIN_SIZE] = "";
     int r = byoc_config(q, q->match.path[1], &there, err);

@@ -92,8 +92,7 @@ static int insert(struct api_request *q, const char *id, const char *email, cons
                   struct err *err)
 {
     char hash[65];
-    autofree
-    char *text = js_text(roles);
+    autofree char *text = js_text(roles);
     sha256_hex(token, TOKEN_LENGTH, hash);
     int r = store_exec(q->store,
                        "INSERT INTO invitation (id, organization_id, email, roles, token_hash, created_at, expires_at) "
@@ -108,8 +107,7 @@ static int insert(struct api_request *q, const char *id, const char *email, cons
 static json_t *with_link(const struct api_request *q, const json_t *invitation, const char *token)
 {
     const struct control_config *c = &q->api->role->config;
-    autofree
-    char *link = mem_printf("https://%s:%lld/invitation#%s", c->server_name, (long long)c->listen_port, token);
+    autofree char *link = mem_printf("https://%s:%lld/invitation#%s", c->server_name, (long long)c->listen_port, token);
     json_t *v = json_copy((json_t *)(uintptr_t)invitation);
     json_object_set_new(v, "ownhouse", json_pack("{s:s,s:s}", "link", link, "notice", NOTICE));
     mem_wipe(link, strlen(link));

@@ -101,8 +101,7 @@ static int wanted_roles(struct api_request *q, json_t **ret, struct err *err)
 /* base64 of 32 bytes to hex; the contract has checked the alphabet and the length. */
 static int hash_to_hex(struct api_request *q, const char *field, const char *text, char ret[65])
 {
-    autofree
-    unsigned char *raw = NULL;
+    autofree unsigned char *raw = NULL;
     size_t len;
     if (base64_decode(text, SHA256_SIZE, &raw, &len) < 0 || len != SHA256_SIZE)
         return api_refuse(q, 400, "%s: must be a SHA-256 hash (32 bytes) in base64", field);
@@ -169,8 +168,7 @@ static int key_activity(struct api_request *q, const char *type, const char *id,
     autojson json_t *details = json_pack("{s:s}", "targetKeyId", id);
     if (update)
         json_object_set_new(details, "keyUpdateType", json_string(update));
-    autofree
-    char *text = js_text(details);
+    autofree char *text = js_text(details);
     return api_activity(q, type, NULL, NULL, text, err);
 }
 
@@ -214,8 +212,7 @@ static int change(struct api_request *q, const char *sql, struct store_value val
 int key_update(struct api_request *q, struct err *err)
 {
     autojson json_t *before = NULL, *roles = NULL;
-    autofree
-    char *roles_text = NULL, *list_text = NULL;
+    autofree char *roles_text = NULL, *list_text = NULL;
     int64_t expiry = 0;
     int r = load(q, q->match.path[1], &before, err);
     if (r == 0)

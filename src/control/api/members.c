@@ -61,8 +61,7 @@ int member_update(struct api_request *q, struct err *err)
 {
     const char *id = q->match.path[1];
     autojson json_t *before = NULL, *roles = NULL;
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     int64_t changed = 0;
     int r = load(q, id, &before, err);
     if (r == 0)

@@ -63,8 +63,7 @@ static int rename_organization(struct api_request *q, const char *name, struct e
 int organization_update(struct api_request *q, struct err *err)
 {
     autojson json_t *config = NULL;
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     const char *name = api_body_text(q, "name");
     json_t *endpoints = api_body(q, "privateEndpoints"), *dumps = api_body(q, "enableCoreDumps");
     int r = load_config(q, &config, err);

@@ -210,8 +210,7 @@ int rbac_create(struct api_request *q, struct err *err)
 {
     char id[UUID_SIZE];
     const char *name = api_body_text(q, "name");
-    autofree
-    char *policies = NULL;
+    autofree char *policies = NULL;
     int64_t n = 0;
     int r = check_name(q, name, "", err);
     if (r == 0)
@@ -240,8 +239,7 @@ int rbac_create(struct api_request *q, struct err *err)
 static int change_custom(struct api_request *q, const char *id, const json_t *before, struct err *err)
 {
     const char *name = api_body_text(q, "name");
-    autofree
-    char *policies = NULL;
+    autofree char *policies = NULL;
     int r = name ? check_name(q, name, id, err) : 0;
     if (r == 0 && api_body(q, "policies"))
         r = wanted_policies(q, &policies);

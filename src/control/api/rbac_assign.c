@@ -131,8 +131,7 @@ static int actor_activity(struct api_request *q, bool user, const char *id, stru
 {
     autojson json_t *details = user ? json_pack("{s:s}", "targetUserId", id)
                                     : json_pack("{s:s,s:s}", "targetKeyId", id, "keyUpdateType", "roles-v2-changed");
-    autofree
-    char *text = js_text(details);
+    autofree char *text = js_text(details);
     return api_activity(q, user ? "organization_member_update_roles" : "openapi_key_update", NULL, NULL, text, err);
 }
 
@@ -155,8 +154,7 @@ int rbac_assign(struct api_request *q, const char *actor, const char *role, bool
     bool user = !strncmp(actor, USER, strlen(USER));
     const char *id = actor + (user ? strlen(USER) : strlen(KEY));
     autojson json_t *before = NULL, *after = json_array();
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     json_t *one;
     size_t i;
     int r = roles_of(q, user, id, &before, err);

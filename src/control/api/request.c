@@ -153,8 +153,7 @@ static int find_repetition(struct api_request *q, const char *scope, const char 
 
 static int remember(struct api_request *q, const char *scope, const char *digest, struct err *err)
 {
-    autofree
-    char *answer = js_text(q->result_stored ? q->result_stored : q->result);
+    autofree char *answer = js_text(q->result_stored ? q->result_stored : q->result);
     return store_exec(q->store,
                       "INSERT INTO idempotency (scope, key, request_digest, answer, created_at) "
                       "VALUES ($1, $2, $3, $4, $5)",
@@ -167,8 +166,7 @@ static int run_once(struct api_request *q, api_handler handler, struct err *err)
 {
     const struct contract_operation *op = q->match.operation;
     const char *scope = arena_printf(q->arena, "%s %s", q->who.key, op->id);
-    autofree
-    char *body = js_text(q->match.body);
+    autofree char *body = js_text(q->match.body);
     char digest[65];
     if (!op->idempotent || !q->idempotency_key)
         return handler(q, err);

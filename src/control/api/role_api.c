@@ -32,8 +32,7 @@ static int check_handlers(const struct contract *c, struct err *err)
 /* The store is opened once here, so that a broken one is told at the start and not to the first client. */
 static int check_store(const struct control_config *config, struct err *err)
 {
-    autofree
-    char *path = control_database(config);
+    autofree char *path = control_database(config);
     autostore struct store *s = NULL;
     return store_open(path, STORE_EXISTING, &s, err);
 }
@@ -52,8 +51,7 @@ static void serve(const struct role *r, int signals)
 static int run(struct role *r, int signals, struct err *err)
 {
     struct api api = {.role = r, .clock = &clock_system, .check_answers = getenv("OWNHOUSE_CHECK_ANSWERS") != NULL};
-    autofree
-    char *socket_path = control_path(&r->config, "run/api.sock"), *folder = control_path(&r->config, "run");
+    autofree char *socket_path = control_path(&r->config, "run/api.sock"), *folder = control_path(&r->config, "run");
     struct http_server *server;
     int status = contract_load(embedded_openapi, embedded_openapi_len, &api.contract, err);
     if (status == 0)
@@ -84,8 +82,7 @@ int role_api_main(struct role *r)
     sigaddset(&mask, SIGINT);
     pthread_sigmask(SIG_BLOCK, &mask, NULL);
     signal(SIGPIPE, SIG_IGN);
-    autoclose
-    int signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    autoclose int signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0) {
         log_error("cannot watch signals", "error", strerror(errno));
         return 1;

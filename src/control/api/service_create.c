@@ -117,8 +117,7 @@ static int free_slug(struct api_request *q, const char *infrastructure, const ch
 static int insert(struct api_request *q, const char *id, const struct place *place, const json_t *spec,
                   const char *password, struct err *err)
 {
-    autofree
-    char *text = js_text(spec);
+    autofree char *text = js_text(spec);
     char sha256[65], sha1[41];
     const char *slug = NULL;
     int64_t ordinal = 0;

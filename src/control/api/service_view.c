@@ -32,8 +32,7 @@ static json_t *endpoint(const char *protocol, const char *host, int64_t port)
 static json_t *endpoints(const struct parts *p)
 {
     json_t *list = json_array();
-    autofree
-    char *host = mem_printf("%s.%s", p->slug, p->domain);
+    autofree char *host = mem_printf("%s.%s", p->slug, p->domain);
     json_array_append_new(list, endpoint("https", host, int_of(p->config, "httpsPort", p->local ? 8444 : 8443)));
     if (!p->local || !strcmp(text_of(p->observed, "engine"), "server"))
         json_array_append_new(list, endpoint("nativesecure", host, int_of(p->config, "nativePort", 9440)));
@@ -62,8 +61,7 @@ static json_t *notice(const struct parts *p)
     int64_t asked = asked_replicas(p->spec), runs = int_of(p->observed, "replicas", p->local ? 1 : asked);
     if (*said || asked == runs)
         return json_string(said);
-    autofree
-    char *text =
+    autofree char *text =
         mem_printf("%lld replicas were asked for; this infrastructure runs %lld.", (long long)asked, (long long)runs);
     return json_string(text);
 }

@@ -158,8 +158,7 @@ int service_update(struct api_request *q, struct err *err)
         return r;
     bool renamed = name && strcmp(name, c.name);
     if (changed || renamed) {
-        autofree
-        char *text = js_text(c.spec);
+        autofree char *text = js_text(c.spec);
         r = store_exec(
             q->store,
             "UPDATE service SET name = $2, spec = $3, generation = generation + 1, updated_at = $4 "
@@ -236,8 +235,7 @@ int service_delete(struct api_request *q, struct err *err)
 static int new_hashes(struct api_request *q, char sha256[65], char sha1[41])
 {
     const char *hash = api_body_text(q, "newPasswordHash"), *double_sha1 = api_body_text(q, "newDoubleSha1Hash");
-    autofree
-    unsigned char *raw = NULL;
+    autofree unsigned char *raw = NULL;
     size_t len;
     if (!hash) {
         char password[PASSWORD_GENERATED_SIZE];

@@ -95,8 +95,7 @@ int role_controller_main(struct role *r)
     struct controller c = {.role = r};
     struct err err = ERR_INIT;
     sigset_t set;
-    autofree
-    char *path = control_database(&r->config);
+    autofree char *path = control_database(&r->config);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);

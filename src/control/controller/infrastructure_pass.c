@@ -76,8 +76,7 @@ static int keep_plan(struct pass *p, const json_t *document, const char *state, 
                      char ret_id[UUID_SIZE], struct err *err)
 {
     struct store *s = p->ctx->store;
-    autofree
-    char *text = js_text(document);
+    autofree char *text = js_text(document);
     const char *kind = json_string_value(json_object_get(document, "kind"));
     int64_t now = clock_wall_ms(p->ctx->clock);
     char digest[65];

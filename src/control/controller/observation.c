@@ -139,8 +139,7 @@ static int take_up(struct seen *seen, const struct row *row, struct err *err)
         return 0;
     if (!strcmp(row->want, "deleted") && !strcmp(word, "gone"))
         return forget(seen, row->id, row->organization, err);
-    autofree
-    char *text = js_text(one);
+    autofree char *text = js_text(one);
     const char *next = lifecycle_observed(row->state, row->want, word);
     if (!strcmp(next, row->state) && !strcmp(text, row->observed))
         return 0;
@@ -175,8 +174,7 @@ int observation_apply(struct store *s, const struct clock *clock, const char *in
     autoarena struct arena *arena = arena_new();
     autojson json_t *by_id = json_object();
     struct seen seen = {.store = s, .clock = clock, .infrastructure = infrastructure, .by_id = by_id};
-    autofree
-    struct row *rows = NULL;
+    autofree struct row *rows = NULL;
     size_t n = 0;
     int r = load(&seen, err);
     if (r == 0 && json_object_size(by_id))

@@ -34,8 +34,7 @@ static int state_load(struct plan_state *s, const char *type, const char *name, 
 static int state_save(struct plan_state *s, const char *type, const char *name, const json_t *record, struct err *err)
 {
     struct plan_store *p = of_state(s);
-    autofree
-    char *text = js_text(record);
+    autofree char *text = js_text(record);
     return store_exec(p->store,
                       "INSERT INTO resource (infrastructure_id, type, name, attributes, updated_at) "
                       "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (infrastructure_id, type, name) "
@@ -111,8 +110,7 @@ static int journal_begin(struct plan_journal *j, const struct plan_step *step, s
 
 static int journal_done(struct plan_journal *j, const struct plan_step *step, const json_t *attributes, struct err *err)
 {
-    autofree
-    char *text = attributes ? js_text(attributes) : mem_strdup("");
+    autofree char *text = attributes ? js_text(attributes) : mem_strdup("");
     return journal_write(j, step, PLAN_PHASE_DONE, text, err);
 }
 

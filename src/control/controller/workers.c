@@ -74,8 +74,7 @@ static int64_t delay_after(struct job *j, int r, enum pass_result result)
 
 static int pass(struct workers *w, const char *infrastructure, enum pass_result *ret, struct err *err)
 {
-    autofree
-    char *path = control_database(&w->role->config);
+    autofree char *path = control_database(&w->role->config);
     autostore struct store *store = NULL;
     int r = store_open(path, STORE_EXISTING, &store, err);
     if (r < 0)

@@ -17,8 +17,7 @@ void api_key_generate(struct api_key *ret)
 
 int api_key_insert(struct store *s, const struct api_key_row *row, struct err *err)
 {
-    autofree
-    char *roles = js_text(row->roles), *list = js_text(row->ip_access_list);
+    autofree char *roles = js_text(row->roles), *list = js_text(row->ip_access_list);
     return store_exec(s,
                       "INSERT INTO api_key (id, key_id_hash, organization_id, name, secret_hash, suffix, state, roles, "
                       "ip_access_list, created_at, expire_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",

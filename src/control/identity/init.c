@@ -19,8 +19,7 @@ struct setup {
 
 static int read_file(struct setup *u, struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len;
     if (!fs_exists(u->path))
         return 0;
@@ -131,8 +130,7 @@ static int insert_key(struct setup *u, const char *organization, int64_t now, st
         .ip_access_list = list,
         .created_at = now,
     };
-    autofree
-    char *details = mem_printf("{\"targetKeyId\":\"%s\"}", id);
+    autofree char *details = mem_printf("{\"targetKeyId\":\"%s\"}", id);
     r = api_key_insert(u->store, &row, err);
     return r < 0 ? r : insert_activity(u, organization, "key_create", details, now, err);
 }
@@ -236,8 +234,7 @@ static int new_key_locked(struct setup *u, struct err *err)
 /* The write lock is held from the look at the store to the commit, so that two calls at once make one key. */
 static int set_up(const struct control_config *config, const char *path, bool with_user, struct err *err)
 {
-    autofree
-    char *db = control_database(config), *folder = control_path(config, "store");
+    autofree char *db = control_database(config), *folder = control_path(config, "store");
     autostore struct store *s = NULL;
     struct setup u = {.path = path, .with_user = with_user};
     int r = fs_mkdirs(folder, 0700, err);

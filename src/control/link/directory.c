@@ -50,8 +50,7 @@ int directory_document(struct store *s, const char *infrastructure, int64_t abov
 int directory_states(struct store *s, struct directory_state **ret, size_t *ret_count, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
-    autofree
-    struct directory_state *list = NULL;
+    autofree struct directory_state *list = NULL;
     size_t count = 0, room = 0;
     int r = store_query(s,
                         "SELECT a.id, a.infrastructure_id, a.state, d.version FROM agent a "

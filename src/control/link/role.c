@@ -32,8 +32,7 @@ static size_t raise_descriptors(void)
 static int listen_unix(const char *path, struct err *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    autoclose
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot make a socket");
     if (strlen(path) >= sizeof(addr.sun_path))
@@ -56,8 +55,7 @@ static int listen_unix(const char *path, struct err *err)
 
 static int first_certificate(struct hub *h, struct tls_ctx **ret, struct err *err)
 {
-    autofree
-    char *csr = tls_csr_new(h->server_key), *chain = NULL;
+    autofree char *csr = tls_csr_new(h->server_key), *chain = NULL;
     int r = -ETIMEDOUT;
     for (int i = 0; i < START_TRIES && r == -ETIMEDOUT; i++)
         r = signer_server_certificate(h->role->signer, csr, &chain, err);
@@ -79,8 +77,7 @@ static int reset_presence(struct hub *h, struct err *err)
 static int open_doors(struct hub *h, struct err *err)
 {
     autotlsctx struct tls_ctx *tls = NULL;
-    autofree
-    char *db = control_database(&h->role->config), *path = control_path(&h->role->config, "run/link.sock");
+    autofree char *db = control_database(&h->role->config), *path = control_path(&h->role->config, "run/link.sock");
     size_t fds = raise_descriptors();
     h->server_key = tls_key_new();
     int r = store_open(db, STORE_EXISTING, &h->store, err);

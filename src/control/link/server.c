@@ -40,8 +40,7 @@ static void authorities_load(struct authorities *a, const struct control_config 
 {
     static const char *const files[] = {"keys/link-ca.pem", "keys/link-ca-spare.pem"};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        autofree
-        char *path = control_path(config, files[i]);
+        autofree char *path = control_path(config, files[i]);
         struct tls_cert *cert = NULL;
         if (tls_cert_load(path, &cert, NULL) == 0)
             authorities_add(a, cert);

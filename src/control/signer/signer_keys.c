@@ -45,16 +45,12 @@ static int make_desired(const char *key_path, const char *pub_path, struct err *
  * there is never made anew: the mark alone may have been lost, and agents trust these keys. */
 static int make_missing(const struct control_config *c, int64_t now, struct err *err)
 {
-    autofree
-    char *mark = control_path(c, "keys/complete");
-    autofree
-    char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
-    autofree
-    char *spare_key = control_path(c, "keys/link-ca-spare.key"), *spare_pem = control_path(c, "keys/link-ca-spare.pem");
-    autofree
-    char *key = control_path(c, "keys/desired.key"), *pub = control_path(c, "keys/desired.pub");
-    autofree
-    char *versions = control_path(c, "keys/signed");
+    autofree char *mark = control_path(c, "keys/complete");
+    autofree char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
+    autofree char *spare_key = control_path(c, "keys/link-ca-spare.key"),
+                  *spare_pem = control_path(c, "keys/link-ca-spare.pem");
+    autofree char *key = control_path(c, "keys/desired.key"), *pub = control_path(c, "keys/desired.pub");
+    autofree char *versions = control_path(c, "keys/signed");
     if (fs_exists(mark))
         return 0;
     int r = fs_mkdirs(versions, 0700, err);
@@ -72,8 +68,7 @@ static int make_missing(const struct control_config *c, int64_t now, struct err 
 /* A half of the spare is found out now, not on the day it is needed. */
 static int check_spare(const struct control_config *c, struct err *err)
 {
-    autofree
-    char *key = control_path(c, "keys/link-ca-spare.key"), *pem = control_path(c, "keys/link-ca-spare.pem");
+    autofree char *key = control_path(c, "keys/link-ca-spare.key"), *pem = control_path(c, "keys/link-ca-spare.pem");
     autoca struct tls_ca *spare = NULL;
     return fs_exists(key) || fs_exists(pem) ? tls_ca_load(key, pem, &spare, err) : 0;
 }
@@ -81,10 +76,8 @@ static int check_spare(const struct control_config *c, struct err *err)
 int signer_keys_open(const struct control_config *c, const struct clock *clock, struct signer_keys *ret,
                      struct err *err)
 {
-    autofree
-    char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
-    autofree
-    char *key = control_path(c, "keys/desired.key");
+    autofree char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
+    autofree char *key = control_path(c, "keys/desired.key");
     struct signer_keys k = {.versions_dir = control_path(c, "keys/signed")};
     int r = make_missing(c, clock_wall_ms(clock), err);
     if (r == 0 && !fs_exists(k.versions_dir))
@@ -114,8 +107,7 @@ void signer_keys_close(struct signer_keys *k)
 /* 0 with version 0 when nothing was signed yet. */
 static int last_signed(const char *path, int64_t *ret_version, char ret_digest[65], struct err *err)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     long long version;
     *ret_version = 0;
     ret_digest[0] = 0;
@@ -145,8 +137,7 @@ int signer_keys_desired(const struct signer_keys *k, const char *infrastructure,
     if (!uuid_valid(infrastructure) || version < 1 || hex_decode(digest, raw, sizeof(raw)) < 0 ||
         has_upper(infrastructure) || has_upper(digest))
         return err_set(err, -EINVAL, "infrastructure, version or digest is malformed");
-    autofree
-    char *path = mem_printf("%s/%s", k->versions_dir, infrastructure);
+    autofree char *path = mem_printf("%s/%s", k->versions_dir, infrastructure);
     int r = last_signed(path, &last, last_digest, err);
     if (r < 0)
         return r;
@@ -155,8 +146,7 @@ int signer_keys_desired(const struct signer_keys *k, const char *infrastructure,
         return err_set(err, -EPERM, "version %lld is not above %lld, the last one signed", (long long)version,
                        (long long)last);
     if (!repeat) {
-        autofree
-        char *line = mem_printf("%lld %s\n", (long long)version, digest);
+        autofree char *line = mem_printf("%lld %s\n", (long long)version, digest);
         r = fs_write_atomic(path, line, strlen(line), 0600, err);
         if (r < 0)
             return r;

@@ -18,10 +18,8 @@
 
 static int chain(const struct signer_keys *k, const struct tls_cert *leaf, json_t *answer)
 {
-    autofree
-    char *leaf_pem = tls_cert_pem(leaf), *ca_pem = tls_cert_pem(tls_ca_cert(k->ca));
-    autofree
-    char *both = mem_printf("%s%s", leaf_pem, ca_pem);
+    autofree char *leaf_pem = tls_cert_pem(leaf), *ca_pem = tls_cert_pem(tls_ca_cert(k->ca));
+    autofree char *both = mem_printf("%s%s", leaf_pem, ca_pem);
     return json_object_set_new(answer, "certificate", json_string(both));
 }
 
@@ -95,8 +93,7 @@ static int decide(const struct signer_keys *k, enum role_id asker, const json_t 
 
 static void serve(const struct signer_keys *k, int fd, enum role_id asker)
 {
-    autofree
-    char *text = mem_alloc(SIGNER_MESSAGE_MAX);
+    autofree char *text = mem_alloc(SIGNER_MESSAGE_MAX);
     autojson json_t *q = NULL, *answer = json_object();
     struct err err = ERR_INIT;
     /* MSG_TRUNC gives the whole length, so that the head of a longer message is not taken for a question. */
@@ -114,8 +111,7 @@ static void serve(const struct signer_keys *k, int fd, enum role_id asker)
     json_t *id = q ? json_object_get(q, "id") : NULL;
     if (id)
         json_object_set(answer, "id", id);
-    autofree
-    char *out = js_text(answer);
+    autofree char *out = js_text(answer);
     if (send(fd, out, strlen(out), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         log_warn("cannot answer", "asker", role_names[asker], "error", strerror(errno));
 }

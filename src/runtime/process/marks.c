@@ -24,8 +24,7 @@ static ssize_t read_environ(pid_t pid, char *into, size_t size)
     char path[64];
     size_t len = 0;
     snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     while (len < size - 1) {
@@ -65,8 +64,7 @@ static void look_at(pid_t pid, const char *place, char *block, struct marks *m)
 
 int marks_scan(const char *place, struct marks *ret, struct err *err)
 {
-    autofree
-    char *block = mem_alloc(ENVIRON_MAX);
+    autofree char *block = mem_alloc(ENVIRON_MAX);
     struct marks m = {0};
     DIR *d = opendir("/proc");
     if (!d)
@@ -89,8 +87,7 @@ enum mark_match marks_match(const struct proc_id *id, const char *place, const c
         return MARK_GONE;
     if (getsid(id->pid) != id->pid)
         return MARK_FOREIGN;
-    autofree
-    char *block = mem_alloc(ENVIRON_MAX);
+    autofree char *block = mem_alloc(ENVIRON_MAX);
     ssize_t len = read_environ(id->pid, block, ENVIRON_MAX);
     if (len <= 0)
         return MARK_HIDDEN;

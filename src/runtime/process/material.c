@@ -13,23 +13,20 @@ char *material_path(const char *dir, const char *name, const char *below)
 
 static int make_folder(const char *dir, const char *name, const char *below, struct err *err)
 {
-    autofree
-    char *path = material_path(dir, name, below);
+    autofree char *path = material_path(dir, name, below);
     return fs_mkdirs(path, 0700, err);
 }
 
 int material_folders(const char *dir, const struct placement *p, struct err *err)
 {
     const struct workload *w = &p->workload;
-    autofree
-    char *run = material_path(dir, w->name, "run");
+    autofree char *run = material_path(dir, w->name, "run");
     int r;
     if ((r = fs_remove_tree(run, err)) < 0 || (r = make_folder(dir, w->name, "files", err)) < 0 ||
         (r = make_folder(dir, w->name, "run", err)) < 0 || (r = make_folder(dir, w->name, "logs", err)) < 0)
         return r;
     for (size_t i = 0; i < w->n_volumes; i++) {
-        autofree
-        char *below = mem_printf("volumes/%s", w->volumes[i].name);
+        autofree char *below = mem_printf("volumes/%s", w->volumes[i].name);
         if (p->folders && p->folders[i])
             r = fs_mkdirs(p->folders[i], 0700, err);
         else
@@ -43,8 +40,7 @@ int material_folders(const char *dir, const struct placement *p, struct err *err
 static bool is_so(const char *path, const struct workload_file *f, mode_t mode)
 {
     struct stat st;
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0, want = strlen(f->content);
     if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 0777) != mode || (size_t)st.st_size != want)
         return false;
@@ -53,8 +49,7 @@ static bool is_so(const char *path, const struct workload_file *f, mode_t mode)
 
 static int write_file(const char *base, const struct workload_file *f, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/%s", base, f->path), *parent = mem_strdup(path);
+    autofree char *path = mem_printf("%s/%s", base, f->path), *parent = mem_strdup(path);
     mode_t mode = f->secret ? 0600 : 0644;
     if (is_so(path, f, mode))
         return 0;
@@ -75,8 +70,7 @@ static char wanted(const struct workload *w, const char *path)
 
 static int prune(const char *base, const char *below, const struct workload *w, struct err *err)
 {
-    autofree
-    char *folder = mem_printf("%s%s%s", base, *below ? "/" : "", below);
+    autofree char *folder = mem_printf("%s%s%s", base, *below ? "/" : "", below);
     DIR *d = opendir(folder);
     int r = 0;
     if (!d)
@@ -85,9 +79,8 @@ static int prune(const char *base, const char *below, const struct workload *w, 
         struct stat st;
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
             continue;
-        autofree
-        char *inner = mem_printf("%s%s%s", below, *below ? "/" : "", e->d_name),
-             *path = mem_printf("%s/%s", base, inner);
+        autofree char *inner = mem_printf("%s%s%s", below, *below ? "/" : "", e->d_name),
+                      *path = mem_printf("%s/%s", base, inner);
         char is = lstat(path, &st) < 0 ? 0 : S_ISDIR(st.st_mode) ? 'd' : S_ISREG(st.st_mode) ? 'f' : 'x';
         if (is && is != wanted(w, inner))
             r = fs_remove_tree(path, err);
@@ -101,8 +94,7 @@ static int prune(const char *base, const char *below, const struct workload *w, 
 int material_files(const char *dir, const struct placement *p, struct err *err)
 {
     const struct workload *w = &p->workload;
-    autofree
-    char *base = material_path(dir, w->name, "files");
+    autofree char *base = material_path(dir, w->name, "files");
     int r = fs_mkdirs(base, 0700, err);
     /* First what is not wanted: a file may stand where a folder is to be. */
     if (r == 0)
@@ -123,8 +115,7 @@ bool material_keeps(const struct placement *p)
 /* A bucket's folder of a workload holds its volumes' folders: it goes with the last one. */
 static void remove_holder(const char *folder, const char *name)
 {
-    autofree
-    char *holder = mem_strdup(folder);
+    autofree char *holder = mem_strdup(folder);
     char *end = strrchr(holder, '/');
     if (!end)
         return;
@@ -140,8 +131,7 @@ static int remove_volumes(const char *dir, const char *name, const struct placem
     for (size_t i = 0; p && r == 0 && i < p->workload.n_volumes; i++) {
         const struct workload_volume *v = &p->workload.volumes[i];
         bool bucket = p->folders && p->folders[i], purge = p->remove == PLACEMENT_PURGE;
-        autofree
-        char *below = mem_printf("volumes/%s", v->name), *path = material_path(dir, name, below);
+        autofree char *below = mem_printf("volumes/%s", v->name), *path = material_path(dir, name, below);
         if (bucket && purge) {
             r = fs_remove_tree(p->folders[i], err);
             remove_holder(p->folders[i], name);
@@ -155,14 +145,12 @@ static int remove_volumes(const char *dir, const char *name, const struct placem
 int material_remove(const char *dir, const char *name, const struct placement *p, struct err *err)
 {
     static const char *const parts[] = {"files", "run", "logs"};
-    autofree
-    char *work = material_path(dir, name, ""), *volumes = material_path(dir, name, "volumes");
+    autofree char *work = material_path(dir, name, ""), *volumes = material_path(dir, name, "volumes");
     int r = remove_volumes(dir, name, p, err);
     if (r == 0 && p && p->remove == PLACEMENT_PURGE)
         return fs_remove_tree(work, err);
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++) {
-        autofree
-        char *path = material_path(dir, name, parts[i]);
+        autofree char *path = material_path(dir, name, parts[i]);
         r = fs_remove_tree(path, err);
     }
     /* Goes only where nothing was kept. */

@@ -46,10 +46,8 @@ static int socket_in(const char *netns, int family)
         int fd = socket(family, type, 0);
         return fd < 0 ? -errno : fd;
     }
-    autoclose
-    int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    autoclose
-    int other = open(netns, O_RDONLY | O_CLOEXEC);
+    autoclose int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    autoclose int other = open(netns, O_RDONLY | O_CLOEXEC);
     if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0)
         return -errno;
     int fd = socket(family, type, 0), r = fd < 0 ? -errno : fd;

@@ -358,8 +358,7 @@ static void copy_config(struct process_runtime *p, const struct runtime_process_
 
 static int watch_have(struct process_runtime *p, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/have", p->c.dir);
+    autofree char *path = mem_printf("%s/have", p->c.dir);
     p->change_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (p->change_fd < 0 || inotify_add_watch(p->change_fd, path, IN_MOVED_TO | IN_DELETE) < 0)
         return err_set_errno(err, -errno, "cannot watch %s", path);

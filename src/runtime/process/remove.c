@@ -89,8 +89,7 @@ static void conclude(const char *moved, const char *kept, const struct placement
 /* Takes the request out of want/ unless it was replaced meanwhile: a new wish is never lost. */
 static void take_request(struct unit *u)
 {
-    autofree
-    char *want = part(u, "want", ""), *moved = part(u, "kept", ".moved"), *kept = part(u, "kept", "");
+    autofree char *want = part(u, "want", ""), *moved = part(u, "kept", ".moved"), *kept = part(u, "kept", "");
     autoarena struct arena *arena = arena_new();
     struct placement p;
     struct stat st;
@@ -118,8 +117,7 @@ void remove_ended(struct unit *u, int status)
     engine_wake(u->engine);
     if (!WIFEXITED(status) || WEXITSTATUS(status))
         return;
-    autofree
-    char *have = part(u, "have", "");
+    autofree char *have = part(u, "have", "");
     take_request(u);
     u->engine->rescan = true;
     wish_refresh(u);
@@ -132,8 +130,7 @@ void remove_ended(struct unit *u, int status)
 
 void remove_settle(struct engine *e)
 {
-    autofree
-    char *folder = mem_printf("%s/kept", e->dir);
+    autofree char *folder = mem_printf("%s/kept", e->dir);
     static const char suffix[] = ".json.moved";
     uv_fs_t req;
     uv_dirent_t ent;
@@ -142,9 +139,8 @@ void remove_settle(struct engine *e)
             size_t len = strlen(ent.name), n = sizeof(suffix) - 1;
             if (len <= n || strcmp(ent.name + len - n, suffix))
                 continue;
-            autofree
-            char *moved = mem_printf("%s/%s", folder, ent.name), *kept = mem_strndup(moved, strlen(moved) - 6),
-                 *text = NULL;
+            autofree char *moved = mem_printf("%s/%s", folder, ent.name), *kept = mem_strndup(moved, strlen(moved) - 6),
+                          *text = NULL;
             autoarena struct arena *arena = arena_new();
             size_t text_len = 0;
             struct placement p;
@@ -156,8 +152,7 @@ void remove_settle(struct engine *e)
                 continue;
             }
             /* A wish that was to be put back. */
-            autofree
-            char *want = mem_printf("%s/want/%s.json", e->dir, p.workload.name);
+            autofree char *want = mem_printf("%s/want/%s.json", e->dir, p.workload.name);
             if (syscall(SYS_renameat2, AT_FDCWD, moved, AT_FDCWD, want, RENAME_NOREPLACE_FLAG) < 0)
                 unlink(moved);
         }

@@ -54,8 +54,7 @@ static int copy_to(int from, int to, off_t *at, off_t end)
 static int shift(const char *path, int keep)
 {
     for (int i = keep - 1; i >= 1; i--) {
-        autofree
-        char *from = mem_printf("%s.%d", path, i), *to = mem_printf("%s.%d", path, i + 1);
+        autofree char *from = mem_printf("%s.%d", path, i), *to = mem_printf("%s.%d", path, i + 1);
         if (rename(from, to) < 0 && errno != ENOENT)
             return -errno;
     }
@@ -64,8 +63,7 @@ static int shift(const char *path, int keep)
 
 static int publish(const char *path, const char *tmp, int to, int keep)
 {
-    autofree
-    char *first = mem_printf("%s.1", path);
+    autofree char *first = mem_printf("%s.1", path);
     int r = fsync(to) < 0 ? -errno : shift(path, keep);
     return r < 0 ? r : rename(tmp, first) < 0 ? -errno : 0;
 }
@@ -87,10 +85,8 @@ static int cut(int fd, int to, off_t aligned, off_t at)
 static int rotate_fd(const char *path, int fd, off_t size, int keep)
 {
     struct statvfs vfs;
-    autofree
-    char *tmp = mem_printf("%s.new", path);
-    autoclose
-    int to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    autofree char *tmp = mem_printf("%s.new", path);
+    autoclose int to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (to < 0 || fstatvfs(fd, &vfs) < 0)
         return -errno;
     off_t block = vfs.f_bsize ? (off_t)vfs.f_bsize : 4096, aligned = (size - 1) / block * block, at = 0;
@@ -107,8 +103,7 @@ static int rotate_fd(const char *path, int fd, off_t size, int keep)
 int rotate_file(const char *path, int64_t max_bytes, int keep, struct err *err)
 {
     struct stat st;
-    autoclose
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    autoclose int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0 || fstat(fd, &st) < 0)
@@ -129,8 +124,7 @@ int rotate_folder(const char *dir, int64_t max_bytes, int keep, struct err *err)
         size_t len = strlen(e->d_name);
         if (len < 5 || strcmp(e->d_name + len - 4, ".log"))
             continue;
-        autofree
-        char *path = mem_printf("%s/%s", dir, e->d_name);
+        autofree char *path = mem_printf("%s/%s", dir, e->d_name);
         int r = rotate_file(path, max_bytes, keep, first ? NULL : err);
         first = first ? first : r;
     }

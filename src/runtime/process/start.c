@@ -105,8 +105,7 @@ static char **make_arguments(const struct placement *p, struct arena *a)
 
 static int open_output(struct unit *u, struct err *err)
 {
-    autofree
-    char *path = material_path(u->engine->dir, u->name, "logs/output.log");
+    autofree char *path = material_path(u->engine->dir, u->name, "logs/output.log");
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd < 0 ? err_set_errno(err, -errno, "cannot open %s", path) : fd;
 }
@@ -143,16 +142,13 @@ static int launch(struct unit *u, const struct placement *p, struct arena *arena
     unsigned char random[MARK_START_SIZE / 2];
     random_bytes(random, sizeof(random));
     hex_encode(random, sizeof(random), u->have.start);
-    autoclose
-    int output = open_output(u, err);
-    autoclose
-    int netns = p->netns ? open(p->netns, O_RDONLY | O_CLOEXEC) : -1;
+    autoclose int output = open_output(u, err);
+    autoclose int netns = p->netns ? open(p->netns, O_RDONLY | O_CLOEXEC) : -1;
     if (output < 0)
         return output;
     if (p->netns && netns < 0)
         return err_set_errno(err, -errno, "cannot open its network namespace %s", p->netns);
-    autofree
-    char *folder = material_path(u->engine->dir, u->name, "");
+    autofree char *folder = material_path(u->engine->dir, u->name, "");
     struct launch_spec spec = {.executable = p->executable,
                                .argv = make_arguments(p, arena),
                                .envp = make_environment(u, p, arena),

@@ -196,8 +196,7 @@ static int64_t rotate_all(struct engine *e, int64_t now)
     for (size_t i = 0; i < e->n; i++) {
         struct unit *u = e->units[i];
         struct err err = ERR_INIT;
-        autofree
-        char *logs = material_path(e->dir, u->name, "logs");
+        autofree char *logs = material_path(e->dir, u->name, "logs");
         if (!u->wish.valid || u->phase == PHASE_REMOVING)
             continue;
         if (rotate_folder(logs, u->wish.p.log_bytes, u->wish.p.log_files, &err) < 0 && !u->rotate_failed)
@@ -299,10 +298,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int try_lock(const char *dir, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/lock", dir);
-    autoclose
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    autofree char *path = mem_printf("%s/lock", dir);
+    autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set_errno(err, -errno, "cannot open %s", path);
     struct flock all = {.l_type = F_WRLCK};
@@ -314,10 +311,8 @@ static int try_lock(const char *dir, struct err *err)
 
 bool supervise_alive(const char *dir)
 {
-    autofree
-    char *path = mem_printf("%s/lock", dir);
-    autoclose
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    autofree char *path = mem_printf("%s/lock", dir);
+    autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct flock all = {.l_type = F_WRLCK};
     /* Asking does not take the lock, so it never gets in the way of a supervisor that is starting. */
     return fd >= 0 && fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type != F_UNLCK;
@@ -336,8 +331,7 @@ static int lock_folder(struct engine *e, struct err *err)
 
 static int read_place(struct engine *e, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/id", e->dir), *text = NULL;
+    autofree char *path = mem_printf("%s/id", e->dir), *text = NULL;
     size_t len = 0;
     int r = fs_read(path, sizeof(e->place) - 1, &text, &len, err);
     if (r < 0)
@@ -376,8 +370,7 @@ static int load_units(struct engine *e, struct err *err)
 
 static int open_folder_watch(struct engine *e, struct err *err)
 {
-    autofree
-    char *want = mem_printf("%s/want", e->dir);
+    autofree char *want = mem_printf("%s/want", e->dir);
     e->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (e->inotify_fd < 0 ||
         inotify_add_watch(e->inotify_fd, want, IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE) < 0)

@@ -54,8 +54,7 @@ static void take(struct unit *u, const struct placement *p, const struct materia
 
 int wish_load(struct unit *u, struct arena *arena, struct placement *ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/want/%s.json", u->engine->dir, u->name);
+    autofree char *path = mem_printf("%s/want/%s.json", u->engine->dir, u->name);
     struct material_digests digests;
     struct stat seen;
     /* Taken before reading: if the file is replaced in between, the next look reads it again. */
@@ -74,8 +73,7 @@ int wish_load(struct unit *u, struct arena *arena, struct placement *ret, struct
 bool wish_refresh(struct unit *u)
 {
     struct stat now;
-    autofree
-    char *path = mem_printf("%s/want/%s.json", u->engine->dir, u->name);
+    autofree char *path = mem_printf("%s/want/%s.json", u->engine->dir, u->name);
     if (stat(path, &now) < 0) {
         bool was = u->wish.present;
         u->wish.present = false;

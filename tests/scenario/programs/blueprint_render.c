@@ -39,8 +39,7 @@ static void read_env(const json_t *env, struct arena *a, struct blueprint_env *r
 
 static int render(const json_t *input, struct err *err)
 {
-    autofree
-    char *document = js_text(json_object_get(input, "desired"));
+    autofree char *document = js_text(json_object_get(input, "desired"));
     autodesired struct desired *d = NULL;
     autoarena struct arena *a = arena_new();
     autoworkloads struct workload_list list;

@@ -24,8 +24,7 @@ static int services;
 
 static void say(json_t *v)
 {
-    autofree
-    char *text = js_text(v);
+    autofree char *text = js_text(v);
     puts(text);
     fflush(stdout);
     json_decref(v);
@@ -133,8 +132,7 @@ static int run(const char *dir, const char *proxy, const char *credentials)
     struct identity id = {0};
     struct err err = ERR_INIT;
     uv_poll_t input;
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     if (identity_load(dir, &id, &err) < 0 || identity_bundle(dir, &bundle, &err) < 0)
         return fail(&err);
     snprintf(infrastructure, sizeof(infrastructure), "%s", id.infrastructure);

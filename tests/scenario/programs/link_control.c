@@ -47,13 +47,11 @@ static void prepare(void)
     struct err err = ERR_INIT;
     autostore struct store *s = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        autofree
-        char *path = control_path(&config, folders[i]);
+        autofree char *path = control_path(&config, folders[i]);
         if (fs_mkdirs(path, 0700, &err) < 0)
             fail(err.message);
     }
-    autofree
-    char *db = control_database(&config);
+    autofree char *db = control_database(&config);
     if (store_open(db, STORE_CREATE, &s, &err) < 0)
         fail(err.message);
     if (config.listen_port && front_prepare(&config, &clock_system, &err) < 0)
@@ -106,8 +104,7 @@ static void start(int which)
     if (getppid() != parent)
         _exit(1);
     if (which == FRONT) {
-        autofree
-        char *path = control_path(&config, "run/haproxy.cfg");
+        autofree char *path = control_path(&config, "run/haproxy.cfg");
         execl(config.haproxy_program, "haproxy", "-db", "-q", "-f", path, (char *)NULL);
         fail("cannot start HAProxy");
     }

@@ -16,8 +16,7 @@ struct keeper {
 
 static int save(struct keeper *k, struct err *err)
 {
-    autofree
-    char *text = js_text(k->all);
+    autofree char *text = js_text(k->all);
     return fs_write_atomic(k->path, text, strlen(text), 0600, err);
 }
 
@@ -28,8 +27,7 @@ static json_t *records(struct plan_state *s)
 
 static int state_load(struct plan_state *s, const char *type, const char *name, json_t **ret, struct err *err)
 {
-    autofree
-    char *key = mem_printf("%s.%s", type, name);
+    autofree char *key = mem_printf("%s.%s", type, name);
     (void)err;
     *ret = json_incref(json_object_get(records(s), key));
     return 0;
@@ -37,16 +35,14 @@ static int state_load(struct plan_state *s, const char *type, const char *name, 
 
 static int state_save(struct plan_state *s, const char *type, const char *name, const json_t *record, struct err *err)
 {
-    autofree
-    char *key = mem_printf("%s.%s", type, name);
+    autofree char *key = mem_printf("%s.%s", type, name);
     json_object_set_new(records(s), key, json_deep_copy(record));
     return save(CONTAINER_OF(s, struct keeper, state), err);
 }
 
 static int state_forget(struct plan_state *s, const char *type, const char *name, struct err *err)
 {
-    autofree
-    char *key = mem_printf("%s.%s", type, name);
+    autofree char *key = mem_printf("%s.%s", type, name);
     json_object_del(records(s), key);
     return save(CONTAINER_OF(s, struct keeper, state), err);
 }
@@ -100,10 +96,8 @@ static int journal_failed(struct plan_journal *j, const struct plan_step *s, con
 
 static int load(const char *folder, const char *name, json_t **ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/%s", folder, name);
-    autofree
-    char *text = NULL;
+    autofree char *path = mem_printf("%s/%s", folder, name);
+    autofree char *text = NULL;
     size_t len;
     int r = fs_read(path, MIB(4), &text, &len, err);
     return r < 0 ? r : js_parse(text, len, MIB(4), ret, err);
@@ -182,8 +176,7 @@ static int run(struct keeper *k, const struct local_env *e, const char *verb, st
         r = plan_digest(doc, digest, err);
     if (r == 0 && strcmp(verb, "plan"))
         r = plan_apply(&c, g, doc, digest, &k->journal, &result, err);
-    autofree
-    char *said = doc ? js_text(strcmp(verb, "plan") ? result : doc) : mem_strdup("null");
+    autofree char *said = doc ? js_text(strcmp(verb, "plan") ? result : doc) : mem_strdup("null");
     printf("%s\n", said);
     return r;
 }

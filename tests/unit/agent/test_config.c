@@ -19,8 +19,7 @@ static void only_home_is_needed(void **state OH_UNUSED)
     assert_string_equal(c.engine, "chdb");
     assert_int_equal(c.https_port, 8443);
     assert_string_equal(c.loopback_base, "127.64.0.0");
-    autofree
-    char *path = agent_path(&c, "state");
+    autofree char *path = agent_path(&c, "state");
     assert_string_equal(path, "/var/lib/ownhouse/state");
     agent_config_free(&c);
     assert_int_equal(parse("name = x\n", &c, &err), -EINVAL);
@@ -47,8 +46,7 @@ static void wrong_values_are_named(void **state OH_UNUSED)
         struct agent_config c;
         struct err err;
         char key[32];
-        autofree
-        char *text = mem_printf("home = /h\n%s\n", bad[i]);
+        autofree char *text = mem_printf("home = /h\n%s\n", bad[i]);
         snprintf(key, sizeof(key), "%.*s", (int)strcspn(bad[i], " "), bad[i]);
         assert_int_equal(parse(text, &c, &err), -EINVAL);
         assert_non_null(strstr(err.message, "agent.conf"));
@@ -58,8 +56,7 @@ static void wrong_values_are_named(void **state OH_UNUSED)
 
 static void a_file_that_others_may_write_is_refused(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/agent.conf", (char *)*state);
+    autofree char *path = mem_printf("%s/agent.conf", (char *)*state);
     struct agent_config c;
     struct err err = ERR_INIT;
     assert_int_equal(fs_write_atomic(path, "home = /h\n", 10, 0640, NULL), 0);
@@ -72,8 +69,7 @@ static void a_file_that_others_may_write_is_refused(void **state)
 
 static void a_home_that_others_may_write_is_refused(void **state)
 {
-    autofree
-    char *home = mem_printf("%s/home", (char *)*state), *link = mem_printf("%s/link", home);
+    autofree char *home = mem_printf("%s/home", (char *)*state), *link = mem_printf("%s/link", home);
     struct agent_config c = {.home = home};
     struct err err = ERR_INIT;
     struct stat st;

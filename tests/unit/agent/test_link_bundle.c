@@ -45,8 +45,7 @@ static json_t *good(void)
 
 static int parse(const json_t *v, struct bundle **ret, struct err *err)
 {
-    autofree
-    char *text = js_text(v);
+    autofree char *text = js_text(v);
     return bundle_parse(text, strlen(text), ret, err);
 }
 
@@ -78,8 +77,7 @@ static void fingerprint_is_of_the_content(void **state)
     assert_string_equal(a->fingerprint, digest);
     json_object_set_new(v, "token", json_string(KEY_A));
     json_object_set_new(v, "fingerprint", json_string(digest));
-    autofree
-    char *spaced = json_dumps(v, JSON_INDENT(3) | JSON_SORT_KEYS);
+    autofree char *spaced = json_dumps(v, JSON_INDENT(3) | JSON_SORT_KEYS);
     assert_int_equal(bundle_parse(spaced, strlen(spaced), &b, NULL), 0);
     assert_string_equal(b->fingerprint, digest);
     assert_string_equal(b->token, KEY_A);
@@ -155,16 +153,14 @@ static void optional_parts_may_be_empty(void **state)
 static void too_long_is_refused(void **state)
 {
     autobundle struct bundle *b = NULL;
-    autofree
-    char *text = mem_alloc(BUNDLE_MAX_BYTES + 1);
+    autofree char *text = mem_alloc(BUNDLE_MAX_BYTES + 1);
     memset(text, ' ', BUNDLE_MAX_BYTES + 1);
     assert_int_equal(bundle_parse(text, BUNDLE_MAX_BYTES + 1, &b, NULL), -EMSGSIZE);
 }
 
 static void token_files(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/token", (char *)*state);
+    autofree char *path = mem_printf("%s/token", (char *)*state);
     char token[BUNDLE_TOKEN_SIZE];
     struct err err = ERR_INIT;
     assert_int_equal(bundle_token_load(path, token, &err), -ENOENT);
@@ -182,10 +178,8 @@ static void token_files(void **state)
 static void a_sealed_bundle_does_not_enrol(void **state)
 {
     autojson json_t *v = good();
-    autofree
-    char *text = js_text(v), *path = mem_printf("%s/bundle.json", (char *)*state);
-    autofree
-    char *dir = mem_printf("%s/link", (char *)*state);
+    autofree char *text = js_text(v), *path = mem_printf("%s/bundle.json", (char *)*state);
+    autofree char *dir = mem_printf("%s/link", (char *)*state);
     const struct agent_enrol_config config = {.dir = dir, .bundle_file = path, .timeout_ms = 100};
     char fingerprint[65];
     struct err err = ERR_INIT;

@@ -22,16 +22,14 @@ static int make(void **state)
     char pin[TLS_PIN_SIZE];
     if (tls_ca_new("test link", NOW - HOUR, NOW + 1000 * HOUR, &ca, NULL) < 0)
         return -1;
-    autofree
-    char *pem = tls_cert_pem(tls_ca_cert(ca));
+    autofree char *pem = tls_cert_pem(tls_ca_cert(ca));
     tls_cert_info(tls_ca_cert(ca), &info);
     tls_pin_text(info.spki, pin);
     autojson json_t *v =
         json_pack("{si s{ss ss} s{ss ss} ss ss ss s[] s{si ss}}", "v", 1, "control", "address", "c:1", "serverName",
                   "link.ownhouse", "linkCa", "pem", pem, "spki", pin, "spareSpki", "", "desiredKey", KEY_A,
                   "releaseKey", "", "approverKeys", "policy", "v", 1, "mode", "open");
-    autofree
-    char *text = js_text(v);
+    autofree char *text = js_text(v);
     return bundle_parse(text, strlen(text), &bundle, NULL);
 }
 
@@ -44,8 +42,7 @@ static int drop(void **state)
 
 static char *certificate(const struct tls_key *key, const char *agent, int64_t ends)
 {
-    autofree
-    char *csr = tls_csr_new(key), *uri = mem_printf("ownhouse:agent/%s", agent);
+    autofree char *csr = tls_csr_new(key), *uri = mem_printf("ownhouse:agent/%s", agent);
     autocert struct tls_cert *cert = NULL;
     assert_int_equal(tls_ca_sign_client(ca, csr, strlen(csr), uri, NOW, ends, &cert, NULL), 0);
     return tls_cert_pem(cert);
@@ -64,12 +61,10 @@ static void enrols_and_renews(void **state)
     tls_key_spki(key, one);
     tls_key_spki(again, two);
     assert_memory_equal(one, two, SHA256_SIZE);
-    autofree
-    char *path = mem_printf("%s/key.pem", dir);
+    autofree char *path = mem_printf("%s/key.pem", dir);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    autofree
-    char *pem = certificate(key, AGENT, NOW + 24 * HOUR);
+    autofree char *pem = certificate(key, AGENT, NOW + 24 * HOUR);
     assert_int_equal(identity_enrolled(dir, key, bundle, AGENT, INFRA, pem, NULL), 0);
     assert_int_equal(identity_load(dir, &id, NULL), 0);
     assert_string_equal(id.agent, AGENT);
@@ -78,8 +73,7 @@ static void enrols_and_renews(void **state)
     autobundle struct bundle *kept = NULL;
     assert_int_equal(identity_bundle(dir, &kept, NULL), 0);
     assert_string_equal(kept->fingerprint, bundle->fingerprint);
-    autofree
-    char *next = certificate(key, AGENT, NOW + 40 * HOUR);
+    autofree char *next = certificate(key, AGENT, NOW + 40 * HOUR);
     assert_int_equal(identity_renewed(dir, &id, next, NULL), 0);
     assert_int_equal(id.not_after_ms, NOW + 40 * HOUR);
     /* A certificate that ends earlier would be a step back. */
@@ -97,8 +91,8 @@ static void refuses_foreign_certificates(void **state)
     struct identity id = {0};
     struct err err = ERR_INIT;
     assert_int_equal(identity_key(dir, &key, NULL), 0);
-    autofree
-    char *others_key = certificate(foreign, AGENT, NOW + HOUR), *others_name = certificate(key, OTHER, NOW + HOUR);
+    autofree char *others_key = certificate(foreign, AGENT, NOW + HOUR),
+                  *others_name = certificate(key, OTHER, NOW + HOUR);
     assert_int_equal(identity_enrolled(dir, key, bundle, AGENT, INFRA, others_key, &err), -EINVAL);
     assert_non_null(strstr(err.message, "not for this agent's key"));
     assert_int_equal(identity_enrolled(dir, key, bundle, AGENT, INFRA, others_name, &err), -EINVAL);
@@ -114,12 +108,10 @@ static void a_crash_anywhere_is_survived(void **state)
     autotlskey struct tls_key *key = NULL;
     struct identity id = {0};
     assert_int_equal(identity_key(dir, &key, NULL), 0);
-    autofree
-    char *pem = certificate(key, AGENT, NOW + 24 * HOUR);
+    autofree char *pem = certificate(key, AGENT, NOW + 24 * HOUR);
     assert_int_equal(identity_enrolled(dir, key, bundle, AGENT, INFRA, pem, NULL), 0);
     for (size_t i = 0; i < ARRAY_SIZE(made_last_first); i++) {
-        autofree
-        char *path = mem_printf("%s/%s", dir, made_last_first[i]);
+        autofree char *path = mem_printf("%s/%s", dir, made_last_first[i]);
         assert_int_equal(unlink(path), 0);
         assert_int_equal(identity_load(dir, &id, NULL), -ENOENT);
     }
@@ -135,8 +127,7 @@ static void damaged_files_are_named(void **state)
     struct identity id = {0};
     struct err err = ERR_INIT;
     assert_int_equal(identity_key(dir, &key, NULL), 0);
-    autofree
-    char *pem = certificate(key, AGENT, NOW + 24 * HOUR), *path = mem_printf("%s/agent.json", dir);
+    autofree char *pem = certificate(key, AGENT, NOW + 24 * HOUR), *path = mem_printf("%s/agent.json", dir);
     assert_int_equal(identity_enrolled(dir, key, bundle, AGENT, INFRA, pem, NULL), 0);
     assert_int_equal(fs_write_atomic(path, "{}", 2, 0600, NULL), 0);
     assert_int_equal(identity_load(dir, &id, &err), -EINVAL);

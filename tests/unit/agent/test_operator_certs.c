@@ -35,9 +35,8 @@ static bool update(struct certs *c, const char *const *names, int64_t now)
 static void openssl_says(const char *dir, const char *bundle, const char *option, const char *name, int64_t at,
                          bool good)
 {
-    autofree
-    char *leaf = mem_printf("%s/leaf.pem", dir), *ca = mem_printf("%s/ca.pem", dir),
-         *time = mem_printf("%lld", (long long)at / 1000);
+    autofree char *leaf = mem_printf("%s/leaf.pem", dir), *ca = mem_printf("%s/ca.pem", dir),
+                  *time = mem_printf("%lld", (long long)at / 1000);
     assert_int_equal(fs_write_atomic(leaf, bundle, strlen(bundle), 0600, NULL), 0);
     const char *argv[] = {"openssl", "verify", "-purpose", "sslserver", "-attime", time,
                           "-CAfile", ca,       option,     name,        leaf,      NULL};
@@ -70,8 +69,7 @@ static void secrets_have_the_right_mode(void **state)
     assert_true(update(c, dns, NOW));
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         struct stat st;
-        autofree
-        char *path = mem_printf("%s/%s", (char *)*state, files[i]);
+        autofree char *path = mem_printf("%s/%s", (char *)*state, files[i]);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
     }
@@ -91,8 +89,7 @@ static void it_is_renewed_at_two_thirds(void **state)
 {
     autocerts struct certs *c = opened(*state, NOW);
     update(c, dns, NOW);
-    autofree
-    char *ca = mem_strdup(certs_ca_pem(c)), *bundle = mem_strdup(certs_bundle(c));
+    autofree char *ca = mem_strdup(certs_ca_pem(c)), *bundle = mem_strdup(certs_bundle(c));
     int64_t at = certs_renew_ms(c);
     assert_in_range(at, NOW + 19 * DAY_MS, NOW + 20 * DAY_MS);
     assert_false(update(c, dns, at - 1));
@@ -115,8 +112,7 @@ static void the_authority_is_replaced_before_it_ends(void **state)
 {
     autocerts struct certs *c = opened(*state, NOW);
     update(c, dns, NOW);
-    autofree
-    char *ca = mem_strdup(certs_ca_pem(c));
+    autofree char *ca = mem_strdup(certs_ca_pem(c));
     int64_t late = NOW + (CERTS_CA_DAYS - CERTS_CA_RENEW_DAYS - 1) * DAY_MS;
     assert_true(update(c, dns, late));
     assert_string_equal(ca, certs_ca_pem(c));
@@ -131,8 +127,7 @@ static void a_wrong_clock_harms_nothing(void **state)
 {
     autocerts struct certs *c = opened(*state, NOW);
     update(c, dns, NOW);
-    autofree
-    char *bundle = mem_strdup(certs_bundle(c));
+    autofree char *bundle = mem_strdup(certs_bundle(c));
     bool changed = true;
     struct err err = ERR_INIT;
     assert_int_equal(certs_update(c, dns, ip, NOW - 10 * DAY_MS, &changed, &err), -ERANGE);
@@ -145,8 +140,7 @@ static void a_wrong_clock_harms_nothing(void **state)
 
 static void a_start_that_was_cut_short_is_mended(void **state)
 {
-    autofree
-    char *key = mem_printf("%s/ca.key", (char *)*state), *leaf = mem_printf("%s/service.json", (char *)*state);
+    autofree char *key = mem_printf("%s/ca.key", (char *)*state), *leaf = mem_printf("%s/service.json", (char *)*state);
     autotlskey struct tls_key *lost = tls_key_new();
     assert_int_equal(tls_key_save(lost, key, NULL), 0); /* killed between key and certificate */
     autocerts struct certs *c = opened(*state, NOW);
@@ -159,8 +153,7 @@ static void a_start_that_was_cut_short_is_mended(void **state)
 
 static void a_lost_authority_key_is_an_error_and_not_replaced(void **state)
 {
-    autofree
-    char *key = mem_printf("%s/ca.key", (char *)*state);
+    autofree char *key = mem_printf("%s/ca.key", (char *)*state);
     certs_free(opened(*state, NOW));
     assert_int_equal(chmod(key, 0644), 0);
     struct certs *again = NULL;

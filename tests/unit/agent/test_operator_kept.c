@@ -48,9 +48,8 @@ static void order_of_versions(void **state)
     struct kept last = {0}, none = {0};
     char s5[129], s4[129], other[129];
     struct err err = ERR_INIT;
-    autofree
-    char *five = document(INFRA, 5, "running", false), *four = document(INFRA, 4, "running", false),
-         *again = document(INFRA, 5, "stopped", false);
+    autofree char *five = document(INFRA, 5, "running", false), *four = document(INFRA, 4, "running", false),
+                  *again = document(INFRA, 5, "stopped", false);
     sign(f->key, INFRA, 5, five, s5);
     sign(f->key, INFRA, 4, four, s4);
     sign(f->key, INFRA, 5, again, other);
@@ -75,8 +74,7 @@ static void foreign_and_unsigned_are_refused(void **state)
     char signature[129];
     struct err err = ERR_INIT;
     autokey struct signing_key *thief = signing_key_new();
-    autofree
-    char *text = document(INFRA, 1, "running", false), *foreign = document(SERVICE_ID, 1, "running", false);
+    autofree char *text = document(INFRA, 1, "running", false), *foreign = document(SERVICE_ID, 1, "running", false);
     sign(thief, INFRA, 1, text, signature);
     assert_int_equal(offer(f, &none, 1, text, signature, &got, &err), -EBADMSG);
     assert_int_equal(offer(f, &none, 1, text, "", &got, NULL), -EBADMSG);
@@ -105,8 +103,7 @@ static void it_is_kept_and_verified_again(void **state)
     struct kept got = {0};
     char signature[129];
     struct stat st;
-    autofree
-    char *text = document(INFRA, 7, "running", false);
+    autofree char *text = document(INFRA, 7, "running", false);
     sign(f->key, INFRA, 7, text, signature);
     struct err err = ERR_INIT;
     assert_int_equal(kept_load(f->path, &f->rules, &got, &err), -ENOENT);
@@ -130,8 +127,7 @@ static void a_changed_file_is_not_believed(void **state)
 {
     struct fixture *f = *state;
     char signature[129];
-    autofree
-    char *text = document(INFRA, 7, "running", false), *file = NULL;
+    autofree char *text = document(INFRA, 7, "running", false), *file = NULL;
     size_t len = 0;
     sign(f->key, INFRA, 7, text, signature);
     assert_int_equal(kept_save(f->path, 7, text, strlen(text), signature, NULL), 0);

@@ -276,8 +276,7 @@ static void turn(struct fixture *f, int64_t end_ms, int line)
 static int offer(struct fixture *f, int64_t version, const char *state, bool delete_data, struct err *err)
 {
     char signature[129];
-    autofree
-    char *text = document(INFRA, version, state, delete_data);
+    autofree char *text = document(INFRA, version, state, delete_data);
     sign(f->key, INFRA, version, text, signature);
     return operator_offer_desired(f->o, version, text, strlen(text), signature, err);
 }
@@ -324,8 +323,7 @@ static void a_refused_document_changes_nothing(void **state)
     UNTIL(f, !strcmp(service_state(f), "running"));
     assert_int_equal(offer(f, 4, "deleted", true, &err), -ESTALE);
     assert_int_equal(operator_offer_desired(f->o, 6, "{}", 2, "00", &err), -EBADMSG);
-    autofree
-    char *old = mem_printf("%s/desired.json", f->dir);
+    autofree char *old = mem_printf("%s/desired.json", f->dir);
     assert_int_equal(operator_desired_version(f->o), 5);
     /* it cannot be kept: then it is not acted on either */
     assert_int_equal(unlink(old), 0);
@@ -366,8 +364,7 @@ static void it_lives_alone(void **state)
 static void a_forged_kept_document_is_left_alone(void **state)
 {
     struct fixture *f = *state;
-    autofree
-    char *path = mem_printf("%s/desired.json", f->dir), *text = NULL;
+    autofree char *path = mem_printf("%s/desired.json", f->dir), *text = NULL;
     size_t len = 0;
     start(f);
     assert_int_equal(offer(f, 1, "running", false, NULL), 0);
@@ -394,8 +391,7 @@ static void the_certificate_is_renewed_in_time(void **state)
     start(f);
     assert_int_equal(offer(f, 1, "running", false, NULL), 0);
     UNTIL(f, !strcmp(service_state(f), "running"));
-    autofree
-    char *before = mem_strdup(pem_in_use(&f->fake));
+    autofree char *before = mem_strdup(pem_in_use(&f->fake));
     int applied = f->fake.applied;
     f->clock.by = INT64_C(19) * 86400000;
     operator_nudge(f->o);
@@ -416,8 +412,7 @@ static void a_clock_gone_wrong_removes_nothing(void **state)
     assert_int_equal(offer(f, 1, "running", false, NULL), 0);
     UNTIL(f, !strcmp(service_state(f), "running"));
     stop(f);
-    autofree
-    char *leaf = mem_printf("%s/service.json", f->dir);
+    autofree char *leaf = mem_printf("%s/service.json", f->dir);
     assert_int_equal(unlink(leaf), 0);
     f->clock.by = -INT64_C(30) * 86400000;
     start(f);

@@ -29,8 +29,7 @@ static void message_is_as_in_the_contract(void **state OH_UNUSED)
     struct runtime_status_list observed = {.items = &status, .n = 1};
     struct observe_input in = input(&plan, &observed);
     autojson json_t *v = observe_message(&in);
-    autofree
-    char *text = js_text(v);
+    autofree char *text = js_text(v);
     assert_string_equal(text,
                         "{\"type\":\"observed\",\"desiredVersion\":12,\"version\":\"0.1.0\",\"isolation\":\"none\","
                         "\"caCertificate\":\"PEM\",\"services\":["
@@ -67,8 +66,7 @@ static void the_largest_data_plane_fits_into_a_message(void **state OH_UNUSED)
     struct runtime_status_list observed = {.items = statuses, .n = DESIRED_MAX_SERVICES};
     struct observe_input in = input(&plan, &observed);
     autojson json_t *v = observe_message(&in);
-    autofree
-    char *text = js_text(v);
+    autofree char *text = js_text(v);
     assert_true(strlen(text) < MIB(1) - KIB(4));
     assert_int_equal(json_array_size(json_object_get(v, "services")), DESIRED_MAX_SERVICES);
 }

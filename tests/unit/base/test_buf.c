@@ -47,10 +47,8 @@ static void base64_vectors(void **state OH_UNUSED)
                                        {"fooba", "Zm9vYmE="},
                                        {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
-        autofree
-        char *text = base64_encode(v[i][0], strlen(v[i][0]));
-        autofree
-        unsigned char *back = NULL;
+        autofree char *text = base64_encode(v[i][0], strlen(v[i][0]));
+        autofree unsigned char *back = NULL;
         size_t len;
         assert_string_equal(text, v[i][1]);
         assert_int_equal(base64_decode(text, 100, &back, &len), 0);
@@ -63,13 +61,11 @@ static void base64_refuses_what_is_not_canonical(void **state OH_UNUSED)
 {
     static const char *const bad[] = {"Zg=", "Zg", "Z===", "Zh==", "Zm9=", "Zm 9v", "=Zm9", "Zm9v===="};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        autofree
-        unsigned char *back = NULL;
+        autofree unsigned char *back = NULL;
         size_t len;
         assert_int_equal(base64_decode(bad[i], 100, &back, &len), -EINVAL);
     }
-    autofree
-    unsigned char *back = NULL;
+    autofree unsigned char *back = NULL;
     size_t len;
     assert_int_equal(base64_decode("Zm9v", 2, &back, &len), -EMSGSIZE);
 }

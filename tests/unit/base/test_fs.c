@@ -5,10 +5,8 @@
 
 static void write_then_read(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/file", (char *)*state);
-    autofree
-    char *text = NULL;
+    autofree char *path = mem_printf("%s/file", (char *)*state);
+    autofree char *text = NULL;
     size_t len;
     assert_int_equal(fs_write_atomic(path, "hello", 5, 0600, NULL), 0);
     assert_int_equal(fs_read(path, 5, &text, &len, NULL), 0);
@@ -18,10 +16,8 @@ static void write_then_read(void **state)
 
 static void read_refuses_large_and_special(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/file", (char *)*state);
-    autofree
-    char *text = NULL;
+    autofree char *path = mem_printf("%s/file", (char *)*state);
+    autofree char *text = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(fs_write_atomic(path, "123456", 6, 0600, NULL), 0);
     assert_int_equal(fs_read(path, 5, &text, NULL, &err), -EFBIG);
@@ -31,10 +27,8 @@ static void read_refuses_large_and_special(void **state)
 
 static void secrets_must_be_private(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/key", (char *)*state);
-    autofree
-    char *text = NULL;
+    autofree char *path = mem_printf("%s/key", (char *)*state);
+    autofree char *text = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(fs_write_atomic(path, "k", 1, 0640, NULL), 0);
     assert_int_equal(fs_read_secret(path, 10, &text, NULL, &err), -EPERM);
@@ -43,8 +37,7 @@ static void secrets_must_be_private(void **state)
 
 static void failed_write_keeps_the_old(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/dir/file", (char *)*state);
+    autofree char *path = mem_printf("%s/dir/file", (char *)*state);
     struct err err = ERR_INIT;
     assert_int_equal(fs_write_atomic(path, "x", 1, 0600, &err), -ENOENT);
     assert_non_null(strstr(err.message, path));
@@ -52,16 +45,11 @@ static void failed_write_keeps_the_old(void **state)
 
 static void trees(void **state)
 {
-    autofree
-    char *deep = mem_printf("%s/a/b/c", (char *)*state);
-    autofree
-    char *top = mem_printf("%s/a", (char *)*state);
-    autofree
-    char *link = mem_printf("%s/a/link", (char *)*state);
-    autofree
-    char *kept = mem_printf("%s/kept", (char *)*state);
-    autofree
-    char *under = mem_printf("%s/kept/below", (char *)*state);
+    autofree char *deep = mem_printf("%s/a/b/c", (char *)*state);
+    autofree char *top = mem_printf("%s/a", (char *)*state);
+    autofree char *link = mem_printf("%s/a/link", (char *)*state);
+    autofree char *kept = mem_printf("%s/kept", (char *)*state);
+    autofree char *under = mem_printf("%s/kept/below", (char *)*state);
     assert_int_equal(fs_mkdirs(deep, 0700, NULL), 0);
     assert_int_equal(fs_mkdirs(deep, 0700, NULL), 0);
     assert_int_equal(fs_write_atomic(kept, "k", 1, 0600, NULL), 0);

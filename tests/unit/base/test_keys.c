@@ -28,8 +28,7 @@ static void ed25519_known_answer(void **state OH_UNUSED)
 
 static void key_file_round_trip(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/key.pem", (char *)*state);
+    autofree char *path = mem_printf("%s/key.pem", (char *)*state);
     autokey struct signing_key *a = signing_key_new(), *b = NULL;
     unsigned char pub[32], sig[64];
     assert_int_equal(signing_key_save(a, path, NULL), 0);
@@ -42,8 +41,7 @@ static void key_file_round_trip(void **state)
 
 static void broken_key_file_is_named(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/key.pem", (char *)*state);
+    autofree char *path = mem_printf("%s/key.pem", (char *)*state);
     struct signing_key *k = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(fs_write_atomic(path, "garbage", 7, 0600, NULL), 0);

@@ -99,9 +99,9 @@ static int no_threads(const char *arg OH_UNUSED)
 
 static int files_outside(const char *dir)
 {
-    autofree
-    char *in = mem_printf("%s/in", dir), *out = mem_printf("%s/out", dir), *file = mem_printf("%s/in/file", dir),
-         *secret = mem_printf("%s/out/secret", dir), *made = mem_printf("%s/out/made", dir);
+    autofree char *in = mem_printf("%s/in", dir), *out = mem_printf("%s/out", dir),
+                  *file = mem_printf("%s/in/file", dir), *secret = mem_printf("%s/out/secret", dir),
+                  *made = mem_printf("%s/out/made", dir);
     const char *read[] = {NULL}, *write[] = {in, "/does/not/exist", NULL};
     struct sandbox_report report;
     if (fs_mkdirs(in, 0700, NULL) < 0 || fs_mkdirs(out, 0700, NULL) < 0 ||

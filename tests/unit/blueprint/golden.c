@@ -5,8 +5,7 @@
 
 static json_t *read_json(const char *path)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     struct err err = ERR_INIT;
     json_t *v = NULL;
@@ -64,8 +63,7 @@ void golden_load(const char *path, struct golden *ret)
 {
     struct err err = ERR_INIT;
     *ret = (struct golden){.path = mem_strdup(path), .root = read_json(path), .arena = arena_new()};
-    autofree
-    char *document = js_text(json_object_get(ret->root, "desired"));
+    autofree char *document = js_text(json_object_get(ret->root, "desired"));
     if (desired_parse(document, strlen(document), &ret->desired, &err) < 0)
         fail_msg("%s: desired: %s", path, err.message);
     read_env(json_object_get(ret->root, "env"), ret);

@@ -26,8 +26,7 @@ static void compare_case(const char *path, void *data OH_UNUSED)
     golden_load(path, &g);
     render(g.desired, &g.env, &l);
     autojson json_t *now = golden_show(&l);
-    autofree
-    char *is = pretty(now), *should = pretty(json_object_get(g.root, "workloads"));
+    autofree char *is = pretty(now), *should = pretty(json_object_get(g.root, "workloads"));
     if (strcmp(is, should)) {
         size_t at = 0;
         while (is[at] == should[at])
@@ -53,8 +52,7 @@ static void update_case(const char *path, void *data OH_UNUSED)
     golden_load(path, &g);
     render(g.desired, &g.env, &l);
     json_object_set_new(g.root, "workloads", golden_show(&l));
-    autofree
-    char *text = pretty(g.root), *all = mem_printf("%s\n", text);
+    autofree char *text = pretty(g.root), *all = mem_printf("%s\n", text);
     assert_int_equal(fs_write_atomic(path, all, strlen(all), 0644, NULL), 0);
     golden_free(&g);
 }
@@ -77,8 +75,7 @@ static void twice_case(const char *path, void *data OH_UNUSED)
     golden_load(path, &h);
     render(g.desired, &g.env, &one);
     render(h.desired, &h.env, &two);
-    autofree
-    char *a = all_text(&one), *b = all_text(&two);
+    autofree char *a = all_text(&one), *b = all_text(&two);
     assert_string_equal(a, b);
     golden_free(&g);
     golden_free(&h);
@@ -118,8 +115,7 @@ static struct desired *with(json_t *desired, json_t *new_version)
     struct err err = ERR_INIT;
     if (new_version)
         json_object_set_new(desired, "version", new_version);
-    autofree
-    char *text = js_text(desired);
+    autofree char *text = js_text(desired);
     if (desired_parse(text, strlen(text), &d, &err) < 0)
         fail_msg("%s", err.message);
     return d;
@@ -140,8 +136,7 @@ static void a_change_touches_only_its_service(void **state OH_UNUSED)
     };
     for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
         struct golden g;
-        autofree
-        char *path = mem_printf("%s/laptop-three.json", folder);
+        autofree char *path = mem_printf("%s/laptop-three.json", folder);
         autoworkloads struct workload_list before, after;
         golden_load(path, &g);
         render(g.desired, &g.env, &before);
@@ -150,8 +145,7 @@ static void a_change_touches_only_its_service(void **state OH_UNUSED)
         json_object_set_new(second, changes[i].key, json_loads(changes[i].value, JSON_DECODE_ANY, NULL));
         autodesired struct desired *d = with(document, json_integer(g.desired->version + 1));
         render(d, &g.env, &after);
-        autofree
-        char *touched = differing(&before, &after);
+        autofree char *touched = differing(&before, &after);
         if (strcmp(touched, changes[i].touched))
             fail_msg("%s: touched %s instead of %s", changes[i].key, touched, changes[i].touched);
         golden_free(&g);
@@ -162,8 +156,7 @@ static void a_change_touches_only_its_service(void **state OH_UNUSED)
 static void a_new_version_alone_touches_only_dns(void **state OH_UNUSED)
 {
     struct golden g;
-    autofree
-    char *path = mem_printf("%s/laptop-three.json", folder);
+    autofree char *path = mem_printf("%s/laptop-three.json", folder);
     autoworkloads struct workload_list before, after;
     golden_load(path, &g);
     render(g.desired, &g.env, &before);
@@ -171,8 +164,7 @@ static void a_new_version_alone_touches_only_dns(void **state OH_UNUSED)
     json_object_set_new(document, "issuedAt", json_string("2030-01-01T00:00:00.000Z"));
     autodesired struct desired *d = with(document, json_integer(g.desired->version + 1));
     render(d, &g.env, &after);
-    autofree
-    char *touched = differing(&before, &after);
+    autofree char *touched = differing(&before, &after);
     assert_string_equal(touched, "dns,");
     golden_free(&g);
 }
@@ -196,8 +188,7 @@ static void environment_is_checked(void **state OH_UNUSED)
         {{.https_port = 9440}, "https_port and native_port"},
     };
     struct golden g;
-    autofree
-    char *path = mem_printf("%s/empty.json", folder);
+    autofree char *path = mem_printf("%s/empty.json", folder);
     golden_load(path, &g);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         autoworkloads struct workload_list l;
@@ -217,8 +208,7 @@ static void secrets_are_marked(void **state OH_UNUSED)
     static const char *const cases[] = {"laptop-three", "server-two"};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct golden g;
-        autofree
-        char *path = mem_printf("%s/%s.json", folder, cases[i]);
+        autofree char *path = mem_printf("%s/%s.json", folder, cases[i]);
         autoworkloads struct workload_list l;
         golden_load(path, &g);
         render(g.desired, &g.env, &l);

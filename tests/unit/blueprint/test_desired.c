@@ -31,8 +31,7 @@ static json_t *service(json_t *root, size_t i)
 
 static int parse(json_t *root, struct desired **ret, struct err *err)
 {
-    autofree
-    char *text = js_text(root);
+    autofree char *text = js_text(root);
     return desired_parse(text, strlen(text), ret, err);
 }
 
@@ -163,8 +162,7 @@ static void users_may_not_share_names(void **state OH_UNUSED)
 static void size_is_limited_before_memory_is_spent(void **state OH_UNUSED)
 {
     size_t len = DESIRED_MAX_BYTES + 1;
-    autofree
-    char *text = mem_alloc(len);
+    autofree char *text = mem_alloc(len);
     memset(text, ' ', len);
     struct desired *d = NULL;
     assert_int_equal(desired_parse(text, len, &d, NULL), -EMSGSIZE);

@@ -50,8 +50,7 @@ static char *prepared(void **state)
 
 static void comes_back_as_it_was(void **state)
 {
-    autofree
-    char *dir = prepared(state);
+    autofree char *dir = prepared(state);
     autoarena struct arena *arena = arena_new();
     struct placement p = sample(), q;
     struct err err = ERR_INIT;
@@ -67,8 +66,7 @@ static void comes_back_as_it_was(void **state)
 
 static void an_equal_placement_is_not_written_again(void **state)
 {
-    autofree
-    char *dir = prepared(state), *path = mem_printf("%s/want/db-1.json", dir);
+    autofree char *dir = prepared(state), *path = mem_printf("%s/want/db-1.json", dir);
     struct placement p = sample();
     struct stat one, two;
     assert_int_equal(placement_write(dir, &p, NULL), 0);
@@ -85,8 +83,7 @@ static void an_equal_placement_is_not_written_again(void **state)
 
 static void removal_keeps_what_is_needed_to_find_the_data(void **state)
 {
-    autofree
-    char *dir = prepared(state);
+    autofree char *dir = prepared(state);
     autoarena struct arena *arena = arena_new();
     struct placement p = sample(), q;
     struct err err = ERR_INIT;
@@ -107,9 +104,8 @@ static void removal_keeps_what_is_needed_to_find_the_data(void **state)
 
 static void purge_reaches_what_an_earlier_removal_kept(void **state)
 {
-    autofree
-    char *dir = prepared(state), *want = mem_printf("%s/want/db-1.json", dir),
-         *kept = mem_printf("%s/kept/db-1.json", dir);
+    autofree char *dir = prepared(state), *want = mem_printf("%s/want/db-1.json", dir),
+                  *kept = mem_printf("%s/kept/db-1.json", dir);
     autoarena struct arena *arena = arena_new();
     struct placement p = sample(), q;
     assert_int_equal(placement_write(dir, &p, NULL), 0);
@@ -125,8 +121,7 @@ static void purge_reaches_what_an_earlier_removal_kept(void **state)
 
 static void an_unreadable_placement_can_still_be_removed(void **state)
 {
-    autofree
-    char *dir = prepared(state), *want = mem_printf("%s/want/db-1.json", dir);
+    autofree char *dir = prepared(state), *want = mem_printf("%s/want/db-1.json", dir);
     autoarena struct arena *arena = arena_new();
     struct placement q;
     assert_int_equal(fs_write_atomic(want, "{", 1, 0600, NULL), 0);
@@ -146,8 +141,7 @@ static int parse_with(const char *key, json_t *value, struct err *err)
         json_object_set_new(o, key, value);
     else
         json_object_del(o, key);
-    autofree
-    char *text = js_text(o);
+    autofree char *text = js_text(o);
     *err = ERR_INIT;
     return placement_parse(text, strlen(text), arena, &q, err);
 }
@@ -189,8 +183,7 @@ static void bad_fields_are_named(void **state OH_UNUSED)
 
 static void text_that_is_not_utf8_is_refused(void **state)
 {
-    autofree
-    char *dir = prepared(state);
+    autofree char *dir = prepared(state);
     struct err err = ERR_INIT;
     env_value = "\xff";
     struct placement p = sample();
@@ -201,8 +194,7 @@ static void text_that_is_not_utf8_is_refused(void **state)
 
 static void status_comes_back_as_it_was(void **state)
 {
-    autofree
-    char *dir = prepared(state);
+    autofree char *dir = prepared(state);
     autoarena struct arena *arena = arena_new();
     struct workload_env labels[] = {{"service", "s"}};
     struct placement_status s = {.state = PLACEMENT_UNREADY,
@@ -229,15 +221,13 @@ static void status_comes_back_as_it_was(void **state)
 
 static void names_pass_over_what_is_foreign(void **state)
 {
-    autofree
-    char *dir = prepared(state);
+    autofree char *dir = prepared(state);
     autoarena struct arena *arena = arena_new();
     static const char *const files[] = {"b.json", "a.json", "a.json.tmpabc", "A.json", ".json", "x", "-a.json"};
     const char **names;
     size_t n;
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        autofree
-        char *path = mem_printf("%s/want/%s", dir, files[i]);
+        autofree char *path = mem_printf("%s/want/%s", dir, files[i]);
         assert_int_equal(fs_write_atomic(path, "{}", 2, 0600, NULL), 0);
     }
     assert_int_equal(placement_names(dir, "want", arena, &names, &n, NULL), 0);
@@ -248,8 +238,7 @@ static void names_pass_over_what_is_foreign(void **state)
 
 static void idle_means_nothing_runs_and_nothing_should(void **state)
 {
-    autofree
-    char *dir = prepared(state);
+    autofree char *dir = prepared(state);
     struct placement p = sample();
     struct placement_status s = {.pid = 7};
     bool idle;

@@ -26,13 +26,11 @@ static const char *lookup(const char *name, void *data)
 static char *write_files(struct place *p)
 {
     char *home = mem_printf("%s/%s", p->root, p->w->name);
-    autofree
-    char *run = mem_printf("%s/run", home);
+    autofree char *run = mem_printf("%s/run", home);
     assert_int_equal(fs_mkdirs(run, 0700, NULL), 0);
     for (size_t i = 0; i < p->w->n_files; i++) {
         autobuf struct buf text = BUF_INIT;
-        autofree
-        char *path = mem_printf("%s/files/%s", home, p->w->files[i].path), *dir = mem_strdup(path);
+        autofree char *path = mem_printf("%s/files/%s", home, p->w->files[i].path), *dir = mem_strdup(path);
         struct err err = ERR_INIT;
         *strrchr(dir, '/') = '\0';
         assert_int_equal(fs_mkdirs(dir, 0700, NULL), 0);
@@ -58,8 +56,7 @@ static void check(const char *home, const char *const *argv)
 
 static void check_workload(struct place *p, const char *domain)
 {
-    autofree
-    char *home = write_files(p);
+    autofree char *home = write_files(p);
     if (!strcmp(p->w->name, "ingress"))
         check(home, (const char *const[]){"haproxy", "-c", "-f", "files/haproxy.cfg", NULL});
     if (!strcmp(p->w->name, "dns")) {

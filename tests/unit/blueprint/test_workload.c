@@ -43,8 +43,7 @@ static void json_is_lossless(void **state OH_UNUSED)
         if (workload_from_json(v, a, &back, &err) < 0)
             fail_msg("%s", err.message);
         autojson json_t *again = workload_to_json(&back);
-        autofree
-        char *one = js_text(v), *two = js_text(again);
+        autofree char *one = js_text(v), *two = js_text(again);
         assert_string_equal(one, two);
         if (i == 0) {
             assert_string_equal(workload_label(&back, "role"), "clickhouse");
@@ -67,8 +66,7 @@ static void defaults_are_left_out(void **state OH_UNUSED)
     workload_list_init(&list);
     workload_list_add(&list)->name = "plain";
     autojson json_t *v = workload_to_json(&list.items[0]);
-    autofree
-    char *text = js_text(v);
+    autofree char *text = js_text(v);
     assert_string_equal(text, "{\"name\":\"plain\"}");
 }
 

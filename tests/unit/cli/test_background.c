@@ -16,8 +16,7 @@ static void wait_for(const char *path)
 
 static void it_is_detached_and_logs(void **state)
 {
-    autofree
-    char *log = mem_printf("%s/log", (char *)*state), *text = NULL;
+    autofree char *log = mem_printf("%s/log", (char *)*state), *text = NULL;
     pid_t pid;
     const char *argv[] = {"/bin/sh", "-c",
                           "echo one; echo '{\"message\":\"cannot go\",\"error\":\"no way\"}' >&2; "
@@ -29,18 +28,15 @@ static void it_is_detached_and_logs(void **state)
     assert_int_equal(WEXITSTATUS(status), 3);
     assert_int_equal(fs_read(log, 4096, &text, NULL, NULL), 0);
     assert_non_null(strstr(text, "one\n"));
-    autofree
-    char *last = background_last_words(log);
+    autofree char *last = background_last_words(log);
     assert_string_equal(last, "cannot go: no way");
-    autofree
-    char *none = background_last_words("/nonexistent/log");
+    autofree char *none = background_last_words("/nonexistent/log");
     assert_string_equal(none, "");
 }
 
 static void it_has_a_session_of_its_own(void **state)
 {
-    autofree
-    char *log = mem_printf("%s/log", (char *)*state);
+    autofree char *log = mem_printf("%s/log", (char *)*state);
     pid_t pid;
     assert_int_equal(background_start((const char *const[]){"/bin/sleep", "30", NULL}, log, &pid, NULL), 0);
     assert_int_equal(getsid(pid), pid);
@@ -66,8 +62,7 @@ static pid_t hold(const char *lock, const char *ready, bool stubborn)
 
 static void only_a_held_lock_counts(void **state)
 {
-    autofree
-    char *lock = mem_printf("%s/lock", (char *)*state), *ready = mem_printf("%s/ready", (char *)*state);
+    autofree char *lock = mem_printf("%s/lock", (char *)*state), *ready = mem_printf("%s/ready", (char *)*state);
     struct proc_id id;
     bool killed = true;
     assert_int_equal(background_find(lock, &id), -ESRCH);
@@ -89,8 +84,7 @@ static void waited(void *data)
 
 static void who_does_not_listen_is_killed(void **state)
 {
-    autofree
-    char *lock = mem_printf("%s/lock", (char *)*state), *ready = mem_printf("%s/ready", (char *)*state);
+    autofree char *lock = mem_printf("%s/lock", (char *)*state), *ready = mem_printf("%s/ready", (char *)*state);
     struct proc_id id;
     bool killed = false;
     int waits = 0;

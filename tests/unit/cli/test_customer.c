@@ -13,18 +13,15 @@
 /* Makes what the control plane keeps: <home>/control/keys with two authorities and the document key. */
 static json_t *make_control_plane(const struct cli *c)
 {
-    autofree
-    char *keys = cli_path(c, "control/keys");
+    autofree char *keys = cli_path(c, "control/keys");
     static const char *const names[] = {"link-ca", "link-ca-spare"};
     char pins[2][TLS_PIN_SIZE], hex[2 * ED25519_PUBLIC_SIZE + 2];
-    autofree
-    char *pem = NULL;
+    autofree char *pem = NULL;
     unsigned char pub[ED25519_PUBLIC_SIZE];
     int64_t now = clock_wall_ms(&clock_system);
     assert_int_equal(fs_mkdirs(keys, 0700, NULL), 0);
     for (int i = 0; i < 2; i++) {
-        autofree
-        char *key = mem_printf("%s/%s.key", keys, names[i]), *cert = mem_printf("%s/%s.pem", keys, names[i]);
+        autofree char *key = mem_printf("%s/%s.key", keys, names[i]), *cert = mem_printf("%s/%s.pem", keys, names[i]);
         autoca struct tls_ca *ca = NULL;
         struct tls_cert_info info;
         assert_int_equal(tls_ca_new(names[i], now - 1000, now + YEAR_MS, &ca, NULL), 0);
@@ -35,8 +32,7 @@ static json_t *make_control_plane(const struct cli *c)
             pem = tls_cert_pem(tls_ca_cert(ca));
     }
     autokey struct signing_key *k = signing_key_new();
-    autofree
-    char *pub_path = mem_printf("%s/desired.pub", keys);
+    autofree char *pub_path = mem_printf("%s/desired.pub", keys);
     signing_key_public(k, pub);
     hex_encode(pub, sizeof(pub), hex);
     strcat(hex, "\n");
@@ -52,8 +48,8 @@ static void the_agent_takes_the_bundle(void **state)
     struct cli c = {.home = *state};
     struct err err = ERR_INIT;
     autojson json_t *enrolment = make_control_plane(&c);
-    autofree
-    char *path = customer_path(&c, "laptop", "bundle.json"), *key = customer_path(&c, "laptop", "approver.key");
+    autofree char *path = customer_path(&c, "laptop", "bundle.json"),
+                  *key = customer_path(&c, "laptop", "approver.key");
     autobundle struct bundle *b = NULL;
     struct stat st;
     assert_int_equal(customer_prepare(&c, "laptop", &err), 0);
@@ -75,16 +71,14 @@ static void another_key_than_on_this_machine_is_refused(void **state)
     static const char *const fields[] = {"spareSpki", "desiredKey"};
     struct cli c = {.home = *state};
     autojson json_t *enrolment = make_control_plane(&c);
-    autofree
-    char *path = customer_path(&c, "laptop", "bundle.json");
+    autofree char *path = customer_path(&c, "laptop", "bundle.json");
     assert_int_equal(customer_prepare(&c, "laptop", NULL), 0);
     for (size_t i = 0; i < 3; i++) {
         struct err err = ERR_INIT;
         autojson json_t *forged = json_deep_copy(enrolment);
         json_t *at = i < 2 ? forged : json_object_get(forged, "linkCa");
         const char *field = i < 2 ? fields[i] : "spki";
-        autofree
-        char *text = mem_strdup(json_string_value(json_object_get(at, field)));
+        autofree char *text = mem_strdup(json_string_value(json_object_get(at, field)));
         text[strlen(text) - 1] = text[strlen(text) - 1] == '0' ? '1' : '0';
         json_object_set_new(at, field, json_string(text));
         assert_int_equal(customer_write_bundle(&c, "laptop", forged, &err), -EACCES);
@@ -100,8 +94,7 @@ static void passwords_are_kept_private_under_any_name(void **state)
     struct stat st;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         char *read = NULL;
-        autofree
-        char *password = customer_new_password(), *path = customer_password_path(&c, "laptop", names[i]);
+        autofree char *password = customer_new_password(), *path = customer_password_path(&c, "laptop", names[i]);
         assert_int_equal(strlen(password), 24);
         assert_null(strstr(path, "/../"));
         assert_int_equal(customer_read_password(&c, "laptop", names[i], &read, NULL), -ENOENT);
@@ -120,8 +113,7 @@ static void passwords_are_kept_private_under_any_name(void **state)
 static void the_hash_is_the_published_one(void **state OH_UNUSED)
 {
     /* printf %s secret | sha256sum | xxd -r -p | base64 */
-    autofree
-    char *hash = customer_password_hash("secret");
+    autofree char *hash = customer_password_hash("secret");
     assert_string_equal(hash, "K7gNU3sdo+OL0wNhqoVWhr3g6s1xYv72ol/pe/Unols=");
 }
 

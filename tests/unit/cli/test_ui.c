@@ -32,8 +32,7 @@ static void steps(struct ui *ui)
 
 static void plain_lines_without_a_terminal(void **state OH_UNUSED)
 {
-    autofree
-    char *text = shown(steps, false);
+    autofree char *text = shown(steps, false);
     assert_null(strchr(text, '\033'));
     assert_null(strchr(text, '\r'));
     assert_non_null(strstr(text, "plan      9 resources    applied\n"));
@@ -43,8 +42,7 @@ static void plain_lines_without_a_terminal(void **state OH_UNUSED)
 
 static void json_is_silent(void **state OH_UNUSED)
 {
-    autofree
-    char *text = shown(steps, true);
+    autofree char *text = shown(steps, true);
     assert_string_equal(text, "");
 }
 
@@ -58,8 +56,7 @@ static void table(struct ui *ui)
 
 static void tables_line_up(void **state OH_UNUSED)
 {
-    autofree
-    char *text = shown(table, false);
+    autofree char *text = shown(table, false);
     assert_string_equal(text, "NAME         STATE\na-long-name  running\nb            -\n");
 }
 

@@ -21,8 +21,7 @@ static void packed(enum codec_kind kind, const void *data, size_t len, struct bu
 static void there_and_back(void **state)
 {
     static const enum codec_kind kinds[] = {CODEC_NONE, CODEC_GZIP, CODEC_DEFLATE, CODEC_ZSTD};
-    autofree
-    char *data = mem_alloc(300000);
+    autofree char *data = mem_alloc(300000);
     for (size_t i = 0; i < 300000; i++)
         data[i] = (char)((i * i) >> 7);
     for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
@@ -74,8 +73,7 @@ static void damage_and_cuts_are_seen(void **state)
 /* A few bytes that unpack to much are stopped by the sink, not collected. */
 static void bomb_stops(void **state)
 {
-    autofree
-    char *zeros = mem_alloc(MIB(8));
+    autofree char *zeros = mem_alloc(MIB(8));
     autobuf struct buf in = BUF_INIT, out = BUF_INIT_MAX(KIB(128));
     struct decoder *d = decoder_new(CODEC_ZSTD);
     packed(CODEC_ZSTD, zeros, MIB(8), &in);

@@ -56,8 +56,7 @@ static void frame(void **state)
 static void frame_is_bounded(void **state)
 {
     autobuf struct buf b = BUF_INIT;
-    autofree
-    char *huge = mem_alloc(100001);
+    autofree char *huge = mem_alloc(100001);
     memset(huge, 'x', 100000);
     codes_exception_frame(huge, "abcdefghijklmnop", &b);
     assert_true(b.len < 16384 + 200);

@@ -7,8 +7,7 @@
 
 static int load(void **state, const char *text, struct config *ret, struct err *err)
 {
-    autofree
-    char *path = mem_printf("%s/c.conf", (char *)*state);
+    autofree char *path = mem_printf("%s/c.conf", (char *)*state);
     assert_int_equal(fs_write_atomic(path, text, strlen(text), 0600, NULL), 0);
     return config_load(path, ret, err);
 }
@@ -56,10 +55,8 @@ static void listen_forms(void **state)
 
 static void writes_the_engines_configuration(void **state)
 {
-    autofree
-    char *data = mem_printf("%s/d & d", (char *)*state), *bucket = mem_printf("%s/b", (char *)*state);
-    autofree
-    char *path = NULL, *text = NULL;
+    autofree char *data = mem_printf("%s/d & d", (char *)*state), *bucket = mem_printf("%s/b", (char *)*state);
+    autofree char *path = NULL, *text = NULL;
     struct config c = {.data_path = data,
                        .bucket_path = bucket,
                        .backup_path = (char[]){""},

@@ -6,10 +6,8 @@
 
 static void one_line_an_entry(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/q.log", (char *)*state), *moved = mem_printf("%s.1", path);
-    autofree
-    char *text = NULL, *old = NULL;
+    autofree char *path = mem_printf("%s/q.log", (char *)*state), *moved = mem_printf("%s.1", path);
+    autofree char *text = NULL, *old = NULL;
     size_t len;
     struct qlog *q;
     struct qlog_entry e = {.query_id = "id \"x\"", .user = "u", .kind = "Select", .wall_ms = 0, .duration_ms = 3};

@@ -21,9 +21,8 @@ static bool check(struct users *u, const char *name, const char *password, bool 
 
 static void checks_passwords(void **state)
 {
-    autofree
-    char *path = put(state, "{\"users\":[{\"name\":\"default\",\"sha256\":\"" SECRET "\"},"
-                            "{\"name\":\"r\",\"sha256\":\"" OTHER "\",\"readonly\":true}]}");
+    autofree char *path = put(state, "{\"users\":[{\"name\":\"default\",\"sha256\":\"" SECRET "\"},"
+                                     "{\"name\":\"r\",\"sha256\":\"" OTHER "\",\"readonly\":true}]}");
     struct users *u;
     bool readonly;
     assert_int_equal(users_load(path, &u, NULL), 0);
@@ -40,8 +39,7 @@ static void checks_passwords(void **state)
 
 static void reload_takes_effect_or_changes_nothing(void **state)
 {
-    autofree
-    char *path = put(state, "{\"users\":[{\"name\":\"default\",\"sha256\":\"" SECRET "\"}]}");
+    autofree char *path = put(state, "{\"users\":[{\"name\":\"default\",\"sha256\":\"" SECRET "\"}]}");
     struct users *u;
     struct err err = ERR_INIT;
     bool readonly;
@@ -58,8 +56,7 @@ static void reload_takes_effect_or_changes_nothing(void **state)
 
 static void refuses(void **state, const char *text, const char *why)
 {
-    autofree
-    char *path = put(state, text);
+    autofree char *path = put(state, text);
     struct users *u;
     struct err err = ERR_INIT;
     assert_true(users_load(path, &u, &err) < 0);

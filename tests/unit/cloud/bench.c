@@ -10,8 +10,7 @@ static struct bench *of_state(struct plan_state *s)
 
 static int state_load(struct plan_state *s, const char *type, const char *name, json_t **ret, struct err *err OH_UNUSED)
 {
-    autofree
-    char *key = mem_printf("%s.%s", type, name);
+    autofree char *key = mem_printf("%s.%s", type, name);
     *ret = json_incref(json_object_get(of_state(s)->records, key));
     return 0;
 }
@@ -19,16 +18,14 @@ static int state_load(struct plan_state *s, const char *type, const char *name, 
 static int state_save(struct plan_state *s, const char *type, const char *name, const json_t *record,
                       struct err *err OH_UNUSED)
 {
-    autofree
-    char *key = mem_printf("%s.%s", type, name);
+    autofree char *key = mem_printf("%s.%s", type, name);
     json_object_set_new(of_state(s)->records, key, json_deep_copy(record));
     return 0;
 }
 
 static int state_forget(struct plan_state *s, const char *type, const char *name, struct err *err OH_UNUSED)
 {
-    autofree
-    char *key = mem_printf("%s.%s", type, name);
+    autofree char *key = mem_printf("%s.%s", type, name);
     json_object_del(of_state(s)->records, key);
     return 0;
 }
@@ -98,8 +95,7 @@ int bench_setup(void **state)
     b->bundle = mem_printf("%s/bundle.json", b->dir);
     b->agent = mem_strdup("/bin/true");
     assert_int_equal(fs_write_atomic(b->bundle, "{}", 2, 0600, NULL), 0);
-    autofree
-    char *run = mem_printf("%s/run", b->control);
+    autofree char *run = mem_printf("%s/run", b->control);
     assert_int_equal(fs_mkdirs(run, 0700, NULL), 0);
     int base = 20000 + (int)random_below(20000);
     b->env = (struct local_env){.infrastructure = b->id,
@@ -202,8 +198,7 @@ void bench_settled(struct bench *b, const struct plan_graph *g)
     autojson json_t *doc = NULL;
     if (plan_make(&b->c, g, PLAN_APPLY, false, &doc, &err) < 0)
         fail_msg("%s", err.message);
-    autofree
-    char *text = js_text(json_object_get(doc, "changes"));
+    autofree char *text = js_text(json_object_get(doc, "changes"));
     if (!plan_is_empty(doc))
         fail_msg("not settled: %s", text);
 }

@@ -24,8 +24,7 @@ static struct plan_graph *network_only(struct bench *b)
                                     json_pack("{s:s, s:s}", "netns_inode", "${local_network.main.inode}", "rules", "x"),
                                     (const char *const[]){"local_interface.main", NULL}, NULL),
                      0);
-    autofree
-    char *data = mem_printf("%s/home/buckets/data", b->account);
+    autofree char *data = mem_printf("%s/home/buckets/data", b->account);
     assert_int_equal(plan_graph_add(g, "local_bucket", "data", json_pack("{s:s}", "path", data), NULL, NULL), 0);
     return g;
 }
@@ -35,8 +34,7 @@ static bool reachable(const char *address)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(LOCAL_HTTPS_PORT)};
     struct timeval limit = {3, 0};
-    autoclose
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)), 0);
     return connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno == ECONNREFUSED;
@@ -93,8 +91,7 @@ static void made_settled_drifted_and_removed(void **state)
     }
     bench_go(b, g, PLAN_REMOVE, false);
     nothing_left(&a, id);
-    autofree
-    char *data = mem_printf("%s/home/buckets/data", b->account);
+    autofree char *data = mem_printf("%s/home/buckets/data", b->account);
     assert_true(fs_exists(data));
     bench_go(b, g, PLAN_REMOVE, true);
     assert_false(fs_exists(data));
@@ -131,12 +128,9 @@ static void buckets_of_others_are_left_alone(void **state)
     struct bench *b = *state;
     struct err err = ERR_INIT;
     autograph struct plan_graph *g = plan_graph_new();
-    autofree
-    char *path = mem_printf("%s/home/buckets/data", b->account);
-    autofree
-    char *file = mem_printf("%s/precious", path);
-    autofree
-    char *marker = mem_printf("%s/.ownhouse.json", path);
+    autofree char *path = mem_printf("%s/home/buckets/data", b->account);
+    autofree char *file = mem_printf("%s/precious", path);
+    autofree char *marker = mem_printf("%s/.ownhouse.json", path);
     assert_int_equal(plan_graph_add(g, "local_bucket", "data", json_pack("{s:s}", "path", path), NULL, NULL), 0);
     assert_int_equal(fs_mkdirs(path, 0700, NULL), 0);
     assert_int_equal(fs_write_atomic(file, "x", 1, 0600, NULL), 0);
@@ -153,8 +147,7 @@ static void buckets_of_others_are_left_alone(void **state)
     bench_settled(b, g);
     bench_go(b, g, PLAN_REMOVE, false);
     assert_true(fs_exists(file));
-    autofree
-    char *leaving = mem_printf("%s.removing", path);
+    autofree char *leaving = mem_printf("%s.removing", path);
     assert_int_equal(rename(path, leaving), 0);
     bench_go(b, g, PLAN_REMOVE, true);
     assert_false(fs_exists(leaving));

@@ -42,8 +42,7 @@ static inline char *words(struct store *s, const char *text)
 
 static inline void assert_words(struct store *s, const char *text, const char *expected)
 {
-    autofree
-    char *got = words(s, text);
+    autofree char *got = words(s, text);
     assert_string_equal(got, expected);
 }
 

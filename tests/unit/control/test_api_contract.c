@@ -68,8 +68,7 @@ static void paths_are_found(void **unused)
 static void other_paths_and_methods_are_not(void **unused)
 {
     autoarena struct arena *arena = arena_new();
-    autofree
-    char *longer = mem_alloc(20000);
+    autofree char *longer = mem_alloc(20000);
     struct contract_match m;
     static const char *const none[] = {"",
                                        "/",
@@ -131,8 +130,7 @@ static void whole_numbers_become_integers(void **unused)
 
 static void size_and_type_have_their_own_errors(void **unused)
 {
-    autofree
-    char *large = mem_alloc(CONTRACT_BODY_MAX + 2);
+    autofree char *large = mem_alloc(CONTRACT_BODY_MAX + 2);
     struct err err = ERR_INIT;
     memset(large, ' ', CONTRACT_BODY_MAX + 1);
     assert_int_equal(ask("POST", SERVICES, "application/json", large, NULL, &err), -EMSGSIZE);

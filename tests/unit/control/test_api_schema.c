@@ -84,8 +84,7 @@ static void texts(void **unused)
 
 static void format(const char *name, const char *text, bool good)
 {
-    autofree
-    char *schema = mem_printf("{\"type\":\"string\",\"format\":\"%s\"}", name);
+    autofree char *schema = mem_printf("{\"type\":\"string\",\"format\":\"%s\"}", name);
     struct bench b = {0};
     const struct schema *s;
     assert_int_equal(compile(schema, "{}", &b, &s, NULL), 0);

@@ -47,8 +47,7 @@ static int teardown(void **state)
 
 static void add_service(struct fixture *f, int ordinal, const char *state, const char *want, const char *spec)
 {
-    autofree
-    char *text = mem_printf(
+    autofree char *text = mem_printf(
         "INSERT INTO service (id, organization_id, infrastructure_id, name, slug, ordinal, state, want, spec, "
         "password_sha256, password_double_sha1, created_at, updated_at) VALUES ('00000000-0000-4000-8000-%012d', "
         "'" ORG "', '" INFRA "', 'Service %d', 'service-%d', %d, '%s', '%s', '%s', '" SHA "', '%s', 0, 0)",
@@ -67,11 +66,9 @@ static void update(struct fixture *f, int expected)
 /* What is stored, as an agent takes it: signature first, then the parser. */
 static struct desired *stored(struct fixture *f)
 {
-    autofree
-    char *pub_path = mem_printf("%s/keys/desired.pub", f->dir), *hex = NULL;
-    autofree
-    char *body = words(f->store, "SELECT body FROM desired_document"),
-         *signature = words(f->store, "SELECT signature FROM desired_document");
+    autofree char *pub_path = mem_printf("%s/keys/desired.pub", f->dir), *hex = NULL;
+    autofree char *body = words(f->store, "SELECT body FROM desired_document"),
+                  *signature = words(f->store, "SELECT signature FROM desired_document");
     unsigned char key[ED25519_PUBLIC_SIZE];
     struct desired *d = NULL;
     int64_t version = number(f->store, "SELECT version FROM desired_document");
@@ -121,8 +118,7 @@ static void only_new_content_makes_a_version(void **state)
     struct fixture *f = *state;
     update(f, 1);
     assert_int_equal(number(f->store, "SELECT version FROM desired_document"), 1);
-    autofree
-    char *before = words(f->store, "SELECT body || signature || created_at FROM desired_document");
+    autofree char *before = words(f->store, "SELECT body || signature || created_at FROM desired_document");
     clock_manual_advance(&f->clock, 3600 * 1000);
     update(f, 0);
     assert_words(f->store, "SELECT body || signature || created_at FROM desired_document", before);
@@ -179,8 +175,7 @@ static void what_an_agent_would_refuse_is_not_signed(void **state)
     assert_int_equal(document_update(f->store, &f->clock.clock, f->signer.controller, INFRA, &err), -EINVAL);
     assert_non_null(strstr(err.message, "000000001001"));
     assert_int_equal(number(f->store, "SELECT count(*) FROM desired_document"), 0);
-    autofree
-    char *memory = mem_printf("%s/keys/signed/" INFRA, f->dir);
+    autofree char *memory = mem_printf("%s/keys/signed/" INFRA, f->dir);
     assert_false(fs_exists(memory));
     assert_int_equal(
         document_update(f->store, &f->clock.clock, f->signer.controller, "00000000-0000-4000-8000-0000000000ff", &err),

@@ -24,8 +24,7 @@ static int setup(void **state)
     if (scratch_setup(&dir) < 0)
         return -1;
     f->dir = dir;
-    autofree
-    char *keys = mem_printf("%s/keys", f->dir), *run = mem_printf("%s/run", f->dir);
+    autofree char *keys = mem_printf("%s/keys", f->dir), *run = mem_printf("%s/run", f->dir);
     f->config = (struct control_config){.state_dir = mem_strdup(f->dir),
                                         .listen_address = mem_strdup("127.0.0.1"),
                                         .listen_port = 18443,
@@ -57,8 +56,7 @@ static void set(char **field, const char *value)
 /* The lines of one section, heap: from its name to the next line that is not indented. */
 static char *section(const char *text, const char *name)
 {
-    autofree
-    char *head = mem_printf("\n%s\n", name);
+    autofree char *head = mem_printf("\n%s\n", name);
     const char *from = strstr(text, head);
     if (!from)
         fail_msg("no section %s", name);
@@ -72,8 +70,7 @@ static char *section(const char *text, const char *name)
 /* The offset of a whole line in a section; fails if it is not there. */
 static size_t line_at(const char *lines, const char *line)
 {
-    autofree
-    char *whole = mem_printf("    %s\n", line);
+    autofree char *whole = mem_printf("    %s\n", line);
     const char *at = strstr(lines, whole);
     if (!at)
         fail_msg("no line \"%s\" in\n%s", line, lines);
@@ -83,12 +80,9 @@ static size_t line_at(const char *lines, const char *line)
 static void the_links_protocols_pass_untouched(void **state)
 {
     struct fixture *f = *state;
-    autofree
-    char *text = front_config(&f->config);
-    autofree
-    char *door = section(text, "frontend door"), *link = section(text, "backend link");
-    autofree
-    char *route =
+    autofree char *text = front_config(&f->config);
+    autofree char *door = section(text, "frontend door"), *link = section(text, "backend link");
+    autofree char *route =
         mem_printf("use_backend link if { req.ssl_alpn %s } || { req.ssl_alpn %s }", TLS_ALPN_LINK, TLS_ALPN_ENROL);
     line_at(door, "mode tcp");
     line_at(door, "bind 127.0.0.1:18443");
@@ -103,17 +97,14 @@ static void the_links_protocols_pass_untouched(void **state)
 static void the_clients_address_travels_by_proxy_v2(void **state)
 {
     struct fixture *f = *state;
-    autofree
-    char *text = front_config(&f->config);
-    autofree
-    char *link = section(text, "backend link"), *terminate = section(text, "backend terminate"),
-         *https = section(text, "frontend https");
-    autofree
-    char *to_link = mem_printf("server link unix@%s/run/link.sock send-proxy-v2", f->dir),
-         *to_https = mem_printf("server https unix@%s/run/https.sock send-proxy-v2", f->dir),
-         *bind = mem_printf("bind unix@%s/run/https.sock mode 600 accept-proxy ssl crt %s/keys/edge.pem alpn "
-                            "h2,http/1.1",
-                            f->dir, f->dir);
+    autofree char *text = front_config(&f->config);
+    autofree char *link = section(text, "backend link"), *terminate = section(text, "backend terminate"),
+                  *https = section(text, "frontend https");
+    autofree char *to_link = mem_printf("server link unix@%s/run/link.sock send-proxy-v2", f->dir),
+                  *to_https = mem_printf("server https unix@%s/run/https.sock send-proxy-v2", f->dir),
+                  *bind = mem_printf("bind unix@%s/run/https.sock mode 600 accept-proxy ssl crt %s/keys/edge.pem alpn "
+                                     "h2,http/1.1",
+                                     f->dir, f->dir);
     line_at(link, to_link);
     line_at(terminate, to_https);
     line_at(https, bind);
@@ -122,10 +113,8 @@ static void the_clients_address_travels_by_proxy_v2(void **state)
 static void the_api_hears_one_forwarded_address(void **state)
 {
     struct fixture *f = *state;
-    autofree
-    char *text = front_config(&f->config);
-    autofree
-    char *https = section(text, "frontend https");
+    autofree char *text = front_config(&f->config);
+    autofree char *https = section(text, "frontend https");
     size_t dropped = line_at(https, "http-request del-header X-Forwarded-For"),
            given = line_at(https, "http-request set-header X-Forwarded-For %[src]");
     assert_true(dropped < given);
@@ -136,8 +125,7 @@ static void the_api_hears_one_forwarded_address(void **state)
 
 static int haproxy_checks(struct fixture *f)
 {
-    autofree
-    char *path = mem_printf("%s/run/haproxy.cfg", f->dir);
+    autofree char *path = mem_printf("%s/run/haproxy.cfg", f->dir);
     int status;
     pid_t pid = fork();
     if (pid == 0) {
@@ -168,18 +156,15 @@ static void an_ipv6_address_is_bound_as_one(void **state)
 {
     struct fixture *f = *state;
     set(&f->config.listen_address, "::1");
-    autofree
-    char *text = front_config(&f->config);
-    autofree
-    char *door = section(text, "frontend door");
+    autofree char *text = front_config(&f->config);
+    autofree char *door = section(text, "frontend door");
     line_at(door, "bind ipv6@::1:18443");
 }
 
 static void the_file_is_written_only_when_it_changes(void **state)
 {
     struct fixture *f = *state;
-    autofree
-    char *path = mem_printf("%s/run/haproxy.cfg", f->dir), *text = NULL;
+    autofree char *path = mem_printf("%s/run/haproxy.cfg", f->dir), *text = NULL;
     struct stat before, after;
     assert_int_equal(front_prepare(&f->config, &f->clock.clock, NULL), 1);
     assert_int_equal(stat(path, &before), 0);
@@ -195,8 +180,7 @@ static void the_file_is_written_only_when_it_changes(void **state)
 
 static struct tls_cert_info edge(struct fixture *f)
 {
-    autofree
-    char *path = mem_printf("%s/keys/edge.pem", f->dir);
+    autofree char *path = mem_printf("%s/keys/edge.pem", f->dir);
     autocert struct tls_cert *cert = NULL;
     struct tls_cert_info info;
     assert_int_equal(tls_cert_load(path, &cert, NULL), 0);
@@ -206,8 +190,7 @@ static struct tls_cert_info edge(struct fixture *f)
 
 static char *authority(struct fixture *f)
 {
-    autofree
-    char *path = mem_printf("%s/keys/edge-ca.pem", f->dir);
+    autofree char *path = mem_printf("%s/keys/edge-ca.pem", f->dir);
     char *pem = NULL;
     assert_int_equal(fs_read(path, KIB(64), &pem, NULL, NULL), 0);
     return pem;
@@ -221,8 +204,7 @@ static void the_certificate_is_renewed_thirty_days_before_its_end(void **state)
     struct tls_cert_info first = edge(f);
     assert_int_equal(first.not_after_ms, START_MS + 397 * DAY_MS);
     assert_true(first.not_before_ms <= START_MS);
-    autofree
-    char *ca = authority(f);
+    autofree char *ca = authority(f);
     assert_int_equal(edge_certificate_prepare(&f->config, clock, NULL), 0);
     f->clock.wall = first.not_after_ms - 30 * DAY_MS - 1000;
     assert_int_equal(edge_certificate_prepare(&f->config, clock, NULL), 0);
@@ -232,8 +214,7 @@ static void the_certificate_is_renewed_thirty_days_before_its_end(void **state)
     struct tls_cert_info second = edge(f);
     assert_string_not_equal(second.serial, first.serial);
     assert_int_equal(second.not_after_ms, f->clock.wall + 397 * DAY_MS);
-    autofree
-    char *same = authority(f);
+    autofree char *same = authority(f);
     assert_string_equal(ca, same); /* what people trust stays */
     assert_int_equal(edge_certificate_prepare(&f->config, clock, NULL), 0);
 }
@@ -241,14 +222,11 @@ static void the_certificate_is_renewed_thirty_days_before_its_end(void **state)
 static void the_file_holds_certificate_authority_and_key(void **state)
 {
     struct fixture *f = *state;
-    autofree
-    char *path = mem_printf("%s/keys/edge.pem", f->dir), *pem = NULL;
-    autofree
-    char *ca_key = mem_printf("%s/keys/edge-ca.key", f->dir);
+    autofree char *path = mem_printf("%s/keys/edge.pem", f->dir), *pem = NULL;
+    autofree char *ca_key = mem_printf("%s/keys/edge-ca.key", f->dir);
     struct stat st;
     assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 1);
-    autofree
-    char *ca = authority(f);
+    autofree char *ca = authority(f);
     assert_int_equal(fs_read_secret(path, KIB(64), &pem, NULL, NULL), 0);
     const char *second = strstr(pem, ca), *key = strstr(pem, "PRIVATE KEY");
     assert_true(second > pem && key > second);
@@ -259,8 +237,7 @@ static void the_file_holds_certificate_authority_and_key(void **state)
 static void another_or_broken_certificate_is_made_again(void **state)
 {
     struct fixture *f = *state;
-    autofree
-    char *path = mem_printf("%s/keys/edge.pem", f->dir);
+    autofree char *path = mem_printf("%s/keys/edge.pem", f->dir);
     assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 1);
     assert_int_equal(fs_write_atomic(path, "torn", 4, 0600, NULL), 0);
     assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 1);

@@ -12,10 +12,8 @@
 
 static int parse(const char *userinfo, size_t len, struct basic *b, struct err *err)
 {
-    autofree
-    char *encoded = base64_encode(userinfo, len);
-    autofree
-    char *value = mem_printf("Basic %s", encoded);
+    autofree char *encoded = base64_encode(userinfo, len);
+    autofree char *value = mem_printf("Basic %s", encoded);
     return basic_parse(value, b, err);
 }
 
@@ -33,8 +31,7 @@ static void basic_reads_what_is_well_formed(void **unused)
 
 static void basic_refuses_the_rest(void **unused)
 {
-    autofree
-    char *value = mem_alloc(BASIC_MAX + 10);
+    autofree char *value = mem_alloc(BASIC_MAX + 10);
     struct basic b = {0};
     struct err err = ERR_INIT;
     assert_int_equal(basic_parse(NULL, &b, NULL), -ENOENT);
@@ -54,8 +51,7 @@ static void basic_refuses_the_rest(void **unused)
 static bool holds(const char *sources, const char *address)
 {
     autojson json_t *list = json_array();
-    autofree
-    char *copy = mem_strdup(sources);
+    autofree char *copy = mem_strdup(sources);
     char *save = NULL;
     for (char *s = strtok_r(copy, " ", &save); s; s = strtok_r(NULL, " ", &save))
         json_array_append_new(list, json_pack("{s:s}", "source", s));
@@ -180,8 +176,7 @@ static double seconds_of_match(const char *hash, const char *password, bool expe
 static void passwords_match_their_hash_only(void **unused)
 {
     char one[PASSWORD_HASH_SIZE], two[PASSWORD_HASH_SIZE];
-    autofree
-    char *longer = mem_alloc(PASSWORD_MAX + 2);
+    autofree char *longer = mem_alloc(PASSWORD_MAX + 2);
     memset(longer, 'p', PASSWORD_MAX + 1);
     assert_int_equal(password_hash("secret", one, NULL), 0);
     assert_int_equal(password_hash("secret", two, NULL), 0);

@@ -30,8 +30,7 @@ static void close_home(struct home *h)
 
 static json_t *load(const char *path)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len;
     json_t *v = NULL;
     assert_int_equal(fs_read_secret(path, KIB(4), &text, &len, NULL), 0);
@@ -92,12 +91,10 @@ static void secrets_are_not_stored(void **state)
     assert_int_equal(control_init(&h.config, h.credentials, NULL), 0);
     autojson json_t *c = load(h.credentials);
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        autofree
-        char *cmd = mem_printf("grep -rqF '%s' %s", get(c, names[i]), h.config.state_dir);
+        autofree char *cmd = mem_printf("grep -rqF '%s' %s", get(c, names[i]), h.config.state_dir);
         assert_int_not_equal(system(cmd), 0);
     }
-    autofree
-    char *cmd = mem_printf("grep -rqF '%s' %s", get(c, "organizationId"), h.config.state_dir);
+    autofree char *cmd = mem_printf("grep -rqF '%s' %s", get(c, "organizationId"), h.config.state_dir);
     assert_int_equal(system(cmd), 0); /* the search itself finds what is there */
     close_home(&h);
 }

@@ -36,8 +36,7 @@ static int64_t number(struct store *s, const char *text)
 
 static void add_infrastructure(struct store *s, const char *id, const char *name)
 {
-    autofree
-    char *text = mem_printf(
+    autofree char *text = mem_printf(
         "INSERT INTO infrastructure (id, organization_id, account_id, name, display_name, provider, region, cidr, "
         "zones, domain, config, state, want, created_at) VALUES ('%s', '" ORG "', 'acc', '%s', 'x', 'local', 'l', '', "
         "'[]', '%s', '{}', 'infra-ready', 'present', 0)",
@@ -240,8 +239,7 @@ static void presence_and_scan(void **state)
 {
     struct fixture *f = *state;
     struct directory_presence p = {.connected = true, .since_ms = 5, .seen_ms = 6, .round_trip_us = 700};
-    autofree
-    struct directory_state *states = NULL;
+    autofree struct directory_state *states = NULL;
     struct directory_state *after = NULL;
     struct err err;
     size_t n = 99;
@@ -276,8 +274,7 @@ static void a_revoked_agent_is_scanned_without_presence(void **state)
 {
     struct fixture *f = *state;
     char agent[UUID_SIZE];
-    autofree
-    struct directory_state *states = NULL;
+    autofree struct directory_state *states = NULL;
     struct err err;
     size_t n = 0;
     assert_int_equal(enrol(f->store, HASH, SPKI, 10, agent, &err), 0);

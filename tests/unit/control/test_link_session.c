@@ -41,8 +41,7 @@ static json_t *observed(void)
 static json_t *renew(void)
 {
     autotlskey struct tls_key *key = tls_key_new();
-    autofree
-    char *csr = tls_csr_new(key);
+    autofree char *csr = tls_csr_new(key);
     return json_pack("{ss ss}", "type", "renew", "csr", csr);
 }
 
@@ -122,8 +121,7 @@ static void enrolment_takes_nothing_else(void **state)
     struct control_action a;
     struct err err;
     autotlskey struct tls_key *key = tls_key_new();
-    autofree
-    char *csr = tls_csr_new(key);
+    autofree char *csr = tls_csr_new(key);
     unsigned char spki[SHA256_SIZE];
     tls_key_spki(key, spki);
     control_session_init(&s, CONTROL_ENROLLING, 0);
@@ -173,8 +171,7 @@ static void reports_are_cut_to_known_fields(void **state)
 {
     autojson json_t *m = observed(), *out = NULL;
     assert_int_equal(observed_check(m, &out, NULL), 0);
-    autofree
-    char *text = js_text(out);
+    autofree char *text = js_text(out);
     assert_null(strstr(text, "secret"));
     assert_null(strstr(text, "extra"));
     assert_null(json_object_get(out, "type"));

@@ -34,8 +34,7 @@ static int setup(void **state)
     if (scratch_setup(&dir) < 0)
         return -1;
     f->dir = dir;
-    autofree
-    char *path = mem_printf("%s/control.db", f->dir);
+    autofree char *path = mem_printf("%s/control.db", f->dir);
     if (store_open(path, STORE_CREATE, &f->store, NULL) < 0)
         return -1;
     sql(f->store, "INSERT INTO organization (id, name, created_at) VALUES ('" ORG "', 'o', 0)");
@@ -62,12 +61,12 @@ static int teardown(void **state)
 
 static void document(struct store *s, int version, const char *data)
 {
-    autofree
-    char *text = mem_printf("INSERT INTO desired_document (infrastructure_id, version, body, content_digest, "
-                            "signature, created_at) VALUES ('" INFRA "', %d, '{\"services\":[{\"id\":\"" SERVICE
-                            "\",\"deleteData\":%s}]}', '', '', 0) ON CONFLICT (infrastructure_id) DO UPDATE SET "
-                            "version = excluded.version, body = excluded.body",
-                            version, data);
+    autofree char *text =
+        mem_printf("INSERT INTO desired_document (infrastructure_id, version, body, content_digest, "
+                   "signature, created_at) VALUES ('" INFRA "', %d, '{\"services\":[{\"id\":\"" SERVICE
+                   "\",\"deleteData\":%s}]}', '', '', 0) ON CONFLICT (infrastructure_id) DO UPDATE SET "
+                   "version = excluded.version, body = excluded.body",
+                   version, data);
     sql(s, text);
 }
 
@@ -75,12 +74,12 @@ static void document(struct store *s, int version, const char *data)
 static void gone(struct store *s, int version)
 {
     struct err err = ERR_INIT;
-    autofree
-    char *text = mem_printf("INSERT INTO observed (infrastructure_id, agent_id, desired_version, body, received_at) "
-                            "VALUES ('" INFRA "', 'a', %d, '{\"services\":[{\"id\":\"" SERVICE
-                            "\",\"state\":\"gone\"}]}', 0) ON CONFLICT (infrastructure_id) DO UPDATE SET "
-                            "desired_version = excluded.desired_version",
-                            version);
+    autofree char *text =
+        mem_printf("INSERT INTO observed (infrastructure_id, agent_id, desired_version, body, received_at) "
+                   "VALUES ('" INFRA "', 'a', %d, '{\"services\":[{\"id\":\"" SERVICE
+                   "\",\"state\":\"gone\"}]}', 0) ON CONFLICT (infrastructure_id) DO UPDATE SET "
+                   "desired_version = excluded.desired_version",
+                   version);
     sql(s, text);
     if (observation_apply(s, &clock_system, INFRA, &err) < 0)
         fail_msg("%s", err.message);

@@ -47,24 +47,21 @@ static int teardown(void **state)
 
 static void row(struct fixture *f, const char *state, const char *want)
 {
-    autofree
-    char *text =
+    autofree char *text =
         mem_printf("UPDATE service SET state = '%s', want = '%s', observed = '{}', updated_at = 0", state, want);
     sql(f->store, text);
 }
 
 static void report(struct fixture *f, const char *services)
 {
-    autofree
-    char *text = mem_printf("INSERT OR REPLACE INTO observed VALUES ('" INFRA "', 'agent', 1, '{\"services\":%s}', 0)",
-                            services);
+    autofree char *text = mem_printf(
+        "INSERT OR REPLACE INTO observed VALUES ('" INFRA "', 'agent', 1, '{\"services\":%s}', 0)", services);
     sql(f->store, text);
 }
 
 static void report_state(struct fixture *f, const char *word)
 {
-    autofree
-    char *text = mem_printf("[{\"id\":\"" SERVICE "\",\"state\":\"%s\"}]", word);
+    autofree char *text = mem_printf("[{\"id\":\"" SERVICE "\",\"state\":\"%s\"}]", word);
     report(f, text);
 }
 
@@ -178,10 +175,10 @@ static void the_end_and_its_record_are_one(void **state)
  */
 static void between_read_and_write(struct fixture *f, const char *user)
 {
-    autofree
-    char *trigger = mem_printf("CREATE TRIGGER meanwhile AFTER UPDATE OF observed ON service WHEN new.id = '" FIRST "' "
-                               "BEGIN UPDATE service SET %s WHERE id = '" SERVICE "'; END",
-                               user);
+    autofree char *trigger =
+        mem_printf("CREATE TRIGGER meanwhile AFTER UPDATE OF observed ON service WHEN new.id = '" FIRST "' "
+                   "BEGIN UPDATE service SET %s WHERE id = '" SERVICE "'; END",
+                   user);
     sql(f->store, "UPDATE service SET rowid = 100");
     sql(f->store,
         "INSERT INTO service (rowid, id, organization_id, infrastructure_id, name, slug, ordinal, state, want, "
@@ -192,10 +189,9 @@ static void between_read_and_write(struct fixture *f, const char *user)
 
 static void both_report(struct fixture *f, const char *word)
 {
-    autofree
-    char *text = mem_printf("[{\"id\":\"" FIRST "\",\"state\":\"degraded\"},"
-                            "{\"id\":\"" SERVICE "\",\"state\":\"%s\"}]",
-                            word);
+    autofree char *text = mem_printf("[{\"id\":\"" FIRST "\",\"state\":\"degraded\"},"
+                                     "{\"id\":\"" SERVICE "\",\"state\":\"%s\"}]",
+                                     word);
     report(f, text);
     assert_int_equal(apply(f), 0);
     assert_words(f->store, "SELECT state FROM service WHERE slug = 'a'", "degraded");

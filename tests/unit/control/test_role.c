@@ -25,8 +25,7 @@ static void fds_come_back_each_in_its_place(void **state)
         r.bell[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r.signer = eventfd(0, EFD_CLOEXEC);
     r.askers[ROLE_LINK] = eventfd(0, EFD_CLOEXEC);
-    autofree
-    char *line = role_fds_export(&r);
+    autofree char *line = role_fds_export(&r);
     /* To be inherited over exec, and not beyond the role. */
     assert_int_equal(fcntl(r.bell[0], F_GETFD), 0);
     assert_int_equal(fcntl(r.signer, F_GETFD), 0);

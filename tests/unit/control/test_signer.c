@@ -55,8 +55,7 @@ static X509 *leaf_of(const char *pem)
 /* What follows the leaf must be the authority that the roles read from the public file. */
 static void assert_chain_ends_in_authority(const struct fixture *f, const char *chain)
 {
-    autofree
-    char *path = mem_printf("%s/keys/link-ca.pem", f->dir), *pem = NULL;
+    autofree char *path = mem_printf("%s/keys/link-ca.pem", f->dir), *pem = NULL;
     assert_int_equal(fs_read(path, KIB(64), &pem, NULL, NULL), 0);
     const char *second = strstr(chain + 1, "-----BEGIN CERTIFICATE-----");
     assert_non_null(second);
@@ -68,8 +67,7 @@ static void an_agent_certificate_names_the_agent_for_a_day(void **state)
     struct fixture *f = *state;
     autotlskey struct tls_key *key = tls_key_new();
     autocert struct tls_cert *leaf = NULL;
-    autofree
-    char *csr = tls_csr_new(key), *chain = NULL;
+    autofree char *csr = tls_csr_new(key), *chain = NULL;
     struct tls_cert_info info;
     struct err err = ERR_INIT;
     if (signer_agent_certificate(f->signer.link, AGENT, csr, &chain, &err) < 0)
@@ -99,8 +97,7 @@ static void an_agent_must_be_a_uuid(void **state)
                                       "00000000_0000-4000-8000-00000000000a"};
     struct fixture *f = *state;
     autotlskey struct tls_key *key = tls_key_new();
-    autofree
-    char *csr = tls_csr_new(key);
+    autofree char *csr = tls_csr_new(key);
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         char *chain = NULL;
         struct err err = ERR_INIT;
@@ -114,8 +111,7 @@ static void a_request_must_be_one(void **state)
 {
     struct fixture *f = *state;
     char *chain = NULL;
-    autofree
-    char *long_text = mem_alloc(KIB(17));
+    autofree char *long_text = mem_alloc(KIB(17));
     memset(long_text, 'x', KIB(17) - 1);
     assert_int_equal(signer_agent_certificate(f->signer.link, AGENT, "not a request", &chain, NULL), -EACCES);
     assert_int_equal(signer_agent_certificate(f->signer.link, AGENT, long_text, &chain, NULL), -EACCES);
@@ -128,8 +124,7 @@ static void a_server_certificate_is_for_the_link_alone(void **state)
 {
     struct fixture *f = *state;
     autotlskey struct tls_key *key = tls_key_new();
-    autofree
-    char *csr = tls_csr_new(key), *chain = NULL;
+    autofree char *csr = tls_csr_new(key), *chain = NULL;
     assert_int_equal(signer_server_certificate(f->signer.link, csr, &chain, NULL), 0);
     X509 *x = leaf_of(chain);
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
@@ -147,8 +142,7 @@ static void nobody_may_ask_for_what_is_the_others(void **state)
 {
     struct fixture *f = *state;
     autotlskey struct tls_key *key = tls_key_new();
-    autofree
-    char *csr = tls_csr_new(key);
+    autofree char *csr = tls_csr_new(key);
     char *chain = NULL, signature[129] = "unchanged";
     struct err err = ERR_INIT;
     assert_int_equal(signer_agent_certificate(f->signer.controller, AGENT, csr, &chain, &err), -EACCES);
@@ -164,8 +158,7 @@ static void nobody_may_ask_for_what_is_the_others(void **state)
 
 static void assert_signed(const struct fixture *f, int64_t version, const char *digest, const char *signature)
 {
-    autofree
-    char *path = mem_printf("%s/keys/desired.pub", f->dir), *hex = NULL;
+    autofree char *path = mem_printf("%s/keys/desired.pub", f->dir), *hex = NULL;
     autobuf struct buf statement = BUF_INIT;
     unsigned char key[ED25519_PUBLIC_SIZE], raw[ED25519_SIGNATURE_SIZE];
     assert_int_equal(fs_read(path, 256, &hex, NULL, NULL), 0);
@@ -227,8 +220,7 @@ static void a_damaged_memory_is_named_and_signs_nothing(void **state)
 {
     static const char *const damaged[] = {"", "5", "x " DIGEST_A "\n", "0 " DIGEST_A "\n", "5 abc\n"};
     struct fixture *f = *state;
-    autofree
-    char *path = mem_printf("%s/keys/signed/" INFRA, f->dir);
+    autofree char *path = mem_printf("%s/keys/signed/" INFRA, f->dir);
     char s[129];
     assert_int_equal(signer_desired(f->signer.controller, INFRA, 5, DIGEST_A, s, NULL), 0);
     for (size_t i = 0; i < ARRAY_SIZE(damaged); i++) {
@@ -250,8 +242,7 @@ static void a_lost_key_is_not_made_again(void **state)
     assert_int_equal(signer_desired(f->signer.controller, INFRA, 1, DIGEST_A, s, NULL), 0);
     signer_process_stop(&f->signer);
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        autofree
-        char *path = mem_printf("%s/keys/%s", f->dir, names[i]), *aside = mem_printf("%s.aside", path);
+        autofree char *path = mem_printf("%s/keys/%s", f->dir, names[i]), *aside = mem_printf("%s.aside", path);
         struct err err = ERR_INIT;
         assert_int_equal(rename(path, aside), 0);
         if (signer_keys_open(&f->signer.role.config, &clock_system, &keys, &err) == 0)
@@ -270,8 +261,7 @@ static void secrets_are_for_the_owner_alone(void **state)
     struct fixture *f = *state;
     signer_process_stop(&f->signer);
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        autofree
-        char *path = mem_printf("%s/keys/%s", f->dir, names[i]);
+        autofree char *path = mem_printf("%s/keys/%s", f->dir, names[i]);
         struct stat st;
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
@@ -318,8 +308,7 @@ static void nonsense_harms_nobody(void **state)
     struct fixture *f = *state;
     size_t len = SIGNER_MESSAGE_MAX + KIB(16);
     char s[129];
-    autofree
-    char *big = mem_alloc(len);
+    autofree char *big = mem_alloc(len);
     for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++)
         say(f->signer.controller, nonsense[i], strlen(nonsense[i]));
     memset(big, '[', len);

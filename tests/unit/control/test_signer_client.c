@@ -26,8 +26,7 @@ static void answer_one(int fd, pid_t asker, char letter)
     memset(signature, letter, 128);
     assert_int_equal(js_parse(text, (size_t)n, sizeof(text), &q, NULL), 0);
     answer = json_pack("{s:O,s:s}", "id", json_object_get(q, "id"), "signature", signature);
-    autofree
-    char *out = js_text(answer);
+    autofree char *out = js_text(answer);
     assert_int_equal(send(fd, out, strlen(out), 0), (ssize_t)strlen(out));
 }
 

@@ -6,8 +6,7 @@
 
 static char *read_one(const char *dir, const char *name)
 {
-    autofree
-    char *path = mem_printf("%s/keys/%s", dir, name);
+    autofree char *path = mem_printf("%s/keys/%s", dir, name);
     char *text = NULL;
     assert_int_equal(fs_read(path, KIB(16), &text, NULL, NULL), 0);
     return text;
@@ -15,8 +14,7 @@ static char *read_one(const char *dir, const char *name)
 
 static void remove_one(const char *dir, const char *name)
 {
-    autofree
-    char *path = mem_printf("%s/keys/%s", dir, name);
+    autofree char *path = mem_printf("%s/keys/%s", dir, name);
     assert_int_equal(unlink(path), 0);
 }
 
@@ -43,8 +41,7 @@ static void keys_without_the_mark_are_kept(void **state)
     remove_one(*state, "desired.pub");
     open_keys(*state);
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        autofree
-        char *after = read_one(*state, files[i]);
+        autofree char *after = read_one(*state, files[i]);
         assert_string_equal(before[i], after);
         free(before[i]);
     }

@@ -99,8 +99,7 @@ static void plain_exchange(void **state OH_UNUSED)
 {
     struct server s = {.answer = "HTTP/1.1 201 Created\r\nX-Trace: abc \r\nContent-Length: 5\r\n\r\nhello"};
     start(&s, NULL);
-    autofree
-    char *url = mem_printf("http://127.0.0.1:%u/v1/things?x=1", s.port);
+    autofree char *url = mem_printf("http://127.0.0.1:%u/v1/things?x=1", s.port);
     const char *headers[] = {"X-One: 1", "Content-Type: application/json", NULL};
     const struct http_request q = {
         .method = "PATCH", .url = url, .headers = headers, .bearer = "tok", .body = "{}", .body_len = 2};
@@ -126,8 +125,7 @@ static void redirects_and_errors_are_answers(void **state OH_UNUSED)
 {
     struct server s = {.answer = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"};
     start(&s, NULL);
-    autofree
-    char *url = mem_printf("http://127.0.0.1:%u/", s.port);
+    autofree char *url = mem_printf("http://127.0.0.1:%u/", s.port);
     autoresponse struct http_response r = {0};
     assert_int_equal(http_do(&(struct http_request){.url = url, .basic = "u:p"}, &r, NULL), 0);
     assert_int_equal(r.status, 302);
@@ -144,16 +142,15 @@ static void proxies_are_not_for_this_machine(void **state OH_UNUSED)
     assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
     const char *local[] = {"127.0.0.1", "localhost", "demo.laptop.localhost"};
     for (size_t i = 0; i < ARRAY_SIZE(local); i++) {
-        autofree
-        char *url = mem_printf("http://%s:%u/", local[i], s.port),
-             *pin = mem_printf("%s:%u:127.0.0.1", local[i], s.port);
+        autofree char *url = mem_printf("http://%s:%u/", local[i], s.port),
+                      *pin = mem_printf("%s:%u:127.0.0.1", local[i], s.port);
         autoresponse struct http_response r = {0};
         assert_int_equal(http_do(&(struct http_request){.url = url, .resolve = pin}, &r, NULL), 0);
     }
     struct http_response none = {0};
     struct err err = ERR_INIT;
-    autofree
-    char *url = mem_printf("http://notlocalhost:%u/", s.port), *pin = mem_printf("notlocalhost:%u:127.0.0.1", s.port);
+    autofree char *url = mem_printf("http://notlocalhost:%u/", s.port),
+                  *pin = mem_printf("notlocalhost:%u:127.0.0.1", s.port);
     assert_int_equal(http_do(&(struct http_request){.url = url, .resolve = pin}, &none, &err), -ECONNREFUSED);
     assert_int_equal(unsetenv("http_proxy"), 0);
     stop(&s);
@@ -162,8 +159,7 @@ static void proxies_are_not_for_this_machine(void **state OH_UNUSED)
 static void unix_socket(void **state)
 {
     struct server s = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"};
-    autofree
-    char *path = mem_printf("%s/s", (char *)*state);
+    autofree char *path = mem_printf("%s/s", (char *)*state);
     start(&s, path);
     autoresponse struct http_response r = {0};
     assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
@@ -183,8 +179,7 @@ static void streams_and_limits(void **state OH_UNUSED)
 {
     struct server s = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"};
     start(&s, NULL);
-    autofree
-    char *url = mem_printf("http://127.0.0.1:%u/secret?token=abc", s.port);
+    autofree char *url = mem_printf("http://127.0.0.1:%u/secret?token=abc", s.port);
     autobuf struct buf b = BUF_INIT, stopper = BUF_INIT_MAX(99);
     autoresponse struct http_response r = {0};
     struct err err = ERR_INIT;
@@ -219,8 +214,7 @@ static void refusals(void **state OH_UNUSED)
 static char *ca_file(const char *folder, const char *name, struct tls_ca *ca)
 {
     char *path = mem_printf("%s/%s", folder, name);
-    autofree
-    char *pem = tls_cert_pem(tls_ca_cert(ca));
+    autofree char *pem = tls_cert_pem(tls_ca_cert(ca));
     assert_int_equal(fs_write_atomic(path, pem, strlen(pem), 0644, NULL), 0);
     return path;
 }
@@ -234,13 +228,11 @@ static void only_the_named_authority_is_trusted(void **state)
     int64_t now = clock_wall_ms(&clock_system);
     assert_int_equal(tls_ca_new("ca", now - DAY, now + 9 * DAY, &ca, NULL), 0);
     assert_int_equal(tls_ca_new("other", now - DAY, now + 9 * DAY, &other, NULL), 0);
-    autofree
-    char *good = ca_file(*state, "good", ca), *bad = ca_file(*state, "bad", other), *url = NULL, *pin = NULL;
+    autofree char *good = ca_file(*state, "good", ca), *bad = ca_file(*state, "bad", other), *url = NULL, *pin = NULL;
     autoidentity struct identity i = {.key = tls_key_new()};
     assert_int_equal(tls_ca_issue_server(ca, i.key, dns, NULL, now - DAY, now + DAY, &i.cert, NULL), 0);
-    autofree
-    char *key = mem_printf("%s/k", (char *)*state), *cert = mem_printf("%s/c", (char *)*state),
-         *pem = tls_cert_pem(i.cert);
+    autofree char *key = mem_printf("%s/k", (char *)*state), *cert = mem_printf("%s/c", (char *)*state),
+                  *pem = tls_cert_pem(i.cert);
     assert_int_equal(tls_key_save(i.key, key, NULL), 0);
     assert_int_equal(fs_write_atomic(cert, pem, strlen(pem), 0644, NULL), 0);
     s.tls = SSL_CTX_new(TLS_server_method());
@@ -257,8 +249,7 @@ static void only_the_named_authority_is_trusted(void **state)
     struct http_response none = {0};
     assert_int_equal(http_do(&(struct http_request){.url = url, .resolve = pin, .ca_file = bad}, &none, NULL), -EACCES);
     assert_int_equal(http_do(&(struct http_request){.url = url, .resolve = pin}, &none, NULL), -EACCES);
-    autofree
-    char *wrong = mem_printf("https://127.0.0.1:%u/", s.port);
+    autofree char *wrong = mem_printf("https://127.0.0.1:%u/", s.port);
     assert_int_equal(http_do(&(struct http_request){.url = wrong, .ca_file = good}, &none, NULL), -EACCES);
     stop(&s);
     SSL_CTX_free(s.tls);

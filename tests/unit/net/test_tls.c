@@ -295,8 +295,7 @@ static EVP_PKEY *key_of(const char *pem)
 
 static X509 *cert_of(const struct tls_cert *c)
 {
-    autofree
-    char *pem = tls_cert_pem(c);
+    autofree char *pem = tls_cert_pem(c);
     BIO *bio = BIO_new_mem_buf(pem, -1);
     X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     BIO_free(bio);
@@ -305,8 +304,7 @@ static X509 *cert_of(const struct tls_cert *c)
 
 static EVP_PKEY *ca_key(const struct tls_ca *ca, const char *folder)
 {
-    autofree
-    char *k = mem_printf("%s/k", folder), *c = mem_printf("%s/c", folder), *pem = NULL;
+    autofree char *k = mem_printf("%s/k", folder), *c = mem_printf("%s/c", folder), *pem = NULL;
     size_t len;
     assert_int_equal(tls_ca_save(ca, k, c, NULL), 0);
     assert_int_equal(fs_read(k, KIB(16), &pem, &len, NULL), 0);
@@ -454,8 +452,7 @@ static void false_servers_are_refused(void **state)
 
 static void files_round_trip(void **state)
 {
-    autofree
-    char *key = mem_printf("%s/ca.key", (char *)*state), *cert = mem_printf("%s/ca.crt", (char *)*state);
+    autofree char *key = mem_printf("%s/ca.key", (char *)*state), *cert = mem_printf("%s/ca.crt", (char *)*state);
     autoca struct tls_ca *ca = make_ca("one"), *again = NULL, *two = make_ca("two");
     struct tls_cert_info a, b;
     struct stat st;
@@ -474,8 +471,7 @@ static void files_round_trip(void **state)
     tls_ca_free(again);
     again = NULL;
     assert_int_equal(tls_ca_load(key, cert, &again, &err), -EPERM);
-    autofree
-    char *pem = tls_cert_pem(tls_ca_cert(two));
+    autofree char *pem = tls_cert_pem(tls_ca_cert(two));
     assert_int_equal(chmod(key, 0600), 0);
     assert_int_equal(fs_write_atomic(cert, pem, strlen(pem), 0644, NULL), 0);
     err = ERR_INIT;
@@ -491,8 +487,7 @@ static void requests(void **state OH_UNUSED)
 {
     autotlskey struct tls_key *k = tls_key_new();
     autoca struct tls_ca *ca = make_ca("ca");
-    autofree
-    char *csr = tls_csr_new(k);
+    autofree char *csr = tls_csr_new(k);
     unsigned char asked[SHA256_SIZE], own[SHA256_SIZE];
     struct err err = ERR_INIT;
     autocert struct tls_cert *c = NULL;

@@ -34,8 +34,7 @@ static inline struct tls_ca *make_ca(const char *name)
 static inline struct identity make_client(struct tls_ca *ca, const char *uri, int64_t from, int64_t to)
 {
     struct identity i = {.key = tls_key_new()};
-    autofree
-    char *csr = tls_csr_new(i.key);
+    autofree char *csr = tls_csr_new(i.key);
     assert_int_equal(tls_ca_sign_client(ca, csr, strlen(csr), uri, from, to, &i.cert, NULL), 0);
     return i;
 }

@@ -44,8 +44,7 @@ static void check_empty(struct sim *s, const struct plan_graph *g)
     struct plan_context c = sim_context(s);
     autojson json_t *doc = NULL;
     assert_int_equal(plan_make(&c, g, PLAN_APPLY, false, &doc, NULL), 0);
-    autofree
-    char *text = js_text(doc);
+    autofree char *text = js_text(doc);
     if (!plan_is_empty(doc))
         fail_msg("not settled: %s", text);
 }
@@ -64,8 +63,7 @@ static void makes_in_order_and_settles(void **state)
     size_t before = json_array_size(s->log);
     go(s, g, PLAN_APPLY, false);
     assert_int_equal(json_array_size(s->log), before);
-    autofree
-    char *records = js_text(s->records);
+    autofree char *records = js_text(s->records);
     assert_null(strstr(records, "sesame"));
 }
 
@@ -93,8 +91,7 @@ static void removes_in_reverse_and_names_leftovers(void **state)
     autojson json_t *result = NULL;
     assert_int_equal(sim_go(s, g, PLAN_REMOVE, false, &result, &err), -EACCES);
     assert_string_equal(err.message, "node.b: not allowed");
-    autofree
-    char *text = json_dumps(json_object_get(result, "leftovers"), JSON_COMPACT);
+    autofree char *text = json_dumps(json_object_get(result, "leftovers"), JSON_COMPACT);
     assert_string_equal(
         text, "[{\"resource\":\"node.b\",\"why\":\"not allowed\"},"
               "{\"resource\":\"node.a\",\"why\":\"something that stands on it could not be removed, or removal was "
@@ -202,8 +199,7 @@ static void a_failure_stops_only_what_stands_on_it(void **state)
     s->fail = "node.b";
     assert_int_equal(sim_go(s, g, PLAN_APPLY, false, &result, &err), -EACCES);
     assert_string_equal(err.message, "node.b: not allowed");
-    autofree
-    char *text = json_dumps(result, JSON_COMPACT | JSON_SORT_KEYS);
+    autofree char *text = json_dumps(result, JSON_COMPACT | JSON_SORT_KEYS);
     assert_non_null(strstr(text, "\"blocked\":[\"node.c\"]"));
     assert_non_null(strstr(text, "\"failed\":[{\"error\":\"not allowed\",\"resource\":\"node.b\"}]"));
     assert_non_null(sim_object(s, "disk.data"));

@@ -129,8 +129,7 @@ static bool crash_once(const struct scenario *sc, int n, int m, const char *expe
     }
     sim_restart(&s);
     job_finish(&s, &j, sc->seed, n);
-    autofree
-    char *now = picture(&s);
+    autofree char *now = picture(&s);
     if (strcmp(now, expected))
         fail_msg("seed %llu, crash at %d: %s is not %s", (unsigned long long)sc->seed, n, now, expected);
     assert_int_equal(json_array_size(s.objects), json_object_size(s.records));
@@ -148,8 +147,7 @@ static int crash_everywhere(const struct scenario *sc)
     struct err err = ERR_INIT;
     if (sim_go(&s, sc->then, sc->remove ? PLAN_REMOVE : PLAN_APPLY, sc->remove, NULL, &err) < 0)
         fail_msg("seed %llu: %s", (unsigned long long)sc->seed, err.message);
-    autofree
-    char *expected = picture(&s);
+    autofree char *expected = picture(&s);
     sim_free(&s);
     while (crash_once(sc, n, n % 5 ? 0 : 1 + n % 7, expected))
         n++;
@@ -183,8 +181,7 @@ static bool crash_and_want_another(const struct plan_graph *g1, const struct pla
     sim_restart(&s);
     if (sim_go(&s, g2, PLAN_APPLY, true, NULL, &err) < 0 || sim_go(&s, g2, PLAN_REMOVE, true, NULL, &err) < 0)
         fail_msg("seed %llu, crash at %d: %s", (unsigned long long)seed, n, err.message);
-    autofree
-    char *left = js_text(s.objects);
+    autofree char *left = js_text(s.objects);
     assert_string_equal(left, "[]");
     assert_int_equal(json_object_size(s.records), 0);
     sim_free(&s);

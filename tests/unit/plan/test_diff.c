@@ -37,8 +37,7 @@ static const char *action(const json_t *doc, const char *key)
 
 static void check_why(const json_t *doc, const char *key, const char *expected)
 {
-    autofree
-    char *text = json_dumps(json_object_get(change(doc, key), "why"), JSON_COMPACT | JSON_SORT_KEYS);
+    autofree char *text = json_dumps(json_object_get(change(doc, key), "why"), JSON_COMPACT | JSON_SORT_KEYS);
     assert_string_equal(text, expected);
 }
 
@@ -68,8 +67,7 @@ static void each_action_with_its_reason(void **state OH_UNUSED)
     check_why(doc, "node.moved",
               "[{\"after\":2,\"attribute\":\"size\",\"before\":1,\"replaces\":false},"
               "{\"after\":\"b\",\"attribute\":\"zone\",\"before\":\"a\",\"replaces\":true}]");
-    autofree
-    char *summary = json_dumps(json_object_get(doc, "summary"), JSON_COMPACT | JSON_SORT_KEYS);
+    autofree char *summary = json_dumps(json_object_get(doc, "summary"), JSON_COMPACT | JSON_SORT_KEYS);
     assert_string_equal(summary, "{\"change\":1,\"create\":1,\"destroy\":1,\"none\":1,\"replace\":2}");
     assert_false(plan_is_empty(doc));
 }
@@ -98,8 +96,7 @@ static void secrets_never_show(void **state OH_UNUSED)
     ADD(g, "node", "a", "{s:s}", "password", "correct horse");
     autojson json_t *doc =
         diff(g, PLAN_APPLY, false, json_pack("{s:{s:s}}", "node.a", "password", "battery staple"), NULL);
-    autofree
-    char *text = js_text(doc);
+    autofree char *text = js_text(doc);
     assert_null(strstr(text, "correct horse"));
     assert_null(strstr(text, "battery staple"));
     assert_non_null(strstr(text, "secret:"));

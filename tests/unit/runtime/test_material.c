@@ -95,9 +95,8 @@ static void the_run_folder_is_empty_at_each_start(void **state)
     struct placement p = sample();
     volumes[1].bucket = NULL;
     p.folders = NULL;
-    autofree
-    char *dir = prepared(state, &p), *socket = mem_printf("%s/jobs/a/run/socket", dir),
-         *row = mem_printf("%s/jobs/a/volumes/data/row", dir);
+    autofree char *dir = prepared(state, &p), *socket = mem_printf("%s/jobs/a/run/socket", dir),
+                  *row = mem_printf("%s/jobs/a/volumes/data/row", dir);
     assert_int_equal(fs_write_atomic(socket, "", 0, 0600, NULL), 0);
     assert_int_equal(fs_write_atomic(row, "", 0, 0600, NULL), 0);
     assert_int_equal(material_folders(dir, &p, NULL), 0);
@@ -110,10 +109,9 @@ static void removal_without_a_placement_keeps_every_volume(void **state)
 {
     struct placement p = sample();
     p.folders = NULL;
-    autofree
-    char *dir = prepared(state, &p), *data = mem_printf("%s/jobs/a/volumes/data", dir),
-         *cold = mem_printf("%s/jobs/a/volumes/cold", dir), *in = mem_printf("%s/jobs/a/files", dir),
-         *work = mem_printf("%s/jobs/a", dir);
+    autofree char *dir = prepared(state, &p), *data = mem_printf("%s/jobs/a/volumes/data", dir),
+                  *cold = mem_printf("%s/jobs/a/volumes/cold", dir), *in = mem_printf("%s/jobs/a/files", dir),
+                  *work = mem_printf("%s/jobs/a", dir);
     assert_int_equal(material_remove(dir, "a", NULL, NULL), 0);
     assert_true(fs_exists(data));
     assert_true(fs_exists(cold));

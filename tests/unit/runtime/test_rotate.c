@@ -32,8 +32,7 @@ static size_t size_of(const char *path)
 /* Appends the file's text to `all`. */
 static void collect(const char *path, struct buf *all)
 {
-    autofree
-    char *text = NULL;
+    autofree char *text = NULL;
     size_t len = 0;
     if (fs_read(path, MIB(64), &text, &len, NULL) == 0)
         buf_add(all, text, len);
@@ -51,11 +50,9 @@ static void assert_counts(const struct buf *all, int from, int n)
 
 static void nothing_is_lost_between_the_pieces(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/a.log", (char *)*state);
+    autofree char *path = mem_printf("%s/a.log", (char *)*state);
     autobuf struct buf all = BUF_INIT;
-    autoclose
-    int fd = open_log(path, O_APPEND);
+    autoclose int fd = open_log(path, O_APPEND);
     for (int round = 0; round < 4; round++) {
         write_lines(fd, round * 1000, 1000);
         assert_int_equal(rotate_file(path, 8192, 9, NULL), 0);
@@ -63,8 +60,7 @@ static void nothing_is_lost_between_the_pieces(void **state)
     }
     write_lines(fd, 4000, 10);
     for (int i = 9; i >= 1; i--) {
-        autofree
-        char *old = mem_printf("%s.%d", path, i);
+        autofree char *old = mem_printf("%s.%d", path, i);
         collect(old, &all);
     }
     collect(path, &all);
@@ -73,10 +69,8 @@ static void nothing_is_lost_between_the_pieces(void **state)
 
 static void below_the_size_nothing_happens(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/a.log", (char *)*state), *first = mem_printf("%s.1", path);
-    autoclose
-    int fd = open_log(path, O_APPEND);
+    autofree char *path = mem_printf("%s/a.log", (char *)*state), *first = mem_printf("%s.1", path);
+    autoclose int fd = open_log(path, O_APPEND);
     write_lines(fd, 0, 512);
     assert_int_equal(rotate_file(path, 8192, 2, NULL), 0);
     assert_false(fs_exists(first));
@@ -85,11 +79,9 @@ static void below_the_size_nothing_happens(void **state)
 
 static void only_so_many_are_kept(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/a.log", (char *)*state), *second = mem_printf("%s.2", path),
-         *third = mem_printf("%s.3", path);
-    autoclose
-    int fd = open_log(path, O_APPEND);
+    autofree char *path = mem_printf("%s/a.log", (char *)*state), *second = mem_printf("%s.2", path),
+                  *third = mem_printf("%s.3", path);
+    autoclose int fd = open_log(path, O_APPEND);
     for (int round = 0; round < 5; round++) {
         write_lines(fd, 0, 1024);
         assert_int_equal(rotate_file(path, 4096, 2, NULL), 0);
@@ -100,11 +92,9 @@ static void only_so_many_are_kept(void **state)
 
 static void a_writer_that_does_not_append_does_not_grow_on_disk(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/a.log", (char *)*state);
+    autofree char *path = mem_printf("%s/a.log", (char *)*state);
     struct stat st;
-    autoclose
-    int fd = open_log(path, 0);
+    autoclose int fd = open_log(path, 0);
     for (int round = 0; round < 5; round++) {
         write_lines(fd, 0, 4096);
         assert_int_equal(rotate_file(path, 16384, 1, NULL), 0);
@@ -115,13 +105,10 @@ static void a_writer_that_does_not_append_does_not_grow_on_disk(void **state)
 
 static void a_folder_means_its_logs_only(void **state)
 {
-    autofree
-    char *log = mem_printf("%s/a.log", (char *)*state), *first = mem_printf("%s.1", log),
-         *other = mem_printf("%s/a.txt", (char *)*state), *link = mem_printf("%s/b.log", (char *)*state);
-    autoclose
-    int fd = open_log(log, O_APPEND);
-    autoclose
-    int fd2 = open_log(other, O_APPEND);
+    autofree char *log = mem_printf("%s/a.log", (char *)*state), *first = mem_printf("%s.1", log),
+                  *other = mem_printf("%s/a.txt", (char *)*state), *link = mem_printf("%s/b.log", (char *)*state);
+    autoclose int fd = open_log(log, O_APPEND);
+    autoclose int fd2 = open_log(other, O_APPEND);
     struct err err = ERR_INIT;
     write_lines(fd, 0, 1024);
     write_lines(fd2, 0, 1024);

@@ -52,8 +52,7 @@ static void fill(const char *path)
 {
     struct store *s = NULL;
     struct err err = ERR_INIT;
-    autofree
-    char *big = mem_alloc(KIB(64) + 1);
+    autofree char *big = mem_alloc(KIB(64) + 1);
     memset(big, 'x', KIB(64));
     int r = store_open(path, STORE_CREATE, &s, &err);
     if (r < 0)
@@ -86,8 +85,7 @@ static void limit_size(const char *path)
 
 static void full_by_file_size_limit(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/control.db", (char *)*state);
+    autofree char *path = mem_printf("%s/control.db", (char *)*state);
     in_child(limit_size, path);
     autostore struct store *s = NULL;
     assert_int_equal(store_open(path, STORE_EXISTING, &s, NULL), 0);
@@ -97,8 +95,7 @@ static void full_by_file_size_limit(void **state)
 
 static void mount_small(const char *path)
 {
-    autofree
-    char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+    autofree char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
     NEED(unshare(CLONE_NEWNS) == 0);
     NEED(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
     NEED(mount("tmpfs", folder, "tmpfs", 0, "size=1m") == 0);
@@ -107,8 +104,7 @@ static void mount_small(const char *path)
 
 static void full_by_small_disk(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/control.db", (char *)*state);
+    autofree char *path = mem_printf("%s/control.db", (char *)*state);
     if (geteuid() != 0)
         skip();
     in_child(mount_small, path);
@@ -116,10 +112,8 @@ static void full_by_small_disk(void **state)
 
 static void mount_read_only(const char *path)
 {
-    autofree
-    char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-    autofree
-    char *other = mem_printf("%s/new.db", folder);
+    autofree char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+    autofree char *other = mem_printf("%s/new.db", folder);
     struct store *s = NULL;
     struct err err = ERR_INIT;
     NEED(unshare(CLONE_NEWNS) == 0);
@@ -133,8 +127,7 @@ static void mount_read_only(const char *path)
 
 static void read_only_folder(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/control.db", (char *)*state);
+    autofree char *path = mem_printf("%s/control.db", (char *)*state);
     if (geteuid() != 0)
         skip();
     struct store *s = NULL;
@@ -154,10 +147,8 @@ static void refuse(const char *path, const char *needle)
 
 static void damaged_files_are_refused_unchanged(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/control.db", (char *)*state);
-    autofree
-    char *text = NULL, *garbage = mem_alloc(4097);
+    autofree char *path = mem_printf("%s/control.db", (char *)*state);
+    autofree char *text = NULL, *garbage = mem_alloc(4097);
     size_t len;
     memset(garbage, 'g', 4096);
     assert_int_equal(fs_write_atomic(path, garbage, 4096, 0600, NULL), 0);
@@ -172,8 +163,7 @@ static void damaged_files_are_refused_unchanged(void **state)
 
 static void another_programs_database_is_refused(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/control.db", (char *)*state);
+    autofree char *path = mem_printf("%s/control.db", (char *)*state);
     struct store *s = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(store_open(path, STORE_CREATE, &s, NULL), 0);
@@ -201,8 +191,7 @@ static void write_forever(const char *path, int out)
 /* What was acknowledged is there after kill -9, and never half a transaction. */
 static void killed_while_writing(void **state)
 {
-    autofree
-    char *path = mem_printf("%s/control.db", (char *)*state);
+    autofree char *path = mem_printf("%s/control.db", (char *)*state);
     for (int round = 0; round < 10; round++) {
         int pipes[2], status;
         int64_t id, acknowledged = -1;

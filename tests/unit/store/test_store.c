@@ -13,8 +13,7 @@ static char *db_path(void **state)
 
 static struct store *open_new(void **state)
 {
-    autofree
-    char *path = db_path(state);
+    autofree char *path = db_path(state);
     struct store *s = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(store_open(path, STORE_CREATE, &s, &err), 0);
@@ -138,8 +137,7 @@ static void cache_survives_nesting_and_overflow(void **state)
         store_rows_close(open_rows[i]);
     }
     for (int i = 0; i < 1000; i++) {
-        autofree
-        char *sql = mem_printf("SELECT count(*) FROM organization WHERE created_at < %d", i % 300);
+        autofree char *sql = mem_printf("SELECT count(*) FROM organization WHERE created_at < %d", i % 300);
         assert_int_equal(count(s, sql), i % 300 > 7);
     }
 }
@@ -157,8 +155,7 @@ static void *race(void *data)
     if (store_open(racer->path, STORE_CREATE, &s, &err) < 0)
         return mem_strdup(err.message);
     for (int i = 0; i < 60; i++) {
-        autofree
-        char *id = mem_printf("%d", racer->from + i);
+        autofree char *id = mem_printf("%d", racer->from + i);
         if (store_begin(s, &err) < 0 || add_organization(s, id, "race", &err) < 0 ||
             store_exec(s, "UPDATE organization SET created_at = created_at + 1 WHERE id = '0'", STORE_NO_ARGS, NULL,
                        &err) < 0 ||
@@ -174,8 +171,7 @@ static void *race(void *data)
 /* Four connections make the same new file at once and then write to it; nothing is lost. */
 static void connections_race(void **state)
 {
-    autofree
-    char *path = db_path(state);
+    autofree char *path = db_path(state);
     pthread_t threads[4];
     struct racer racers[4];
     for (int i = 0; i < 4; i++) {
@@ -206,8 +202,7 @@ static void readers_see_one_snapshot(void **state)
 
 static void file_is_private(void **state)
 {
-    autofree
-    char *path = db_path(state), *wal = mem_printf("%s-wal", path);
+    autofree char *path = db_path(state), *wal = mem_printf("%s-wal", path);
     struct stat st;
     mode_t old = umask(0);
     autostore struct store *s OH_UNUSED = open_new(state);
@@ -220,8 +215,7 @@ static void file_is_private(void **state)
 
 static void existing_means_existing(void **state)
 {
-    autofree
-    char *path = db_path(state);
+    autofree char *path = db_path(state);
     struct store *s = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(store_open(path, STORE_EXISTING, &s, &err), -ENOENT);
@@ -236,8 +230,7 @@ static void existing_means_existing(void **state)
 
 static void newer_and_altered_schemas_are_refused(void **state)
 {
-    autofree
-    char *path = db_path(state);
+    autofree char *path = db_path(state);
     struct store *s = open_new(state), *again = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(
