@@ -10,6 +10,7 @@
 #include "cli/customer.h"
 #include "cli/plans.h"
 #include "cli/ports.h"
+#include "cli/ranges.h"
 #include "cli/services.h"
 #include "net/http_client.h"
 
@@ -217,8 +218,12 @@ static int find_or_make_infrastructure(struct up *u, struct err *err)
     struct err why = ERR_INIT;
     int r = session_infrastructure(&u->s, INSTALL_INFRASTRUCTURE, &u->infrastructure, &why);
     if (r == -ENOENT) {
-        autojson json_t *body = json_pack("{s:s,s:s,s:s}", "accountId", session_text(u->account, "id"), "regionId",
-                                          "local", "displayName", INSTALL_INFRASTRUCTURE);
+        char range[RANGE_SIZE]; /* two installations on one machine must not share one */
+        r = range_free(range, &why);
+        if (r < 0)
+            return err_set(err, r, "%s", why.message);
+        autojson json_t *body = json_pack("{s:s,s:s,s:s,s:s}", "accountId", session_text(u->account, "id"), "regionId",
+                                          "local", "displayName", INSTALL_INFRASTRUCTURE, "vpcCidrRange", range);
         r = api_call(u->s.api, "POST", "/byocInfrastructure", body, &u->infrastructure, &why);
     }
     return r < 0 ? err_set(err, r, "%s", why.message) : 0;
