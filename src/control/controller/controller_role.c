@@ -8,15 +8,17 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 
 #define LOOK_MS 2000
+#define TURN_MS 50
 
 struct controller {
     struct role *role;
     struct store *store;
     struct workers *workers;
-    int stop_fd;
+    int stop_fd, lock_fd;
 };
 
 /* Infrastructures that are not gone; NULL-terminated, heap. */
@@ -90,9 +92,27 @@ static void loop(struct controller *c)
     }
 }
 
+/* One controller acts at a time: after a kill of the parent the roles of the old one live on for a moment while a new
+ * parent starts its own. Waits for the other to end; -ECANCELED if we are told to stop first. */
+static int take_turn(struct controller *c, struct err *err)
+{
+    autofree char *path = control_path(&c->role->config, "run/controller.lock");
+    c->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (c->lock_fd < 0)
+        return err_set_errno(err, -errno, "cannot open %s", path);
+    while (flock(c->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        struct pollfd stop = {c->stop_fd, POLLIN, 0};
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return err_set_errno(err, -errno, "cannot lock %s", path);
+        if (poll(&stop, 1, TURN_MS) > 0)
+            return -ECANCELED;
+    }
+    return 0;
+}
+
 int role_controller_main(struct role *r)
 {
-    struct controller c = {.role = r};
+    struct controller c = {.role = r, .lock_fd = -1};
     struct err err = ERR_INIT;
     sigset_t set;
     autofree char *path = control_database(&r->config);
@@ -101,7 +121,10 @@ int role_controller_main(struct role *r)
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL);
     c.stop_fd = signalfd(-1, &set, SFD_CLOEXEC);
-    if (store_open(path, STORE_EXISTING, &c.store, &err) < 0) {
+    int turn = take_turn(&c, &err);
+    if (turn == -ECANCELED)
+        return 0;
+    if (turn < 0 || store_open(path, STORE_EXISTING, &c.store, &err) < 0) {
         log_error("cannot start", "error", err.message);
         return 1;
     }
