@@ -93,7 +93,7 @@ void hex_encode(const void *data, size_t len, char *out)
     out[2 * len] = 0;
 }
 
-static int hex_digit(char c)
+int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';

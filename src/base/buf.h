@@ -25,6 +25,8 @@ char *buf_take(struct buf *b);             /* hands out the text (never NULL), l
 
 /* Lower-case hex; out has 2*len+1 bytes. */
 void hex_encode(const void *data, size_t len, char *out);
+/* 0..15 of one hex digit (either case), -1 for any other byte. */
+int hex_digit(char c);
 /* Decodes exactly out_len bytes from 2*out_len hex digits (either case); -EINVAL otherwise. */
 OH_MUST_CHECK int hex_decode(const char *text, void *out, size_t out_len);
 

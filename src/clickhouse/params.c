@@ -137,17 +137,6 @@ int params_add(struct params *p, const char *name, size_t name_len, const char *
     return 0;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static int decode(const char *in, size_t len, char *out, size_t *ret_len, struct err *err)
 {
     size_t n = 0;

@@ -2,7 +2,7 @@
  * signer.
  *
  * A role is started as `ownhouse-control --role NAME --config FILE`; descriptors come by fixed numbers in environment
- * variables that role_init() reads and removes. */
+ * variables that role_fds_import() reads and removes. */
 #pragma once
 
 #include "control/config.h"
