@@ -28,12 +28,27 @@ struct up {
     struct session s; /* s.install is filled first, s.api once the control plane answers */
     bool isolated;    /* wanted: root, and not refused by --no-isolation */
     json_t *account, *infrastructure, *service;
-    char version[64]; /* of ClickHouse, as it answered */
+    char version[64];           /* of ClickHouse, as it answered */
+    char cloud[16], region[32]; /* what the infrastructure is to stand for; "" = nothing but this machine */
     char host[300];
     int port;
 };
 
 /* --- programs and ports -------------------------------------------------------------------------------------- */
+
+/* PROVIDER/REGION; which there are the control plane knows. */
+static int take_stands_for(struct up *u, struct err *err)
+{
+    const char *text = cli_option(u->c, "stands-for"), *slash = text ? strchr(text, '/') : NULL;
+    if (!text)
+        return 0;
+    if (!slash || slash == text || !slash[1] || (size_t)(slash - text) >= sizeof(u->cloud) ||
+        strlen(slash + 1) >= sizeof(u->region))
+        return err_set(err, CLI_BAD_USAGE, "--stands-for: must be PROVIDER/REGION, such as aws/us-east-1");
+    memcpy(u->cloud, text, (size_t)(slash - text));
+    snprintf(u->region, sizeof(u->region), "%s", slash + 1);
+    return 0;
+}
 
 static int take_options(struct up *u, struct err *err)
 {
@@ -46,6 +61,8 @@ static int take_options(struct up *u, struct err *err)
         r = cli_option_int(u->c, "ingress-port", 1, 65535, &i->ingress_port, err);
     if (r == 0)
         r = cli_option_int(u->c, "native-port", 1, 65535, &i->native_port, err);
+    if (r == 0)
+        r = take_stands_for(u, err);
     if (r < 0 || !range)
         return r;
     if (sscanf(range, "%lld-%lld%c", &first, &last, &end) != 2 || first < 2 || last > 65535 || last < first ||
@@ -192,6 +209,8 @@ static json_t *account_body(const struct up *u)
                                "servicePortCount", (json_int_t)i->service_port_count);
     if (cli_option(u->c, "no-isolation"))
         json_object_set_new(config, "isolation", json_string("none"));
+    if (*u->cloud)
+        json_object_set_new(config, "standsFor", json_string(u->cloud));
     return json_pack("{s:s,s:s,s:o}", "name", INSTALL_ACCOUNT, "provider", "local", "config", config);
 }
 
@@ -222,10 +241,17 @@ static int find_or_make_infrastructure(struct up *u, struct err *err)
         r = range_free(range, &why);
         if (r < 0)
             return err_set(err, r, "%s", why.message);
-        autojson json_t *body = json_pack("{s:s,s:s,s:s,s:s}", "accountId", session_text(u->account, "id"), "regionId",
-                                          "local", "displayName", INSTALL_INFRASTRUCTURE, "vpcCidrRange", range);
+        autojson json_t *body =
+            json_pack("{s:s,s:s,s:s,s:s}", "accountId", session_text(u->account, "id"), "regionId",
+                      *u->region ? u->region : "local", "displayName", INSTALL_INFRASTRUCTURE, "vpcCidrRange", range);
         r = api_call(u->s.api, "POST", "/byocInfrastructure", body, &u->infrastructure, &why);
     }
+    if (r == 0 && *u->cloud &&
+        (strcmp(session_text(u->infrastructure, "cloudProvider"), u->cloud) ||
+         strcmp(session_text(u->infrastructure, "regionId"), u->region)))
+        return err_set(err, CLI_BAD_USAGE,
+                       "--stands-for: the infrastructure is there already, as %s/%s; remove it first",
+                       session_text(u->infrastructure, "cloudProvider"), session_text(u->infrastructure, "regionId"));
     return r < 0 ? err_set(err, r, "%s", why.message) : 0;
 }
 
@@ -499,6 +525,7 @@ static const struct cli_option options[] = {
     {"service-ports", 0, "A-B", "ports that services get one each of (default 8501-8600)"},
     {"engine-library", 0, "FILE", "the embedded engine, libchdb.so"},
     {"clickhouse", 0, "FILE", "a clickhouse program to use instead of the embedded engine"},
+    {"stands-for", 0, "CLOUD/REGION", "cloud and region that clients are told, such as aws/us-east-1"},
     {"no-isolation", 0, NULL, "make no network namespace, even as root"},
     {NULL},
 };

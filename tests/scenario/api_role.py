@@ -118,12 +118,13 @@ class ApiRole:
         answer = self.call("POST", "/keys", {"name": name, "assignedRoleIds": role_ids, **more}).result
         return answer["key"], (answer["keyId"], answer["keySecret"])
 
-    def infrastructure(self, name, base, ready=False):
+    def infrastructure(self, name, base, ready=False, region="local", **config):
         """An account with an infrastructure; ready: as the controller says when it has made it."""
         account = self.call("POST", "/accounts", {"name": name, "provider": "local", "config": {
-            "httpsPort": base, "nativePort": base + 1, "servicePortBase": base + 100, "servicePortCount": 50}}).result
+            "httpsPort": base, "nativePort": base + 1, "servicePortBase": base + 100, "servicePortCount": 50,
+            **config}}).result
         infra = self.call("POST", "/byocInfrastructure", {
-            "accountId": account["id"], "regionId": "local", "displayName": name}).result
+            "accountId": account["id"], "regionId": region, "displayName": name}).result
         if ready:
             self.sql("UPDATE infrastructure SET state = 'infra-ready' WHERE id = ?", infra["id"])
         return infra

@@ -1,5 +1,6 @@
 /* byocInfrastructure: creating, renaming and removing infrastructures in the published form. */
 #include "control/api/handlers.h"
+#include "control/api/regions.h"
 
 #include <arpa/inet.h>
 
@@ -40,6 +41,7 @@ static int answer_one(struct api_request *q, const char *id, struct err *err)
 struct account {
     char id[UUID_SIZE];
     const char *name, *provider;
+    const char *shown; /* the cloud that its infrastructures are shown as */
     json_t *config;
 };
 
@@ -59,6 +61,8 @@ static int find_account(struct api_request *q, struct account *ret, struct err *
     ret->name = arena_strdup(q->arena, store_column_text(rows, 1));
     ret->provider = arena_strdup(q->arena, store_column_text(rows, 2));
     ret->config = api_column_json(rows, 3);
+    const char *stands_for = json_string_value(json_object_get(ret->config, "standsFor"));
+    ret->shown = stands_for ? stands_for : ret->provider;
     return 0;
 }
 
@@ -68,9 +72,9 @@ static int check_account(struct api_request *q, const struct account *account, s
     const char *region = api_body_text(q, "regionId");
     bool local = !strcmp(account->provider, "local");
     int64_t n = 0;
-    if (local != !strcmp(region, "local"))
-        return api_refuse(q, 400, "regionId: the account %s is of the provider %s, which does not have this region",
-                          account->name, account->provider);
+    if (!region_known(account->shown, region))
+        return api_refuse(q, 400, "regionId: the account %s %s %s, which does not have this region", account->name,
+                          account->shown == account->provider ? "is of the provider" : "stands for", account->shown);
     int r = api_number(q, "SELECT count(*) FROM infrastructure WHERE account_id = $1 AND state <> 'infra-terminated'",
                        STORE_ARGS(store_text(account->id)), &n, err);
     if (r == 0 && n && local)
@@ -197,7 +201,7 @@ static int insert(struct api_request *q, const struct account *account, const ch
                       "region, cidr, zones, domain, config, state, want, created_at) VALUES ($1, $2, $3, $4, $5, $6, "
                       "$7, $8, $9, $10, '{}', 'infra-provisioning', 'present', $11)",
                       STORE_ARGS(store_text(id), store_text(q->who.organization), store_text(account->id),
-                                 store_text(name), store_text(display ? display : name), store_text(account->provider),
+                                 store_text(name), store_text(display ? display : name), store_text(account->shown),
                                  store_text(region), store_text(cidr), store_text(zones), store_text(domain),
                                  store_int(q->now)),
                       NULL, err);

@@ -7,7 +7,8 @@
 
 #define COLUMNS                                                                                                  \
     "i.id, i.account_id, a.name, i.name, i.display_name, i.provider, i.region, i.state, i.want, i.delete_data, " \
-    "i.cidr, i.zones, i.domain, i.error, i.created_at, d.version, o.desired_version, o.received_at, o.body"
+    "i.cidr, i.zones, i.domain, i.error, i.created_at, d.version, o.desired_version, o.received_at, o.body, "    \
+    "a.provider"
 #define TABLES                                                \
     "infrastructure i JOIN account a ON a.id = i.account_id " \
     "LEFT JOIN desired_document d ON d.infrastructure_id = i.id LEFT JOIN observed o ON o.infrastructure_id = i.id"
@@ -42,6 +43,7 @@ static json_t *own_fields(struct store_rows *rows)
                                         "regionId", "state",     "want"};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         json_object_set_new(v, texts[i], json_string(store_column_text(rows, (int)i)));
+    json_object_set_new(v, "accountProvider", json_string(store_column_text(rows, 19)));
     json_object_set_new(v, "deleteData", json_boolean(store_column_int(rows, 9)));
     json_object_set_new(v, "vpcCidrRange", json_string(store_column_text(rows, 10)));
     json_object_set_new(v, "availabilityZoneSuffixes", api_column_json(rows, 11));

@@ -12,15 +12,23 @@
 struct place {
     char infrastructure[UUID_SIZE];
     const char *provider;
+    bool local; /* it runs on this machine, whatever cloud it stands for */
 };
+
+static void take_place(struct store_rows *rows, int account_provider, struct place *ret)
+{
+    snprintf(ret->infrastructure, sizeof(ret->infrastructure), "%s", store_column_text(rows, 0));
+    ret->local = !strcmp(store_column_text(rows, account_provider), "local");
+}
 
 /* The infrastructure that the request names, if it can take services. */
 static int named_place(struct api_request *q, const char *id, struct place *ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
     int r = store_query(q->store,
-                        "SELECT id, provider, region FROM infrastructure WHERE id = $1 AND organization_id = $2 AND "
-                        "state <> 'infra-terminated' AND want = 'present'",
+                        "SELECT i.id, i.provider, i.region, a.provider FROM infrastructure i JOIN account a ON "
+                        "a.id = i.account_id WHERE i.id = $1 AND i.organization_id = $2 AND "
+                        "i.state <> 'infra-terminated' AND i.want = 'present'",
                         STORE_ARGS(store_text(id), store_text(q->who.organization)), &rows, err);
     if (r == 0)
         r = store_next(rows, err);
@@ -30,7 +38,7 @@ static int named_place(struct api_request *q, const char *id, struct place *ret,
         return api_refuse(q, 400, "provider: the infrastructure is of the provider %s", store_column_text(rows, 1));
     if (strcmp(store_column_text(rows, 2), api_body_text(q, "region")))
         return api_refuse(q, 400, "region: the infrastructure is in the region %s", store_column_text(rows, 2));
-    snprintf(ret->infrastructure, sizeof(ret->infrastructure), "%s", store_column_text(rows, 0));
+    take_place(rows, 3, ret);
     return 0;
 }
 
@@ -40,8 +48,9 @@ static int only_place(struct api_request *q, struct place *ret, struct err *err)
     autorows struct store_rows *rows = NULL;
     int r = store_query(
         q->store,
-        "SELECT id FROM infrastructure WHERE organization_id = $1 AND provider = $2 AND region = $3 "
-        "AND state = 'infra-ready' AND want = 'present' LIMIT 2",
+        "SELECT i.id, a.provider FROM infrastructure i JOIN account a ON a.id = i.account_id WHERE "
+        "i.organization_id = $1 AND i.provider = $2 AND i.region = $3 AND i.state = 'infra-ready' AND "
+        "i.want = 'present' LIMIT 2",
         STORE_ARGS(store_text(q->who.organization), store_text(ret->provider), store_text(api_body_text(q, "region"))),
         &rows, err);
     if (r == 0)
@@ -50,7 +59,7 @@ static int only_place(struct api_request *q, struct place *ret, struct err *err)
         return api_refuse(q, 400,
                           "byocId: no infrastructure of this provider and region is ready; create one, or name one");
     if (r == 1) {
-        snprintf(ret->infrastructure, sizeof(ret->infrastructure), "%s", store_column_text(rows, 0));
+        take_place(rows, 1, ret);
         r = store_next(rows, err);
     }
     if (r == 1)
@@ -162,7 +171,7 @@ int service_create(struct api_request *q, struct err *err)
     autojson json_t *spec = NULL, *service = NULL;
     int r = find_place(q, &place, err);
     if (r == 0)
-        r = service_spec_new(q, place.provider, &spec);
+        r = service_spec_new(q, place.local, &spec);
     if (r == 0)
         r = sweep(q, place.infrastructure, err);
     if (r == 0)

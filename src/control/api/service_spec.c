@@ -117,10 +117,9 @@ static void copy(const struct api_request *q, json_t *spec, const char *name, js
     json_decref(fallback);
 }
 
-int service_spec_new(struct api_request *q, const char *provider, json_t **ret)
+int service_spec_new(struct api_request *q, bool local, json_t **ret)
 {
     autojson json_t *spec = json_object(), *tags = json_object();
-    bool local = !strcmp(provider, "local");
     int r = refuse_unavailable(q);
     if (r == 0)
         r = set_memory(q, spec);

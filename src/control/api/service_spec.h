@@ -7,9 +7,9 @@
 
 #include "control/api/request.h"
 
-/* From a create request that the contract has let through. `provider` decides defaults. A field that this version
- * cannot honour is refused by name. */
-OH_MUST_CHECK int service_spec_new(struct api_request *q, const char *provider, json_t **ret);
+/* From a create request that the contract has let through. `local`, that it will run on
+ * this machine, decides defaults. A field that this version cannot honour is refused by name. */
+OH_MUST_CHECK int service_spec_new(struct api_request *q, bool local, json_t **ret);
 
 /* What a patch changed; each has an activity. */
 enum {

@@ -117,7 +117,7 @@ json_t *service_view(struct store_rows *rows)
         .config = config,
         .slug = store_column_text(rows, 2),
         .domain = store_column_text(rows, 13),
-        .local = !strcmp(store_column_text(rows, 11), "local"),
+        .local = !strcmp(store_column_text(rows, 15), "local"),
         .ordinal = store_column_int(rows, 3),
     };
     json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o}", "id", store_column_text(rows, 0), "name",

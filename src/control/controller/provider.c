@@ -14,7 +14,7 @@ int infrastructure_read(struct store *s, const char *id, struct arena *arena, st
     autorows struct store_rows *rows = NULL;
     int r = store_query(
         s,
-        "SELECT i.id, i.organization_id, a.name, a.config, i.name, i.provider, i.cidr, i.domain, i.state, i.want, "
+        "SELECT i.id, i.organization_id, a.name, a.config, i.name, a.provider, i.cidr, i.domain, i.state, i.want, "
         "i.delete_data FROM infrastructure i JOIN account a ON a.id = i.account_id WHERE i.id = $1",
         STORE_ARGS(store_text(id)), &rows, err);
     if (r == 0)

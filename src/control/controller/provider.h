@@ -7,6 +7,7 @@
 #include "plan/plan.h"
 #include "store/store.h"
 
+/* provider: the cloud that makes it; what it is shown as may be another (infrastructure.provider). */
 struct infrastructure_row {
     const char *id, *organization_id, *account_name, *account_config, *name, *provider, *cidr, *domain, *state, *want;
     bool delete_data;
