@@ -22,11 +22,12 @@ def new_system():
 
 
 @pytest.fixture(scope="module")
-def system():
-    """One running system for all tests of a module: they must leave it as they found it."""
+def system(request):
+    """One running system for all tests of a module: they must leave it as they found it. A module whose STANDS_FOR says
+    CLOUD/REGION has its infrastructure shown as that, for clients that know clouds only."""
     if not engine_available():
         pytest.skip("skipped: embedded engine not available")
-    one = System()
+    one = System(stands_for=getattr(request.module, "STANDS_FOR", None))
     try:
         one.up()
         yield one

@@ -88,13 +88,14 @@ class Answer:
 class System:
     """One installation. Ports: .port (control plane), .ingress_port, .native_port, .service_port_base."""
 
-    def __init__(self, root=None, isolated=True):
+    def __init__(self, root=None, isolated=True, stands_for=None):
         self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="ownhouse-system-"))
         self.home = self.root / "home"
         base = free_ports(3 + SERVICE_PORTS)
         self.port, self.ingress_port, self.native_port = base, base + 1, base + 2
         self.service_port_base = base + 2  # service number n has port base + n
         self.isolated = isolated and IS_ROOT
+        self.stands_for = stands_for  # CLOUD/REGION that the infrastructure is shown as
 
     # --- the command ---
 
@@ -113,6 +114,7 @@ class System:
         words = ["up", "--port", str(self.port), "--ingress-port", str(self.ingress_port), "--native-port",
                  str(self.native_port), "--service-ports",
                  f"{self.service_port_base + 1}-{self.service_port_base + SERVICE_PORTS}"]
+        words += ["--stands-for", self.stands_for] if self.stands_for else []
         return words + ([] if self.isolated or not IS_ROOT else ["--no-isolation"])
 
     def up(self, **kwargs):

@@ -34,10 +34,14 @@ static json_t *view(struct store_rows *rows)
     return v;
 }
 
-static int64_t time_of(const struct api_request *q, const char *name, int64_t fallback)
+/* A bare date, as the official command line sends it, is a whole day in UTC: of_day says which moment of it is meant.
+ */
+static int64_t time_of(const struct api_request *q, const char *name, const char *of_day, int64_t fallback)
 {
     const char *text = api_query(q, name);
     int64_t ms;
+    if (text && strlen(text) == strlen("2026-11-22"))
+        text = arena_printf(q->arena, "%sT%s", text, of_day);
     return text && clock_iso_parse(text, &ms) == 0 ? ms : fallback;
 }
 
@@ -48,8 +52,8 @@ int activity_list(struct api_request *q, struct err *err)
     int r = store_query(q->store,
                         "SELECT " COLUMNS " FROM activity WHERE organization_id = $1 AND created_at >= $2 AND "
                         "created_at <= $3 ORDER BY created_at DESC, seq DESC LIMIT 1000",
-                        STORE_ARGS(store_text(q->who.organization), store_int(time_of(q, "from_date", 0)),
-                                   store_int(time_of(q, "to_date", INT64_MAX))),
+                        STORE_ARGS(store_text(q->who.organization), store_int(time_of(q, "from_date", "00:00:00Z", 0)),
+                                   store_int(time_of(q, "to_date", "23:59:59.999Z", INT64_MAX))),
                         &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
         json_array_append_new(q->result, view(rows));

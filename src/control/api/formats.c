@@ -22,6 +22,11 @@ static bool date(const char *text)
     return date_time(whole);
 }
 
+static bool date_or_time(const char *text)
+{
+    return date(text) || date_time(text);
+}
+
 /* One @ with something sensible on both sides; whether it exists only a letter can tell. */
 static bool email(const char *text)
 {
@@ -83,6 +88,8 @@ static bool ipv4_port(const char *text)
 const struct schema_format schema_formats[] = {
     {"uuid", uuid_valid, "must be a UUID"},
     {"date-time", date_time, "must be a date and time such as 2026-11-22T10:00:00Z"},
+    {"date-or-time", date_or_time,
+     "must be a date such as 2026-11-22, or a date and time such as 2026-11-22T10:00:00Z"},
     {"date", date, "must be a date such as 2026-11-22"},
     {"email", email, "must be an e-mail address"},
     {"boolean", boolean, "must be true or false"},

@@ -121,7 +121,7 @@ int invitation_create(struct api_request *q, struct err *err)
     autojson json_t *roles = NULL;
     int r = rbac_wanted(q, &roles, err);
     if (r == 0 && !roles)
-        r = api_refuse(q, 400, "assignedRoleIds: is required, at least one role");
+        r = api_refuse(q, 400, "assignedRoleIds: is required; an empty list invites without roles");
     if (r == 0)
         r = check_room(q, email, err);
     if (r < 0)

@@ -69,7 +69,8 @@ int key_get(struct api_request *q, struct err *err)
     return load(q, q->match.path[1], &q->result, err);
 }
 
-/* The role ids that the body asks for, in either form; NULL in *ret if it names none. */
+/* The role ids that the body asks for, in either form; NULL in *ret if it names neither. An empty assignedRoleIds is a
+ * key that may nothing by itself, as the official command line makes them for query endpoints. */
 static int wanted_roles(struct api_request *q, json_t **ret, struct err *err)
 {
     json_t *ids = api_body(q, "assignedRoleIds"), *legacy = api_body(q, "roles"), *one;
@@ -77,6 +78,8 @@ static int wanted_roles(struct api_request *q, json_t **ret, struct err *err)
     autojson json_t *out = json_array();
     size_t i;
     *ret = NULL;
+    if (legacy && !json_array_size(legacy))
+        return api_refuse(q, 400, "roles: must have at least one role");
     if (!ids && !legacy)
         return 0;
     json_array_foreach(legacy, i, one)
@@ -88,8 +91,6 @@ static int wanted_roles(struct api_request *q, json_t **ret, struct err *err)
     }
     if (ids)
         json_array_extend(out, ids);
-    if (!json_array_size(out))
-        return api_refuse(q, 400, "%s: must have at least one role", field);
     int r = rbac_check_ids(q, field, out, err);
     if (r == 0)
         r = rbac_check_handing_on(q, field, out);
@@ -180,7 +181,7 @@ int key_create(struct api_request *q, struct err *err)
     json_t *list = api_body(q, "ipAccessList"), *view_of_key = NULL;
     int r = wanted_roles(q, &roles, err);
     if (r == 0 && !roles)
-        r = api_refuse(q, 400, "assignedRoleIds: is required, at least one role");
+        r = api_refuse(q, 400, "assignedRoleIds: is required; an empty list makes a key without roles");
     if (r < 0)
         return r;
     api_key_generate(&key);

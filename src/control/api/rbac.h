@@ -11,7 +11,8 @@ OH_MUST_CHECK int rbac_names(struct api_request *q, json_t **ret, struct err *er
 json_t *rbac_assigned(const json_t *ids, const json_t *names);
 /* The old `role`: "admin" with the role Admin, else "developer". New reference. */
 json_t *rbac_old_form(const json_t *ids);
-/* Role ids that the body asks for, as assignedRoleIds or role; NULL in *ret if it names none. Refuses an empty list. */
+/* Role ids that the body asks for, as assignedRoleIds or role; NULL in *ret if it names neither.
+ * An empty list takes all away. */
 OH_MUST_CHECK int rbac_wanted(struct api_request *q, json_t **ret, struct err *err);
 /* Refuses (400) an id that is no role of the organization; the sentence begins with `field`. */
 OH_MUST_CHECK int rbac_check_ids(struct api_request *q, const char *field, const json_t *ids, struct err *err);
