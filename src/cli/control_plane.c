@@ -44,6 +44,8 @@ int control_plane_configure(const struct cli *c, const struct install *i, struct
         buf_printf(&out, "clickhouse_program = %s\n", i->clickhouse);
     else
         buf_printf(&out, "engine_program = %s\nengine_library = %s\n", i->engine, i->engine_library);
+    if (i->console && *i->console)
+        buf_printf(&out, "console_dir = %s\n", i->console);
     text = buf_take(&out);
     if (fs_read(path, KIB(256), &old, NULL, NULL) == 0 && !strcmp(old, text))
         return 0;

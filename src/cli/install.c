@@ -35,6 +35,7 @@ static const struct path_setting path_settings[] = {
     {"controlProgram", offsetof(struct install, control)},
     {"agentProgram", offsetof(struct install, agent)},
     {"engineProgram", offsetof(struct install, engine)},
+    {"consoleFolder", offsetof(struct install, console)},
     {"engineLibrary", offsetof(struct install, engine_library)},
     {"clickhouseProgram", offsetof(struct install, clickhouse)},
     {"haproxyProgram", offsetof(struct install, haproxy)},
@@ -152,6 +153,23 @@ static char *own_program(const char *name, const char *layer)
     return install_which(name);
 }
 
+/* The console's files: in a build tree at its top, installed below share. "": there are none. */
+static char *find_console(void)
+{
+    static const char *const places[] = {"../../console", "../share/ownhouse/console"};
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    self[MAX(n, 0)] = 0;
+    const char *dir = dirname(self);
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        autofree char *page = mem_printf("%s/%s/index.html", dir, places[i]);
+        autofree char *real = realpath(page, NULL);
+        if (real)
+            return mem_strdup(dirname(real));
+    }
+    return mem_strdup("");
+}
+
 static int need(char **into, char *found, const char *name, const char *advice, struct err *err)
 {
     free(*into);
@@ -224,6 +242,8 @@ int install_find_programs(struct install *i, const char *engine_library, const c
 {
     static const char rebuild[] = "build it with `ninja -C build`, or run ./up";
     autofree char *ip = install_which("ip"), *nft = install_which("nft");
+    free(i->console);
+    i->console = find_console();
     int r = need(&i->control, own_program("ownhouse-control", "control"), "ownhouse-control", rebuild, err);
     if (r == 0)
         r = need(&i->agent, own_program("ownhouse-agent", "agent"), "ownhouse-agent", rebuild, err);

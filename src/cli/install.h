@@ -16,6 +16,7 @@ struct install {
     int64_t service_port_base, service_port_count; /* service number n: base + n */
     char infrastructure[40];                       /* id of the laptop's infrastructure, "" before there is one */
     char *control, *agent, *engine;                /* our programs, absolute */
+    char *console;                                 /* folder of the console's built files; "" or NULL: none */
     char *engine_library, *clickhouse;             /* one of them is not "" */
     char *haproxy, *knotd;
 };

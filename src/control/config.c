@@ -14,6 +14,7 @@ const struct conf_key control_config_keys[] = {
     KEY(listen_address, CONF_STRING, "127.0.0.1", 0, 64, "numeric address that HAProxy listens on"),
     KEY(listen_port, CONF_INT, "8443", 1, 65535, "port for the console, the API and agents' links"),
     KEY(server_name, CONF_STRING, "localhost", 0, 253, "DNS name in the edge certificate"),
+    KEY(console_dir, CONF_PATH, "", 0, 0, "the console's built files; none: the control plane says so in the browser"),
     KEY(accounts_dir, CONF_PATH, "", 0, 0, "local cloud: folder that holds the accounts"),
     KEY(agent_program, CONF_PATH, "", 0, 0, "local cloud: ownhouse-agent"),
     KEY(engine_program, CONF_PATH, "", 0, 0, "local cloud: ownhouse-clickhouse"),

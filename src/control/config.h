@@ -8,6 +8,7 @@ struct control_config {
     char *listen_address; /* where HAProxy listens, numeric */
     int64_t listen_port;
     char *server_name;        /* name in the edge certificate and printed links */
+    char *console_dir;        /* the console's built files ("" = none) */
     char *accounts_dir;       /* local cloud: where accounts' folders are */
     char *agent_program;      /* local cloud: absolute path of ownhouse-agent */
     char *engine_program;     /* local cloud: absolute path of ownhouse-clickhouse ("" = none) */

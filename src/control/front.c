@@ -97,11 +97,20 @@ static void https(const struct control_config *c, struct buf *out)
                "    http-response set-header X-Content-Type-Options nosniff\n"
                "    http-response set-header Cache-Control no-store if !{ res.hdr(Cache-Control) -m found }\n"
                "    compression algo gzip\n"
-               "    compression type application/json text/html text/css application/javascript image/svg+xml\n",
+               "    compression type application/json text/html text/css text/javascript image/svg+xml\n",
                c->state_dir, c->state_dir);
     errors(out);
     buf_printf(out,
+               /* Streams of events stay open for minutes: they must not take the places of answers that end. */
+               "    use_backend events if { path_beg /v1/organizations/ } { path_end /events }\n"
                "    default_backend api\n"
+               "\n"
+               "backend events\n"
+               "    mode http\n"
+               "    http-reuse never\n"
+               "    retries 3\n"
+               "    option redispatch\n"
+               "    server api unix@%s/run/api.sock maxconn 512\n"
                "\n"
                "backend api\n"
                "    mode http\n"
@@ -111,7 +120,7 @@ static void https(const struct control_config *c, struct buf *out)
                "    option redispatch\n"
                "    http-request disable-l7-retry if ! METH_GET\n"
                "    server api unix@%s/run/api.sock maxconn 256\n",
-               c->state_dir);
+               c->state_dir, c->state_dir);
 }
 
 char *front_config(const struct control_config *c)

@@ -33,6 +33,18 @@ static void resolve(const struct control_config *c, const char *const *from, con
     to[n] = NULL;
 }
 
+/* The console's files are the one folder outside state_dir. */
+static void add_console(const struct control_config *c, const char *to[PATHS_MAX + 1])
+{
+    size_t n = 0;
+    while (to[n])
+        n++;
+    if (n < PATHS_MAX && c->console_dir && *c->console_dir) {
+        to[n] = mem_strdup(c->console_dir);
+        to[n + 1] = NULL;
+    }
+}
+
 int privileges_drop(const struct role *r, char ret[64], struct err *err)
 {
     const char *read[PATHS_MAX + 1], *write[PATHS_MAX + 1];
@@ -42,6 +54,8 @@ int privileges_drop(const struct role *r, char ret[64], struct err *err)
         return 0;
     resolve(&r->config, table[r->id].read, read);
     resolve(&r->config, table[r->id].write, write);
+    if (r->id == ROLE_API)
+        add_console(&r->config, read);
     struct sandbox_rules rules = {.read = read, .write = write, .allow = table[r->id].allow};
     int n = sandbox_apply(&rules, &report, err);
     for (size_t i = 0; i < PATHS_MAX && read[i]; i++)

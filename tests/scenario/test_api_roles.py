@@ -46,6 +46,7 @@ TABLE = {
     "infrastructureEnrolmentGet": LOOK_AT_INFRASTRUCTURE, "planRequest": ADMINS,
     "planGetList": LOOK_AT_INFRASTRUCTURE, "planGet": LOOK_AT_INFRASTRUCTURE, "planApprove": ADMINS,
     "planDiscard": ADMINS, "agentGetList": LOOK_AT_INFRASTRUCTURE, "agentGet": LOOK_AT_INFRASTRUCTURE,
+    "eventsGet": LOOK_AT_ORGANIZATION,
 }
 
 

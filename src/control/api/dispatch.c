@@ -55,6 +55,7 @@ static const struct {
     {"planDiscard", plan_discard},
     {"agentGetList", agent_list},
     {"agentGet", agent_get},
+    {"eventsGet", events_get},
 };
 const size_t api_handlers_count = ARRAY_SIZE(table);
 

@@ -64,6 +64,8 @@ int plan_discard(struct api_request *q, struct err *err);
 int agent_list(struct api_request *q, struct err *err);
 int agent_get(struct api_request *q, struct err *err);
 
+int events_get(struct api_request *q, struct err *err);
+
 /* Views that several operations give. New references in *ret. */
 
 /* byocConfig of an organization (infrastructure NULL), or of one infrastructure (0 = there is none, 1 = *ret is an

@@ -2,6 +2,8 @@
 #include "control/api/http.h"
 
 #include "base/log.h"
+#include "control/api/console_files.h"
+#include "control/api/events.h"
 #include "control/identity/access.h"
 #include "control/identity/basic.h"
 
@@ -42,6 +44,7 @@ struct http_request {
     int refusal;        /* status decided before the body came; it is read to its end first, or the client would see */
     const char *why;    /* a broken connection instead of the answer. 204: OPTIONS */
     const char *method; /* as asked, HEAD included */
+    bool console;       /* a path of the console's, not of the API's */
     char address[INET6_ADDRSTRLEN];
     struct api_request q;
 };
@@ -237,6 +240,11 @@ static void begin(struct http_request *h, struct MHD_Connection *c, const char *
     h->q.user_agent = clean_text(h->q.arena, header(c, "User-Agent"), 256);
     h->q.idempotency_key = header(c, "Idempotency-Key");
     h->method = arena_strdup(h->q.arena, method);
+    if (!h->bad_uri && console_files_own(url) && (!strcmp(method, "GET") || !strcmp(method, "HEAD"))) {
+        h->console = true;
+        h->discard = true;
+        return;
+    }
     int r = h->bad_uri ? err_set(&err, -ENOENT, "there is nothing at this path")
                        : contract_find(h->server->api->contract, strcmp(method, "HEAD") ? method : "GET", url,
                                        h->q.arena, &h->q.match, &err);
@@ -282,11 +290,47 @@ static int check_answer(struct http_request *h, int status, json_t **answer)
     return 500;
 }
 
+static enum MHD_Result send_console(struct http_request *h, struct MHD_Connection *c, const char *url)
+{
+    unsigned status;
+    struct MHD_Response *r = console_files_answer(h->server->api->role->config.console_dir, url, &status);
+    if (!r)
+        return MHD_NO;
+    h->status = (int)status;
+    if (atomic_load(&h->server->stopping))
+        MHD_add_response_header(r, "Connection", "close");
+    enum MHD_Result sent = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return sent;
+}
+
+static bool wants_stream(const struct http_request *h, struct MHD_Connection *c)
+{
+    const char *accept = header(c, "Accept");
+    return !strcmp(h->q.match.operation->id, "eventsGet") && accept && strstr(accept, "text/event-stream");
+}
+
+static enum MHD_Result send_events(struct http_request *h, struct MHD_Connection *c)
+{
+    struct MHD_Response *r;
+    struct err err = ERR_INIT;
+    int status = events_open(h->server->api->events, c, h->q.who.key, &r, &err);
+    if (status < 0)
+        return send_error(h, c, status == -EMFILE ? 429 : 503, err.message);
+    h->status = 200;
+    MHD_add_response_header(r, "X-Request-Id", h->q.id);
+    enum MHD_Result sent = MHD_queue_response(c, 200, r);
+    MHD_destroy_response(r);
+    return sent;
+}
+
 static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, const char *url)
 {
     struct contract_pair items[HTTP_QUERY_MAX];
     struct pairs pairs = {.items = items};
     json_t *answer = NULL;
+    if (h->console)
+        return send_console(h, c, url);
     if (h->refusal == 204)
         return send_text(h, c, 204, (char *)(uintptr_t) "", 0, MHD_RESPMEM_PERSISTENT);
     if (h->refusal)
@@ -296,6 +340,8 @@ static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, 
         return send_error(h, c, 400, "the query has too many parameters or a zero byte");
     if (h->q.match.operation->open)
         return send_text(h, c, 200, (char *)(uintptr_t)embedded_openapi, embedded_openapi_len, MHD_RESPMEM_PERSISTENT);
+    if (wants_stream(h, c))
+        return send_events(h, c);
     const struct contract_request request = {
         .method = h->q.match.operation->method,
         .path = url,
@@ -415,7 +461,7 @@ int http_start(const struct api *api, const char *socket_path, struct http_serve
     /* poll, not epoll: 0.9.75 with epoll now and then misses the end of a connection that came with its last bytes,
      * and keeps it until the time-out. A thread has few connections, HAProxy's. */
     s->daemon = MHD_start_daemon(
-        MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC, 0, NULL, NULL, on_request, s,
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s,
         MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
         (unsigned)HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADER_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -435,6 +481,7 @@ void http_stop(struct http_server *s, int wait_ms)
 {
     atomic_store(&s->stopping, true);
     MHD_socket fd = MHD_quiesce_daemon(s->daemon);
+    events_stop(s->api->events);
     for (int waited = 0; atomic_load(&s->running) && waited < wait_ms; waited += 10)
         usleep(10000);
     MHD_stop_daemon(s->daemon);

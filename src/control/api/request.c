@@ -194,9 +194,10 @@ static int run(struct api_request *q, struct err *err)
         store_rollback(q->store);
     if (r < 0)
         return r;
-    if (!reads)
+    if (!reads) {
         role_ring(q->api->role, ROLE_CONTROLLER);
-    else if (q->who.stale_use)
+        role_ring(q->api->role, ROLE_API); /* events */
+    } else if (q->who.stale_use)
         (void)!api_key_used(q->store, q->api->clock, q->who.key, NULL); /* a full disk must not stop reading */
     return 0;
 }

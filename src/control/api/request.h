@@ -7,11 +7,14 @@
 #include "control/role.h"
 #include "store/store.h"
 
+struct events;
+
 /* What all requests share. */
 struct api {
     struct role *role;
     const struct clock *clock;
     struct contract *contract;
+    struct events *events;
     bool check_answers; /* test builds: an answer outside the contract becomes a 500 */
 };
 

@@ -1,6 +1,7 @@
 /* The api role: loads the contract, serves until it is told to stop. */
 #include "base/fs.h"
 #include "base/log.h"
+#include "control/api/events.h"
 #include "control/api/http.h"
 
 #include <poll.h>
@@ -37,21 +38,24 @@ static int check_store(const struct control_config *config, struct err *err)
     return store_open(path, STORE_EXISTING, &s, err);
 }
 
-static void serve(const struct role *r, int signals)
+static void serve(const struct role *r, struct events *events, int signals)
 {
     struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = r->bell[ROLE_API], .events = POLLIN}};
     while (!(fds[0].revents & POLLIN)) {
         if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
             return;
-        if (fds[1].revents & POLLIN)
+        if (fds[1].revents & POLLIN) {
             role_bell_clear(r);
+            events_ring(events);
+        }
     }
 }
 
 static int run(struct role *r, int signals, struct err *err)
 {
     struct api api = {.role = r, .clock = &clock_system, .check_answers = getenv("OWNHOUSE_CHECK_ANSWERS") != NULL};
-    autofree char *socket_path = control_path(&r->config, "run/api.sock"), *folder = control_path(&r->config, "run");
+    autofree char *socket_path = control_path(&r->config, "run/api.sock"), *folder = control_path(&r->config, "run"),
+                  *database = control_database(&r->config);
     struct http_server *server;
     int status = contract_load(embedded_openapi, embedded_openapi_len, &api.contract, err);
     if (status == 0)
@@ -61,13 +65,16 @@ static int run(struct role *r, int signals, struct err *err)
     if (status == 0)
         status = fs_mkdirs(folder, 0700, err);
     if (status == 0)
+        status = events_start(database, &api.events, err);
+    if (status == 0)
         status = http_start(&api, socket_path, &server, err);
     if (status == 0) {
         log_info("serving", "socket", socket_path);
-        serve(r, signals);
+        serve(r, api.events, signals);
         http_stop(server, STOP_WAIT_MS);
         log_info("stopped");
     }
+    events_free(api.events);
     contract_free(api.contract);
     return status;
 }

@@ -59,6 +59,7 @@ static void update_one(struct controller *c, const char *id)
     if (r > 0) {
         log_info("new desired document", "infrastructure", id);
         role_ring(c->role, ROLE_LINK);
+        role_ring(c->role, ROLE_API);
     }
 }
 

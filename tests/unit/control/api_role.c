@@ -1,5 +1,5 @@
 /* The api role alone, for tests: api-role STATE_DIR init CREDENTIALS | api-role STATE_DIR serve. Says "bell" on
- * standard output whenever the controller's doorbell is rung. */
+ * standard output whenever the controller's doorbell is rung. The console's files: folder $OWNHOUSE_CONSOLE. */
 #include "base/log.h"
 #include "control/identity/init.h"
 #include "control/role.h"
@@ -28,6 +28,7 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 2;
     r.config = (struct control_config){.state_dir = argv[1], .server_name = name, .listen_port = 8443};
+    r.config.console_dir = getenv("OWNHOUSE_CONSOLE");
     log_init("api-role", "api", LOG_LEVEL_INFO, STDERR_FILENO);
     if (!strcmp(argv[2], "init") && argc == 4) {
         if (control_init(&r.config, argv[3], &err) == 0)
