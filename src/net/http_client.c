@@ -23,6 +23,59 @@ static void init_curl(void)
         abort(); /* no TLS or no memory */
 }
 
+#define POOL_MAX 32
+
+struct http_pool {
+    pthread_mutex_t lock;
+    CURL *idle[POOL_MAX];
+    int n;
+};
+
+struct http_pool *http_pool_new(void)
+{
+    struct http_pool *p = mem_alloc(sizeof(*p));
+    pthread_once(&once, init_curl);
+    pthread_mutex_init(&p->lock, NULL);
+    return p;
+}
+
+void http_pool_free(struct http_pool *p)
+{
+    if (!p)
+        return;
+    while (p->n > 0)
+        curl_easy_cleanup(p->idle[--p->n]);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+static CURL *handle_take(struct http_pool *p)
+{
+    CURL *c = NULL;
+    if (p) {
+        pthread_mutex_lock(&p->lock);
+        c = p->n > 0 ? p->idle[--p->n] : NULL;
+        pthread_mutex_unlock(&p->lock);
+    }
+    if (!c && !(c = curl_easy_init()))
+        abort(); /* out of memory */
+    return c;
+}
+
+static void handle_give(struct http_pool *p, CURL *c)
+{
+    if (p) {
+        curl_easy_reset(c); /* connections stay */
+        pthread_mutex_lock(&p->lock);
+        if (p->n < POOL_MAX) {
+            p->idle[p->n++] = c;
+            c = NULL;
+        }
+        pthread_mutex_unlock(&p->lock);
+    }
+    curl_easy_cleanup(c);
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *user)
 {
     struct exchange *x = user;
@@ -105,6 +158,8 @@ static void set_target(CURL *c, const struct http_request *q, struct curl_slist 
         curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
     if (q->direct)
         curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+    if (q->path_as_is)
+        curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
     if (q->ca_file) {
         curl_easy_setopt(c, CURLOPT_CAINFO, q->ca_file);
         curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
@@ -192,9 +247,7 @@ int http_do(const struct http_request *request, struct http_response *ret, struc
     struct curl_slist *headers = NULL, *resolve = NULL;
     char detail[CURL_ERROR_SIZE] = "";
     pthread_once(&once, init_curl);
-    CURL *c = curl_easy_init();
-    if (!c)
-        abort(); /* out of memory */
+    CURL *c = handle_take(request->pool);
     int r = build_headers(request, &headers, err);
     if (r == 0) {
         set_target(c, request, &resolve);
@@ -210,9 +263,9 @@ int http_do(const struct http_request *request, struct http_response *ret, struc
     }
     if (r == 0)
         keep(c, &x, ret);
+    handle_give(request->pool, c);
     curl_slist_free_all(headers);
     curl_slist_free_all(resolve);
-    curl_easy_cleanup(c);
     buf_free(&x.body);
     buf_free(&x.headers);
     return r;

@@ -9,6 +9,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/* Keeps connections between requests: each request with this pool takes a handle that is free, or a new one, so many
+ * threads may share it. */
+struct http_pool;
+struct http_pool *http_pool_new(void);
+void http_pool_free(struct http_pool *p); /* no request may be under way; NULL is fine */
+
 struct http_request {
     const char *method;         /* NULL: GET */
     const char *url;            /* http:// or https:// */
@@ -20,6 +26,8 @@ struct http_request {
     size_t body_len;
     const char *ca_file;    /* PEM; the only authorities trusted. NULL: the system's */
     const char *resolve;    /* "host:port:address" instead of DNS for one name; or NULL */
+    struct http_pool *pool; /* to keep the connection for the next request; NULL: one of its own */
+    bool path_as_is;        /* signed paths: dots and doubled slashes stay */
     bool direct;            /* not through a proxy named in the environment */
     int connect_timeout_ms; /* 0: 10,000 */
     int timeout_ms;         /* whole exchange; 0: 60,000; -1: none, only for streams */
