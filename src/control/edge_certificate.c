@@ -25,15 +25,19 @@ static int authority(const struct control_config *c, int64_t now, struct tls_ca 
     return r;
 }
 
-/* A certificate stands if it is ours, for this name's key file, and not about to expire. */
-static bool stands(const char *path, int64_t now)
+/* Our own certificate stands while it names this server and is not about to expire. One that another authority signed
+ * is the operator's: it always stands, since only they can renew it. */
+static bool stands(const char *path, const struct tls_ca *ca, const char *server_name, int64_t now)
 {
     autocert struct tls_cert *cert = NULL;
     struct tls_cert_info info;
     if (!fs_exists(path) || tls_cert_load(path, &cert, NULL) < 0)
         return false;
+    if (!tls_cert_signed_by(cert, tls_ca_cert(ca)))
+        return true;
     tls_cert_info(cert, &info);
-    return info.not_before_ms <= now && now < info.not_after_ms - RENEW_BEFORE_DAYS * DAY_MS;
+    return tls_cert_names(cert, server_name) && info.not_before_ms <= now &&
+           now < info.not_after_ms - RENEW_BEFORE_DAYS * DAY_MS;
 }
 
 int edge_certificate_prepare(const struct control_config *c, const struct clock *clock, struct err *err)
@@ -44,7 +48,7 @@ int edge_certificate_prepare(const struct control_config *c, const struct clock 
     int r = authority(c, now, &ca, err);
     if (r < 0)
         return err_wrap(err, r, "edge certificate authority");
-    if (stands(path, now))
+    if (stands(path, ca, c->server_name, now))
         return 0;
     const char *dns[] = {c->server_name, strcmp(c->server_name, "localhost") ? "localhost" : NULL, NULL};
     const char *ip[] = {"127.0.0.1", "::1", NULL};

@@ -260,6 +260,21 @@ bool tls_cert_matches(const struct tls_cert *c, const struct tls_key *k)
     return same;
 }
 
+bool tls_cert_signed_by(const struct tls_cert *c, const struct tls_cert *ca)
+{
+    EVP_PKEY *key = X509_get0_pubkey(ca->x509);
+    bool signed_by = key && X509_verify(c->x509, key) == 1;
+    ERR_clear_error();
+    return signed_by;
+}
+
+bool tls_cert_names(const struct tls_cert *c, const char *dns)
+{
+    bool names = X509_check_host(c->x509, dns, 0, 0, NULL) == 1;
+    ERR_clear_error();
+    return names;
+}
+
 void tls_pin_text(const unsigned char spki[SHA256_SIZE], char out[TLS_PIN_SIZE])
 {
     memcpy(out, "sha256/", 7);

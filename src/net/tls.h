@@ -46,6 +46,10 @@ char *tls_cert_pem(const struct tls_cert *c);
 void tls_cert_info(const struct tls_cert *c, struct tls_cert_info *ret);
 /* True if the certificate is for this key. */
 bool tls_cert_matches(const struct tls_cert *c, const struct tls_key *k);
+/* True if the key of `ca` signed it; dates and uses are not looked at. */
+bool tls_cert_signed_by(const struct tls_cert *c, const struct tls_cert *ca);
+/* True if it is for this host name (RFC 6125; wildcards count). */
+bool tls_cert_names(const struct tls_cert *c, const char *dns);
 /* "sha256/" and 64 hex digits of the SPKI hash: how a pin is written in files. */
 #define TLS_PIN_SIZE (7 + 64 + 1)
 void tls_pin_text(const unsigned char spki[SHA256_SIZE], char out[TLS_PIN_SIZE]);

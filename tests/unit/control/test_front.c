@@ -219,6 +219,35 @@ static void the_certificate_is_renewed_thirty_days_before_its_end(void **state)
     assert_int_equal(edge_certificate_prepare(&f->config, clock, NULL), 0);
 }
 
+static void a_changed_server_name_makes_a_new_certificate(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 1);
+    set(&f->config.server_name, "control.example.com");
+    assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 1);
+    assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 0);
+}
+
+static void an_operators_own_certificate_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    autofree char *path = mem_printf("%s/keys/edge.pem", f->dir), *after = NULL;
+    autoca struct tls_ca *theirs = NULL;
+    autotlskey struct tls_key *key = tls_key_new();
+    autocert struct tls_cert *cert = NULL;
+    const char *dns[] = {"elsewhere.example.com", NULL}, *ip[] = {NULL};
+    assert_int_equal(tls_ca_new("OwnHouse edge", START_MS, START_MS + DAY_MS, &theirs, NULL), 0);
+    assert_int_equal(tls_ca_issue_server(theirs, key, dns, ip, START_MS, START_MS + DAY_MS, &cert, NULL), 0);
+    autofree char *cert_pem = tls_cert_pem(cert), *key_pem = tls_key_pem(key);
+    autofree char *own = mem_printf("%s%s", cert_pem, key_pem);
+    assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 1);
+    assert_int_equal(fs_write_atomic(path, own, strlen(own), 0600, NULL), 0);
+    f->clock.wall = START_MS + 2 * DAY_MS; /* over, but only they can renew it */
+    assert_int_equal(edge_certificate_prepare(&f->config, &f->clock.clock, NULL), 0);
+    assert_int_equal(fs_read(path, KIB(64), &after, NULL, NULL), 0);
+    assert_string_equal(after, own);
+}
+
 static void the_file_holds_certificate_authority_and_key(void **state)
 {
     struct fixture *f = *state;
@@ -258,6 +287,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_ipv6_address_is_bound_as_one, setup, teardown),
         cmocka_unit_test_setup_teardown(the_file_is_written_only_when_it_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(the_certificate_is_renewed_thirty_days_before_its_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_changed_server_name_makes_a_new_certificate, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_operators_own_certificate_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(the_file_holds_certificate_authority_and_key, setup, teardown),
         cmocka_unit_test_setup_teardown(another_or_broken_certificate_is_made_again, setup, teardown),
     };
