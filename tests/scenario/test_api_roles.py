@@ -23,6 +23,7 @@ LOOK_AT_KEYS = {"01", "03"}
 LOOK_AT_INFRASTRUCTURE = {"01", "03", "0a"}
 LOOK_AT_SERVICES = {"01", "05", "06", "07", "08", "09", "0a"}
 CHANGE_SERVICES = {"01", "05", "07"}
+LOOK_INTO_SERVICES = LOOK_AT_SERVICES - {"09"}  # what the basic reader does not see
 TABLE = {
     "organizationGetList": LOOK_AT_ORGANIZATION, "organizationGet": LOOK_AT_ORGANIZATION, "organizationUpdate": ADMINS,
     "organizationQuotasGetList": LOOK_AT_ORGANIZATION, "organizationQuotaGet": LOOK_AT_ORGANIZATION,
@@ -37,6 +38,10 @@ TABLE = {
     "openapiKeyCreate": ADMINS, "openapiKeyUpdate": ADMINS, "openapiKeyDelete": ADMINS,
     "instanceGetList": LOOK_AT_SERVICES, "instanceGet": LOOK_AT_SERVICES,
     "instanceCreate": CHANGE_SERVICES, "instanceUpdate": CHANGE_SERVICES, "instanceDelete": CHANGE_SERVICES,
+    "instanceScalingUpdate": CHANGE_SERVICES, "instanceReplicaScalingUpdate": CHANGE_SERVICES,
+    "scalingScheduleGet": LOOK_INTO_SERVICES, "scalingScheduleUpsert": CHANGE_SERVICES,
+    "scalingScheduleDelete": CHANGE_SERVICES,
+    "upgradeWindowGet": LOOK_AT_SERVICES, "upgradeWindowUpdate": CHANGE_SERVICES, "upgradeWindowDelete": CHANGE_SERVICES,
     "instanceStateUpdate": CHANGE_SERVICES, "instancePasswordUpdate": CHANGE_SERVICES,
     "organizationByocInfrastructureCreate": ADMINS, "organizationByocInfrastructureUpdate": ADMINS,
     "organizationByocInfrastructureDelete": ADMINS,

@@ -33,6 +33,14 @@ int service_update(struct api_request *q, struct err *err);
 int service_delete(struct api_request *q, struct err *err);
 int service_state(struct api_request *q, struct err *err);
 int service_password(struct api_request *q, struct err *err);
+int service_scaling(struct api_request *q, struct err *err);
+int service_replica_scaling(struct api_request *q, struct err *err);
+int scaling_schedule_get(struct api_request *q, struct err *err);
+int scaling_schedule_upsert(struct api_request *q, struct err *err);
+int scaling_schedule_delete(struct api_request *q, struct err *err);
+int upgrade_window_get(struct api_request *q, struct err *err);
+int upgrade_window_put(struct api_request *q, struct err *err);
+int upgrade_window_delete(struct api_request *q, struct err *err);
 
 int key_list(struct api_request *q, struct err *err);
 int key_create(struct api_request *q, struct err *err);

@@ -4,6 +4,7 @@
 #include "blueprint/desired.h"
 #include "blueprint/names.h"
 #include "control/api/merge.h"
+#include "control/api/scaling_rules.h"
 
 #define REPLICA_MEMORY_GB 8
 #define IDLE_MINUTES 15
@@ -38,44 +39,29 @@ static int refuse_unavailable(struct api_request *q)
     return 0;
 }
 
-static int64_t number(const struct api_request *q, const char *name, int64_t fallback)
-{
-    const json_t *v = api_body(q, name);
-    return v ? (int64_t)json_number_value(v) : fallback;
-}
-
 /* The old form counts the memory of three replicas. */
-static int set_memory(struct api_request *q, json_t *spec)
+static void from_total(const json_t *body, const char *total, const char *field, json_t *wanted)
 {
-    int64_t old_min = number(q, "minTotalMemoryGb", 0) / 3, old_max = number(q, "maxTotalMemoryGb", 0) / 3;
-    int64_t min = number(q, "minReplicaMemoryGb", old_min ? old_min : REPLICA_MEMORY_GB);
-    int64_t max = number(q, "maxReplicaMemoryGb", old_max ? old_max : MAX(min, REPLICA_MEMORY_GB));
-    if (min > max)
-        return api_refuse(q, 400, "minReplicaMemoryGb: must not be above maxReplicaMemoryGb");
-    json_object_set_new(spec, "minReplicaMemoryGb", json_integer(min));
-    json_object_set_new(spec, "maxReplicaMemoryGb", json_integer(max));
-    return 0;
+    const json_t *v = json_object_get(body, total);
+    if (v && !json_object_get(wanted, field))
+        json_object_set_new(wanted, field, json_integer((json_int_t)json_number_value(v) / 3));
 }
 
-static int set_replicas(struct api_request *q, json_t *spec, bool local)
+static int set_scaling(struct api_request *q, json_t *spec, bool local)
 {
-    const char *mode = api_body_text(q, "autoscalingMode");
-    bool horizontal = mode && !strcmp(mode, "horizontal");
-    int64_t low = number(q, "minReplicas", 0), high = number(q, "maxReplicas", 0);
-    json_object_set_new(spec, "autoscalingMode", json_string(horizontal ? "horizontal" : "vertical"));
-    if (horizontal) {
-        if (!low)
-            return api_refuse(q, 400, "minReplicas: is required with horizontal autoscaling, and maxReplicas");
-        if (!json_equal(json_object_get(spec, "minReplicaMemoryGb"), json_object_get(spec, "maxReplicaMemoryGb")))
-            return api_refuse(q, 400, "minReplicaMemoryGb: must equal maxReplicaMemoryGb with horizontal autoscaling");
-        json_object_set_new(spec, "minReplicas", json_integer(low));
-        json_object_set_new(spec, "maxReplicas", json_integer(high));
-        return 0;
-    }
-    if (low != high)
-        return api_refuse(q, 400, "minReplicas: must equal maxReplicas with vertical autoscaling, or use numReplicas");
-    json_object_set_new(spec, "numReplicas", json_integer(number(q, "numReplicas", low ? low : local ? 1 : 3)));
-    return 0;
+    autojson json_t *wanted = json_copy(q->match.body);
+    from_total(q->match.body, "minTotalMemoryGb", "minReplicaMemoryGb", wanted);
+    from_total(q->match.body, "maxTotalMemoryGb", "maxReplicaMemoryGb", wanted);
+    json_t *least = json_object_get(wanted, "minReplicaMemoryGb");
+    if (least && !json_object_get(wanted, "maxReplicaMemoryGb"))
+        json_object_set(wanted, "maxReplicaMemoryGb", least);
+    json_object_set_new(spec, "autoscalingMode", json_string("vertical"));
+    json_object_set_new(spec, "numReplicas", json_integer(local ? 1 : 3));
+    json_object_set_new(spec, "minReplicaMemoryGb", json_integer(REPLICA_MEMORY_GB));
+    json_object_set_new(spec, "maxReplicaMemoryGb", json_integer(REPLICA_MEMORY_GB));
+    json_object_set_new(spec, "idleScaling", json_true());
+    json_object_set_new(spec, "idleTimeoutMinutes", json_integer(IDLE_MINUTES));
+    return scaling_rules_take(q, "", wanted, spec);
 }
 
 static void set_endpoints(json_t *spec, const json_t *changes)
@@ -122,9 +108,7 @@ int service_spec_new(struct api_request *q, bool local, json_t **ret)
     autojson json_t *spec = json_object(), *tags = json_object();
     int r = refuse_unavailable(q);
     if (r == 0)
-        r = set_memory(q, spec);
-    if (r == 0)
-        r = set_replicas(q, spec, local);
+        r = set_scaling(q, spec, local);
     if (r < 0)
         return r;
     /* On a laptop only the machine itself can come; elsewhere nobody may until somebody is named. */
@@ -132,8 +116,6 @@ int service_spec_new(struct api_request *q, bool local, json_t **ret)
          local ? json_pack("[{s:s,s:s},{s:s,s:s}]", "source", "0.0.0.0/0", "description", "anywhere", "source", "::/0",
                            "description", "anywhere")
                : json_array());
-    copy(q, spec, "idleScaling", json_true());
-    copy(q, spec, "idleTimeoutMinutes", json_integer(IDLE_MINUTES));
     copy(q, spec, "releaseChannel", json_string("default"));
     copy(q, spec, "enableCoreDumps", json_true());
     json_object_set_new(spec, "privateEndpointIds", json_array());

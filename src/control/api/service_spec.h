@@ -2,7 +2,8 @@
  *
  * Fields: ipAccessList, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas (vertical) or minReplicas
  * and maxReplicas (horizontal), idleScaling, idleTimeoutMinutes, releaseChannel, tags, privateEndpointIds,
- * enableCoreDumps, mysql. Numbers are integers. */
+ * enableCoreDumps, mysql; and, once they were set, scalingSchedule (control/scaling.h) and upgradeWindow {weekday,
+ * startHourUtc, duration}. Numbers are integers. */
 #pragma once
 
 #include "control/api/request.h"

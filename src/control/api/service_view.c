@@ -1,6 +1,8 @@
 /* From a service's row to its JSON. */
 #include "control/api/service_view.h"
 
+#include "control/scaling.h"
+
 #define DEFAULT_USER "default"
 
 struct parts {
@@ -8,6 +10,7 @@ struct parts {
     const char *slug, *domain;
     bool local;
     int64_t ordinal;
+    struct scaling scaling; /* what holds now */
 };
 
 static int64_t int_of(const json_t *v, const char *name, int64_t fallback)
@@ -39,26 +42,25 @@ static json_t *endpoints(const struct parts *p)
     return list;
 }
 
-static int64_t asked_replicas(const json_t *spec)
-{
-    return int_of(spec, "numReplicas", int_of(spec, "minReplicas", 1));
-}
-
 static json_t *current_scaling(const struct parts *p)
 {
-    int64_t replicas = int_of(p->observed, "replicas", p->local ? 1 : asked_replicas(p->spec));
-    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:I}", "effectiveAutoscalingMode", text_of(p->spec, "autoscalingMode"),
-                     "effectiveMinReplicaMemoryGb", int_of(p->spec, "minReplicaMemoryGb", 8),
-                     "effectiveMaxReplicaMemoryGb", int_of(p->spec, "maxReplicaMemoryGb", 8), "effectiveMinReplicas",
-                     replicas, "effectiveMaxReplicas", replicas, "effectiveIdleScaling", 0,
-                     "effectiveIdleTimeoutMinutes", int_of(p->spec, "idleTimeoutMinutes", 15));
+    const struct scaling *s = &p->scaling;
+    int64_t seen = int_of(p->observed, "replicas", p->local ? 1 : 0);
+    json_t *v = json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:I}", "effectiveAutoscalingMode",
+                          s->horizontal ? "horizontal" : "vertical", "effectiveMinReplicaMemoryGb", s->min_memory_gb,
+                          "effectiveMaxReplicaMemoryGb", s->max_memory_gb, "effectiveMinReplicas",
+                          seen ? seen : s->min_replicas, "effectiveMaxReplicas", seen ? seen : s->max_replicas,
+                          "effectiveIdleScaling", 0, "effectiveIdleTimeoutMinutes", s->idle_minutes);
+    if (s->entry)
+        json_object_set_new(v, "activeEntryId", json_string(s->entry));
+    return v;
 }
 
 /* The agent's own words; else what we can see ourselves. */
 static json_t *notice(const struct parts *p)
 {
     const char *said = text_of(p->observed, "notice");
-    int64_t asked = asked_replicas(p->spec), runs = int_of(p->observed, "replicas", p->local ? 1 : asked);
+    int64_t asked = p->scaling.min_replicas, runs = int_of(p->observed, "replicas", p->local ? 1 : asked);
     if (*said || asked == runs)
         return json_string(said);
     autofree char *text =
@@ -103,15 +105,20 @@ static void copy_spec(const json_t *spec, json_t *v)
         if (field)
             json_object_set(v, names[i], field);
     }
-    if (!strcmp(text_of(spec, "autoscalingMode"), "horizontal"))
+    if (!strcmp(text_of(spec, "autoscalingMode"), "horizontal")) {
         json_object_set(v, "replicaMemoryGb", json_object_get(spec, "minReplicaMemoryGb"));
+        return;
+    }
+    /* The old form counts the memory of three replicas. */
+    json_object_set_new(v, "minTotalMemoryGb", json_integer(3 * int_of(spec, "minReplicaMemoryGb", 8)));
+    json_object_set_new(v, "maxTotalMemoryGb", json_integer(3 * int_of(spec, "maxReplicaMemoryGb", 8)));
 }
 
-json_t *service_view(struct store_rows *rows)
+json_t *service_view(struct store_rows *rows, int64_t now)
 {
     autojson json_t *spec = api_column_json(rows, 6), *observed = api_column_json(rows, 8),
                     *config = api_column_json(rows, 14);
-    const struct parts p = {
+    struct parts p = {
         .spec = spec,
         .observed = observed,
         .config = config,
@@ -120,6 +127,7 @@ json_t *service_view(struct store_rows *rows)
         .local = !strcmp(store_column_text(rows, 15), "local"),
         .ordinal = store_column_int(rows, 3),
     };
+    scaling_at(spec, now, &p.scaling);
     json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o}", "id", store_column_text(rows, 0), "name",
                           store_column_text(rows, 1), "provider", store_column_text(rows, 11), "region",
                           store_column_text(rows, 12), "state", store_column_text(rows, 4), "clickhouseVersion",
@@ -133,6 +141,8 @@ json_t *service_view(struct store_rows *rows)
     json_object_set_new(v, "isReadonly", json_false());
     json_object_set_new(v, "byocId", json_string(store_column_text(rows, 10)));
     json_object_set_new(v, "hasTransparentDataEncryption", json_false());
+    if (json_object_get(spec, "scalingSchedule"))
+        json_object_set_new(v, "scalingSchedule", service_schedule_view(spec, now));
     json_object_set_new(v, "currentScaling", current_scaling(&p));
     json_object_set_new(v, "ownhouse", own(rows, &p));
     return v;
@@ -149,6 +159,6 @@ int service_view_load(struct api_request *q, const char *id, json_t **ret, struc
         r = store_next(rows, err);
     if (r <= 0)
         return r < 0 ? r : api_missing(q, "service");
-    *ret = service_view(rows);
+    *ret = service_view(rows, q->now);
     return 0;
 }

@@ -10,7 +10,10 @@
 #define SERVICE_VIEW_TABLES \
     "service s JOIN infrastructure i ON i.id = s.infrastructure_id JOIN account a ON a.id = i.account_id"
 
-json_t *service_view(struct store_rows *rows);
+/* now: which entry of its schedule holds. New reference. */
+json_t *service_view(struct store_rows *rows, int64_t now);
+/* The scaling schedule of a specification, as the API shows it. New reference. */
+json_t *service_schedule_view(const json_t *spec, int64_t now);
 
 /* One service of the asker's organization; a 404 refusal if there is none. */
 OH_MUST_CHECK int service_view_load(struct api_request *q, const char *id, json_t **ret, struct err *err);

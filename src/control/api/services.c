@@ -1,11 +1,11 @@
 /* Services: reading, changing, starting, stopping and deleting them. Creation: service_create.c. */
 #include "base/buf.h"
 #include "control/api/handlers.h"
+#include "control/api/service_change.h"
 #include "control/api/service_spec.h"
 #include "control/api/service_view.h"
 #include "control/identity/access.h"
 #include "control/identity/password.h"
-#include "control/lifecycle.h"
 
 /* tag:KEY or tag:KEY=VALUE; the contract has checked the form. */
 static bool has_tag(const json_t *service, const char *filter)
@@ -45,7 +45,7 @@ int service_view_list(struct api_request *q, const json_t *filters, json_t **ret
                         " WHERE s.organization_id = $1 AND s.state <> 'terminated' ORDER BY s.created_at, s.id",
                         STORE_ARGS(store_text(q->who.organization)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
-        autojson json_t *one = service_view(rows);
+        autojson json_t *one = service_view(rows, q->now);
         if (passes(one, filters))
             json_array_append(list, one);
         r = 0;
@@ -79,51 +79,7 @@ int service_get(struct api_request *q, struct err *err)
     return service_view_load(q, q->match.path[1], &q->result, err);
 }
 
-/* What a change starts from. */
-struct current {
-    const char *id;
-    char infrastructure[UUID_SIZE];
-    enum service_state state;
-    bool delete_data;
-    json_t *spec;
-    const char *name;
-};
-
-static void current_free(struct current *c)
-{
-    json_decref(c->spec);
-}
-#define autocurrent OH_CLEANUP(current_free)
-
-static int load(struct api_request *q, struct current *ret, struct err *err)
-{
-    autorows struct store_rows *rows = NULL;
-    ret->id = q->match.path[1];
-    int r = store_query(q->store,
-                        "SELECT infrastructure_id, state, delete_data, spec, name FROM service WHERE id = $1 AND "
-                        "organization_id = $2 AND state <> 'terminated'",
-                        STORE_ARGS(store_text(ret->id), store_text(q->who.organization)), &rows, err);
-    if (r == 0)
-        r = store_next(rows, err);
-    if (r <= 0)
-        return r < 0 ? r : api_missing(q, "service");
-    snprintf(ret->infrastructure, sizeof(ret->infrastructure), "%s", store_column_text(rows, 0));
-    ret->delete_data = store_column_int(rows, 2) != 0;
-    ret->spec = api_column_json(rows, 3);
-    ret->name = arena_strdup(q->arena, store_column_text(rows, 4));
-    if (service_state_parse(store_column_text(rows, 1), &ret->state) < 0)
-        return err_set(err, -EIO, "service %s has an unknown state", ret->id);
-    return 0;
-}
-
-static int refuse_deleted(struct api_request *q, const struct current *c)
-{
-    if (service_state_wants(c->state) != WANT_DELETED)
-        return 0;
-    return api_refuse(q, 400, "serviceId: the service is being deleted");
-}
-
-static int activities_of(struct api_request *q, const struct current *c, unsigned changed, bool renamed,
+static int activities_of(struct api_request *q, const struct service_change *c, unsigned changed, bool renamed,
                          struct err *err)
 {
     static const struct {
@@ -146,33 +102,26 @@ static int activities_of(struct api_request *q, const struct current *c, unsigne
 
 int service_update(struct api_request *q, struct err *err)
 {
-    autocurrent struct current c = {0};
+    autochange struct service_change c = {0};
     unsigned changed = 0;
     const char *name = api_body_text(q, "name");
-    int r = load(q, &c, err);
-    if (r == 0)
-        r = refuse_deleted(q, &c);
+    int r = service_change_begin(q, &c, err);
     if (r == 0)
         r = service_spec_patch(q, c.spec, &changed);
     if (r < 0)
         return r;
     bool renamed = name && strcmp(name, c.name);
-    if (changed || renamed) {
-        autofree char *text = js_text(c.spec);
-        r = store_exec(
-            q->store,
-            "UPDATE service SET name = $2, spec = $3, generation = generation + 1, updated_at = $4 "
-            "WHERE id = $1",
-            STORE_ARGS(store_text(c.id), store_text(renamed ? name : c.name), store_text(text), store_int(q->now)),
-            NULL, err);
-    }
+    if (renamed)
+        c.name = name;
+    if (changed || renamed)
+        r = service_change_store(q, &c, err);
     if (r == 0)
         r = activities_of(q, &c, changed, renamed, err);
     return r < 0 ? r : service_view_load(q, c.id, &q->result, err);
 }
 
 /* Moves the service by a command, or refuses in the words of the lifecycle. */
-static int command(struct api_request *q, struct current *c, enum service_cause cause, const char *activity,
+static int command(struct api_request *q, struct service_change *c, enum service_cause cause, const char *activity,
                    struct err *err)
 {
     struct err why = ERR_INIT;
@@ -193,18 +142,18 @@ static int command(struct api_request *q, struct current *c, enum service_cause 
 int service_state(struct api_request *q, struct err *err)
 {
     static const char *const activities[] = {"service_start", "service_stop", "service_awaken"};
-    autocurrent struct current c = {0};
+    autochange struct service_change c = {0};
     enum service_cause cause;
     if (service_command_parse(api_body_text(q, "command"), &cause) < 0 || cause == COMMAND_DELETE)
         return api_refuse(q, 400, "command: must be start, stop or awake");
-    int r = load(q, &c, err);
+    int r = service_change_read(q, &c, err);
     if (r == 0)
         r = command(q, &c, cause, activities[cause], err);
     return r < 0 ? r : service_view_load(q, c.id, &q->result, err);
 }
 
 /* Where no agent has ever been enrolled nobody has heard of the service, and nobody would report it gone. */
-static int forget_unseen(struct api_request *q, const struct current *c, struct err *err)
+static int forget_unseen(struct api_request *q, const struct service_change *c, struct err *err)
 {
     int64_t agents = 0;
     int r = api_number(q, "SELECT count(*) FROM agent WHERE infrastructure_id = $1",
@@ -216,9 +165,9 @@ static int forget_unseen(struct api_request *q, const struct current *c, struct 
 
 int service_delete(struct api_request *q, struct err *err)
 {
-    autocurrent struct current c = {0};
+    autochange struct service_change c = {0};
     bool data = api_query_flag(q, "deleteData");
-    int r = load(q, &c, err);
+    int r = service_change_read(q, &c, err);
     if (r == 0)
         r = command(q, &c, COMMAND_DELETE, "service_delete", err);
     /* Data once given up may not be asked back; asking again with the flag gives them up. */
@@ -258,11 +207,9 @@ static int new_hashes(struct api_request *q, char sha256[65], char sha1[41])
 
 int service_password(struct api_request *q, struct err *err)
 {
-    autocurrent struct current c = {0};
+    autochange struct service_change c = {0};
     char sha256[65], sha1[41];
-    int r = load(q, &c, err);
-    if (r == 0)
-        r = refuse_deleted(q, &c);
+    int r = service_change_begin(q, &c, err);
     if (r == 0)
         r = new_hashes(q, sha256, sha1);
     if (r == 0)

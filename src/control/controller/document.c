@@ -5,6 +5,7 @@
 #include "base/keys.h"
 #include "base/mem.h"
 #include "blueprint/desired.h"
+#include "control/scaling.h"
 #include "control/signer.h"
 
 #define GIB (1024LL * 1024 * 1024)
@@ -36,32 +37,27 @@ static json_t *access_list(const json_t *spec)
     return out;
 }
 
-static int64_t spec_int(const json_t *spec, const char *name, int64_t fallback)
-{
-    const json_t *v = json_object_get(spec, name);
-    return json_is_integer(v) ? json_integer_value(v) : fallback;
-}
-
 /* Columns: id, name, slug, ordinal, want, delete_data, sha256, double_sha1, spec. */
-static int service(struct store_rows *rows, json_t *into, struct err *err)
+static int service(struct store_rows *rows, int64_t now, json_t *into, struct err *err)
 {
     autojson json_t *spec = NULL;
     const char *text = store_column_text(rows, 8);
     int r = js_parse(text, strlen(text), MIB(1), &spec, err);
     if (r < 0)
         return err_wrap(err, r, "service %s", store_column_text(rows, 0));
+    struct scaling scaling;
+    scaling_at(spec, now, &scaling);
     json_t *v = json_pack("{s:s,s:s,s:s,s:I,s:s,s:b,s:I,s:I,s:o,s:o}", "id", store_column_text(rows, 0), "name",
                           store_column_text(rows, 1), "slug", store_column_text(rows, 2), "ordinal",
                           (json_int_t)store_column_int(rows, 3), "state", store_column_text(rows, 4), "deleteData",
-                          (int)store_column_int(rows, 5), "replicas", (json_int_t)spec_int(spec, "numReplicas", 1),
-                          "memoryGb", (json_int_t)spec_int(spec, "minReplicaMemoryGb", 8), "users", users(rows),
-                          "ipAccessList", access_list(spec));
+                          (int)store_column_int(rows, 5), "replicas", (json_int_t)scaling.min_replicas, "memoryGb",
+                          (json_int_t)scaling.min_memory_gb, "users", users(rows), "ipAccessList", access_list(spec));
     return v && json_array_append_new(into, v) == 0
                ? 0
                : err_set(err, -EINVAL, "service %s has no JSON form", store_column_text(rows, 0));
 }
 
-static int content(struct store *s, const char *infrastructure, json_t **ret, struct err *err)
+static int content(struct store *s, const char *infrastructure, int64_t now, json_t **ret, struct err *err)
 {
     autojson json_t *services = json_array();
     autorows struct store_rows *infra = NULL, *rows = NULL;
@@ -78,7 +74,7 @@ static int content(struct store *s, const char *infrastructure, json_t **ret, st
                     "FROM service WHERE infrastructure_id = $1 AND state <> 'terminated' ORDER BY ordinal",
                     STORE_ARGS(store_text(infrastructure)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1)
-        r = service(rows, services, err);
+        r = service(rows, now, services, err);
     if (r < 0)
         return r;
     *ret = json_pack("{s:s,s:i,s:s,s:s,s:O}", "type", "ownhouse/desired", "v", 1, "infrastructure", infrastructure,
@@ -135,7 +131,7 @@ int document_update(struct store *s, const struct clock *clock, int signer, cons
     autojson json_t *document = NULL;
     char digest[65], old_digest[65], stamp[CLOCK_ISO_SIZE];
     int64_t version, now = clock_wall_ms(clock);
-    int r = content(s, infrastructure, &document, err);
+    int r = content(s, infrastructure, now, &document, err);
     if (r == 0)
         r = js_digest(document, digest, err);
     if (r == 0)
