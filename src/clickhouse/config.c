@@ -20,6 +20,9 @@ const struct conf_key config_keys[] = {
     {"library", CONF_PATH, AT(library), NULL, 0, 0, "libchdb.so as tools/fetch-chdb leaves it"},
     {"users_file", CONF_PATH, AT(users_file), NULL, 0, 0, "JSON file of users and password hashes"},
     {"query_log", CONF_STRING, AT(query_log), "", 0, 0, "file for one JSON line an executed query, without its text"},
+    {"startup_file", CONF_STRING, AT(startup_file), "", 0, 0, "statements to run before serving, one a line"},
+    {"engine_grants", CONF_STRING, AT(engine_grants), "", 0, 1000,
+     "rights of the engine's user, as after GRANT; empty: all but files"},
     {"display_name", CONF_STRING, AT(display_name), "", 0, 128, "server name in responses; empty: the host's name"},
     {"timezone", CONF_STRING, AT(timezone), "", 0, 64, "time zone of the engine; empty: the machine's"},
     {"log_level", CONF_STRING, AT(log_level), "info", 0, 8, "debug, info, warn or error"},
@@ -67,6 +70,8 @@ static int config_check(const struct config *c, struct err *err)
         r = err_set(err, -EINVAL, "backup_path: must be an absolute path");
     if (r == 0 && *c->query_log && c->query_log[0] != '/')
         r = err_set(err, -EINVAL, "query_log: must be an absolute path");
+    if (r == 0 && *c->startup_file && c->startup_file[0] != '/')
+        r = err_set(err, -EINVAL, "startup_file: must be an absolute path");
     return r;
 }
 
@@ -138,16 +143,27 @@ static void xml_below(struct buf *b, const char *tag, const char *dir, const cha
     xml(b, tag, path);
 }
 
-/* The one engine user may do all but what reaches the machine's files. SYSTEM SHUTDOWN would end the process. */
-static const char users_xml[] =
-    "<clickhouse>\n"
-    "<profiles><default></default></profiles>\n"
-    "<quotas><default></default></quotas>\n"
-    "<users><default><password></password><networks><ip>::/0</ip></networks>\n"
-    "<profile>default</profile><quota>default</quota>\n"
-    "<grants><query>GRANT ALL ON *.*</query><query>REVOKE FILE, SQLITE, SYSTEM SHUTDOWN ON *.*</query></grants>\n"
-    "</default></users>\n"
-    "</clickhouse>\n";
+/* The one engine user may do all but what reaches the machine's files. SYSTEM SHUTDOWN would end the process. Nobody
+ * can come in as the definer, in whose name the views of ownhouse_diag look at system tables (blueprint/diag.h). */
+static void users_xml(const struct config *c, struct buf *b)
+{
+    buf_adds(b, "<clickhouse>\n"
+                "<profiles><default></default></profiles>\n"
+                "<quotas><default></default></quotas>\n"
+                "<users><default><password></password><networks><ip>::/0</ip></networks>\n"
+                "<profile>default</profile><quota>default</quota>\n<grants>");
+    if (*c->engine_grants) {
+        autofree char *grant = mem_printf("GRANT %s", c->engine_grants);
+        xml(b, "query", grant);
+    } else {
+        buf_adds(b, "<query>GRANT ALL ON *.*</query><query>REVOKE FILE, SQLITE, SYSTEM SHUTDOWN ON *.*</query>");
+    }
+    buf_adds(b, "</grants>\n</default>\n"
+                "<ownhouse_definer><no_password/><networks><ip>192.0.2.0/32</ip></networks>\n"
+                "<profile>default</profile><quota>default</quota>\n"
+                "<grants><query>GRANT SELECT ON system.*</query><query>GRANT SHOW ON *.*</query></grants>\n"
+                "</ownhouse_definer></users>\n</clickhouse>\n");
+}
 
 static void storage_xml(const struct config *c, struct buf *b)
 {
@@ -190,7 +206,7 @@ int config_engine(const struct config *c, char **ret, struct err *err)
      * data would stay and DROP ... SYNC would wait for ever. */
     static const char *const dirs[] = {"metadata",     "engine",         "user_files",  "tmp",
                                        "user_scripts", "format_schemas", "custom_disks"};
-    autobuf struct buf text = BUF_INIT;
+    autobuf struct buf text = BUF_INIT, users_text = BUF_INIT;
     autofree char *users = mem_printf("%s/engine/users.xml", c->data_path);
     autofree char *path = mem_printf("%s/engine/config.xml", c->data_path);
     int r = 0;
@@ -203,8 +219,9 @@ int config_engine(const struct config *c, char **ret, struct err *err)
         r = fs_mkdirs(c->bucket_path, 0700, err);
     if (r == 0 && *c->backup_path)
         r = fs_mkdirs(c->backup_path, 0700, err);
+    users_xml(c, &users_text);
     if (r == 0)
-        r = fs_write_atomic(users, users_xml, strlen(users_xml), 0600, err);
+        r = fs_write_atomic(users, users_text.data, users_text.len, 0600, err);
     engine_xml(c, &text);
     if (r == 0)
         r = fs_write_atomic(path, text.data, text.len, 0600, err);

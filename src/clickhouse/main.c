@@ -103,9 +103,31 @@ static int confine(const struct config *c, struct err *err)
     return 0;
 }
 
+/* What each start makes anew, such as the views for diagnosis. A statement that fails is told of and keeps nothing else
+ * from being served: the customer's tables do not depend on it. */
+static void run_startup(struct engine *e, char *text)
+{
+    struct engine_conn *conn = NULL;
+    struct err err = ERR_INIT;
+    if (engine_connect(e, &conn, &err) < 0) {
+        log_warn("the startup statements were not run", "error", err.message);
+        return;
+    }
+    for (char *line; (line = strsep(&text, "\n"));) {
+        struct engine_result r;
+        if (!*line)
+            continue;
+        engine_query(conn, line, strlen(line), "Null", NULL, 0, &r);
+        if (r.error)
+            log_warn("a startup statement failed", "error", r.error);
+        engine_result_free(&r);
+    }
+    engine_disconnect(conn);
+}
+
 static int open_service(struct service *s, struct err *err)
 {
-    autofree char *engine_config = NULL;
+    autofree char *engine_config = NULL, *startup = NULL;
     const struct config *c = &s->config;
 
     s->clock = &clock_system;
@@ -122,12 +144,16 @@ static int open_service(struct service *s, struct err *err)
         r = config_engine(c, &engine_config, err);
     if (r == 0)
         r = qlog_open(c->query_log, &s->qlog, err);
+    if (r == 0 && *c->startup_file)
+        r = fs_read(c->startup_file, MIB(1), &startup, NULL, err);
     if (r == 0)
         r = confine(c, err);
     if (r == 0)
         r = engine_open(c->library, c->data_path, engine_config, &s->engine, err);
     if (r < 0)
         return r;
+    if (startup)
+        run_startup(s->engine, startup);
     s->running = running_new((size_t)c->max_concurrent_queries);
     s->sessions = sessions_new(s->engine, s->clock, (size_t)c->max_sessions);
     return 0;
