@@ -55,6 +55,8 @@ struct blueprint_env {
     const char *bucket; /* name of the bucket that holds the services' data; NULL = plain volumes */
     const struct blueprint_certificate *certificates;
     size_t n_certificates; /* 0 = no ingress: it cannot terminate TLS without one */
+    const char
+        *reader_sha256;    /* 64 hex digits: password of DIAG_READER (blueprint/diag.h); NULL = no gate reads here */
     const char *log_level; /* debug, info (default for NULL), warn, error */
     int max_connections;   /* of the ingress; 0 = 4000 */
     int ingress_nudge;     /* another number makes the ingress read its files once more: blueprint_generation() */

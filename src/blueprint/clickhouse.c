@@ -1,5 +1,6 @@
 /* Makes the ClickHouse workload of each replica: a real server with its XML files, or the embedded engine's program. */
 #include "blueprint/build.h"
+#include "blueprint/diag.h"
 #include "blueprint/xml.h"
 
 #include <signal.h>
@@ -18,13 +19,15 @@ static void embedded_config(const struct desired_service *s, const struct bluepr
                   "library = ${param:engine_library}\n"
                   "users_file = ${files}/users.json\n"
                   "timezone = UTC\n");
+    if (env->reader_sha256)
+        buf_adds(out, "startup_file = ${files}/diag.sql\n");
     buf_printf(out, "display_name = %s\n", s->slug);
     buf_printf(out, "log_level = %s\n", blueprint_log_level(env));
     buf_printf(out, "max_memory_bytes = %lld\n", (long long)s->memory_bytes);
     buf_printf(out, "shutdown_timeout_s = %d\n", STOP_GRACE_MS / 1000 - 5);
 }
 
-static void embedded_users(const struct desired_service *s, struct buf *out)
+static void embedded_users(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     buf_adds(out, "{\"users\": [");
     for (size_t i = 0; i < s->n_users; i++) {
@@ -34,6 +37,9 @@ static void embedded_users(const struct desired_service *s, struct buf *out)
             buf_printf(out, ", \"double_sha1\": \"%s\"", u->double_sha1);
         buf_adds(out, "}");
     }
+    if (env->reader_sha256)
+        buf_printf(out, "%s\n  {\"name\": \"" DIAG_READER "\", \"sha256\": \"%s\", \"readonly\": true}",
+                   s->n_users ? "," : "", env->reader_sha256);
     buf_adds(out, "\n]}\n");
 }
 
@@ -46,8 +52,12 @@ static void embedded(const struct desired_service *s, const struct blueprint_env
     build_argument(a, w, "${files}/clickhouse.conf");
     embedded_config(s, env, &text);
     build_file(a, w, "clickhouse.conf", &text, WORKLOAD_RESTART, false);
-    embedded_users(s, &text);
+    embedded_users(s, env, &text);
     build_file(a, w, "users.json", &text, WORKLOAD_RELOAD, true);
+    if (env->reader_sha256) {
+        diag_statements(false, &text);
+        build_file(a, w, "diag.sql", &text, WORKLOAD_RESTART, false);
+    }
     w->reload_signal = SIGHUP;
 }
 
@@ -130,6 +140,25 @@ static void server_logs(struct xml *x)
     }
 }
 
+/* Each statement by itself: a view over a log that is not there yet fails until a later start, and nothing else does.
+ */
+static void server_startup(struct xml *x)
+{
+    autobuf struct buf text = BUF_INIT;
+    diag_statements(true, &text);
+    char *rest = text.data;
+    xml_open(x, "startup_scripts");
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        if (!*line)
+            continue;
+        line[strlen(line) - 1] = '\0'; /* the `;` */
+        xml_open(x, "scripts");
+        xml_text(x, "query", line);
+        xml_close(x);
+    }
+    xml_close(x);
+}
+
 static void server_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     struct xml x;
@@ -158,6 +187,8 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_true(&x, "shutdown_wait_unfinished_queries");
     xml_int(&x, "shutdown_wait_unfinished", STOP_GRACE_MS / 1000 - 5);
     server_logs(&x);
+    if (env->reader_sha256)
+        server_startup(&x);
     xml_comment(&x, "Nothing is reported to anybody outside.");
     xml_open(&x, "send_crash_reports");
     xml_int(&x, "enabled", 0);
@@ -183,13 +214,63 @@ static void server_user(struct xml *x, const struct desired_user *u)
     xml_close(x);
 }
 
-static void server_users(const struct desired_service *s, struct buf *out)
+/* Whom the gate is to the server, and in whose name the views look. Neither has a right on a customer's table. */
+static void server_gate(struct xml *x, const char *sha256)
+{
+    xml_open(x, DIAG_READER);
+    xml_text(x, "password_sha256_hex", sha256);
+    xml_open(x, "networks");
+    xml_text(x, "ip", "::/0");
+    xml_close(x);
+    xml_text(x, "profile", DIAG_READER);
+    xml_text(x, "quota", "default");
+    xml_open(x, "grants");
+    xml_text(x, "query", "GRANT SELECT ON " DIAG_DATABASE ".*");
+    xml_text(x, "query", "GRANT SELECT ON " DIAG_TEXT_DATABASE ".*");
+    xml_close(x);
+    xml_close(x);
+    xml_open(x, DIAG_DEFINER);
+    xml_empty(x, "no_password");
+    xml_comment(x, "An address that no host has: nobody comes in as the definer.");
+    xml_open(x, "networks");
+    xml_text(x, "ip", "192.0.2.0/32");
+    xml_close(x);
+    xml_text(x, "profile", "default");
+    xml_text(x, "quota", "default");
+    xml_open(x, "grants");
+    xml_text(x, "query", "GRANT SELECT ON system.*");
+    xml_text(x, "query", "GRANT SHOW ON *.*");
+    xml_close(x);
+    xml_close(x);
+}
+
+static void server_gate_profile(struct xml *x)
+{
+    xml_open(x, DIAG_READER);
+    xml_int(x, "readonly", 1);
+    xml_int(x, "allow_ddl", 0);
+    xml_int(x, "allow_introspection_functions", 0);
+    xml_int(x, "log_queries", 1);
+    xml_int(x, "max_execution_time", 30);
+    xml_int(x, "max_result_rows", 100000);
+    xml_int(x, "max_result_bytes", 4 << 20);
+    xml_text(x, "result_overflow_mode", "throw");
+    xml_int(x, "max_memory_usage", 1 << 30);
+    xml_int(x, "max_threads", 2);
+    xml_int(x, "max_concurrent_queries_for_user", 8);
+    xml_int(x, "priority", 10);
+    xml_close(x);
+}
+
+static void server_users(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     struct xml x;
     xml_init(&x, out);
     xml_open(&x, "clickhouse");
     xml_open(&x, "profiles");
     xml_empty(&x, "default");
+    if (env->reader_sha256)
+        server_gate_profile(&x);
     xml_close(&x);
     xml_open(&x, "quotas");
     xml_empty(&x, "default");
@@ -197,6 +278,8 @@ static void server_users(const struct desired_service *s, struct buf *out)
     xml_open(&x, "users");
     for (size_t i = 0; i < s->n_users; i++)
         server_user(&x, &s->users[i]);
+    if (env->reader_sha256)
+        server_gate(&x, env->reader_sha256);
     xml_close(&x);
     xml_close(&x);
 }
@@ -211,7 +294,7 @@ static void server(const struct desired_service *s, const struct blueprint_env *
     server_config(s, env, &text);
     build_file(a, w, "config.xml", &text, WORKLOAD_RESTART, false);
     /* The server reads users.xml again by itself within two seconds of a change. */
-    server_users(s, &text);
+    server_users(s, env, &text);
     build_file(a, w, "users.xml", &text, WORKLOAD_IGNORE, true);
     build_port(a, w, "native", BLUEPRINT_TCP_PORT);
 }

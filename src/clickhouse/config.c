@@ -152,7 +152,7 @@ static void users_xml(const struct config *c, struct buf *b)
                 "<quotas><default></default></quotas>\n"
                 "<users><default><password></password><networks><ip>::/0</ip></networks>\n"
                 "<profile>default</profile><quota>default</quota>\n<grants>");
-    if (*c->engine_grants) {
+    if (c->engine_grants && *c->engine_grants) {
         autofree char *grant = mem_printf("GRANT %s", c->engine_grants);
         xml(b, "query", grant);
     } else {

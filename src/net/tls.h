@@ -12,7 +12,10 @@
 
 #define TLS_ALPN_LINK "ownhouse-link/1"   /* client certificate required */
 #define TLS_ALPN_ENROL "ownhouse-enrol/1" /* no client certificate asked for */
-#define TLS_URI_MAX 200                   /* bytes of a URI name, with NUL */
+/* An engineer's device at the relay: no client certificate either, since the relay is not who lets it in
+ * (api/access.md) */
+#define TLS_ALPN_ACCESS "ownhouse-access/1"
+#define TLS_URI_MAX 200 /* bytes of a URI name, with NUL */
 #define TLS_RENEW_GRACE_DAYS 30
 #define TLS_PEM_MAX KIB(64) /* longest PEM text that parsers take */
 
@@ -101,6 +104,7 @@ struct tls_server_config {
     const struct tls_cert *authority; /* its issuer; sent along, since clients know only its pin */
     const char *alpn_cert;            /* protocol with a required client certificate; NULL: TLS_ALPN_LINK */
     const char *alpn_open;            /* protocol without one; NULL: there is none. TLS_ALPN_ENROL for the link */
+    const char *alpn_open_too;        /* another without one; NULL: there is none */
     const struct tls_trust *trust;
     size_t trust_count;        /* 1..8 */
     int grace_days;            /* a leaf that expired at most so many days ago is taken, marked renew_only */

@@ -22,8 +22,8 @@ struct tls_ctx {
     char *prefix[TRUST_MAX];
     unsigned char pins[TRUST_MAX][SHA256_SIZE]; /* client: keys of the server's authority */
     size_t trust_count;
-    char alpn_cert[32]; /* client: the protocol offered */
-    char alpn_open[32]; /* "" if there is none */
+    char alpn_cert[32];    /* client: the protocol offered */
+    char alpn_open[2][32]; /* "" if there is none */
 };
 
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *ctx)
@@ -215,9 +215,10 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
                    unsigned int in_len, void *arg)
 {
     const struct tls_ctx *ctx = arg;
-    const char *chosen = list_has(in, in_len, ctx->alpn_cert)   ? ctx->alpn_cert
-                         : list_has(in, in_len, ctx->alpn_open) ? ctx->alpn_open
-                                                                : NULL;
+    const char *chosen = list_has(in, in_len, ctx->alpn_cert)      ? ctx->alpn_cert
+                         : list_has(in, in_len, ctx->alpn_open[0]) ? ctx->alpn_open[0]
+                         : list_has(in, in_len, ctx->alpn_open[1]) ? ctx->alpn_open[1]
+                                                                   : NULL;
     if (!chosen)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = (const unsigned char *)chosen;
@@ -284,7 +285,9 @@ int tls_server_new(const struct tls_server_config *config, struct tls_ctx **ret,
         return tls_error(NULL, err, -EIO, "cannot set up TLS");
     ctx->grace_ms = config->grace_days * DAY_MS;
     snprintf(ctx->alpn_cert, sizeof(ctx->alpn_cert), "%s", config->alpn_cert ? config->alpn_cert : TLS_ALPN_LINK);
-    snprintf(ctx->alpn_open, sizeof(ctx->alpn_open), "%s", config->alpn_open ? config->alpn_open : "");
+    const char *open[] = {config->alpn_open, config->alpn_open_too};
+    for (size_t i = 0; i < ARRAY_SIZE(open); i++)
+        snprintf(ctx->alpn_open[i], sizeof(ctx->alpn_open[i]), "%s", open[i] ? open[i] : "");
     SSL_CTX_set_client_hello_cb(ctx->ssl, on_client_hello, ctx);
     SSL_CTX_set_alpn_select_cb(ctx->ssl, on_alpn, ctx);
     *ret = TAKE_PTR(ctx);
@@ -357,7 +360,7 @@ int tls_peer_get(struct tls_ctx *ctx, SSL *ssl, struct tls_peer *ret, struct err
         return err_set(err, -EACCES, "the other end agreed to no protocol of ours");
     memcpy(peer.alpn, alpn, len);
     bool first = strcmp(peer.alpn, ctx->alpn_cert) == 0;
-    if (!first && (!ctx->server || strcmp(peer.alpn, ctx->alpn_open) != 0))
+    if (!first && (!ctx->server || (strcmp(peer.alpn, ctx->alpn_open[0]) && strcmp(peer.alpn, ctx->alpn_open[1]))))
         return err_set(err, -EACCES, "the other end chose a protocol that was not offered");
     peer.alpn_cert = ctx->server && first;
     if (!ctx->server || peer.alpn_cert) {

@@ -1,11 +1,13 @@
 /* The table of migrations; a new file gets its line here and in meson.build. */
 #include "store/migrations.h"
 
-extern const char migration_0001_foundation[], migration_0002_access[], migration_0003_invitation[];
+extern const char migration_0001_foundation[], migration_0002_access[], migration_0003_invitation[],
+    migration_0004_access_grant[];
 
 const struct migration migrations[] = {
     {1, "0001_foundation", migration_0001_foundation},
     {2, "0002_access", migration_0002_access},
     {3, "0003_invitation", migration_0003_invitation},
+    {4, "0004_access_grant", migration_0004_access_grant},
 };
 const size_t migrations_count = sizeof(migrations) / sizeof(migrations[0]);

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t now = 0;
     if (size < 1)
         return 0;
-    control_session_init(&s, data[0] % 3, 0);
+    control_session_init(&s, data[0] % 4, 0);
     if (data[0] & 8 && s.kind != CONTROL_ENROLLING)
         s.state = CONTROL_OPEN;
     data++, size--;

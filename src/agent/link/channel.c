@@ -140,34 +140,47 @@ static int read_credentials(const char *path, char **ret, struct err *err)
     return 0;
 }
 
+int channel_way(const struct bundle *bundle, const struct agent_proxy *proxy, struct channel_way *ret, struct err *err)
+{
+    ret->credentials = NULL;
+    ret->dial = (struct link_dial){.host = bundle->host, .port = bundle->port, .server_name = bundle->server_name};
+    if (proxy->forwarder) {
+        if (bundle_address(proxy->forwarder, ret->forwarder_host, &ret->dial.port) < 0)
+            return err_set(err, -EINVAL, "control_address must be host:port, not \"%.100s\"", proxy->forwarder);
+        ret->dial.host = ret->forwarder_host;
+    }
+    if (!proxy->address)
+        return 0;
+    if (bundle_address(proxy->address, ret->proxy_host, &ret->dial.proxy_port) < 0)
+        return err_set(err, -EINVAL, "the proxy's address must be host:port, not \"%.100s\"", proxy->address);
+    int r = read_credentials(proxy->credentials_file, &ret->credentials, err);
+    if (r < 0)
+        return r;
+    ret->dial.proxy_host = ret->proxy_host;
+    ret->dial.proxy_credentials = ret->credentials;
+    return 0;
+}
+
+void channel_way_free(struct channel_way *w)
+{
+    if (w->credentials)
+        mem_wipe(w->credentials, strlen(w->credentials));
+    free(TAKE_PTR(w->credentials));
+}
+
 int channel_dial(struct link_loop *loop, const struct bundle *bundle, const struct agent_proxy *proxy,
                  struct tls_ctx *tls, const struct channel_ops *ops, void *user, struct channel **ret, struct err *err)
 {
-    char proxy_host[BUNDLE_HOST_SIZE], forwarder_host[BUNDLE_HOST_SIZE];
-    char *credentials = NULL;
-    struct link_dial dial = {.host = bundle->host, .port = bundle->port, .server_name = bundle->server_name};
-    if (proxy->forwarder) {
-        if (bundle_address(proxy->forwarder, forwarder_host, &dial.port) < 0)
-            return err_set(err, -EINVAL, "control_address must be host:port, not \"%.100s\"", proxy->forwarder);
-        dial.host = forwarder_host;
-    }
-    if (proxy->address) {
-        if (bundle_address(proxy->address, proxy_host, &dial.proxy_port) < 0)
-            return err_set(err, -EINVAL, "the proxy's address must be host:port, not \"%.100s\"", proxy->address);
-        int r = read_credentials(proxy->credentials_file, &credentials, err);
-        if (r < 0)
-            return r;
-        dial.proxy_host = proxy_host;
-        dial.proxy_credentials = credentials;
-    }
+    struct channel_way way;
+    int r = channel_way(bundle, proxy, &way, err);
+    if (r < 0)
+        return r;
     struct channel *c = mem_alloc(sizeof(*c));
     c->ops = ops;
     c->user = user;
     link_msg_reader_init(&c->reader, AGENT_ENROLLED_MAX);
-    int r = link_conn_dial(loop, &dial, tls, &conn_ops, c, &c->conn, err);
-    if (credentials)
-        mem_wipe(credentials, strlen(credentials));
-    free(credentials);
+    r = link_conn_dial(loop, &way.dial, tls, &conn_ops, c, &c->conn, err);
+    channel_way_free(&way);
     if (r < 0) {
         free(c);
         return r;

@@ -17,6 +17,17 @@ struct channel_ops {
     void (*on_closed)(struct channel *c, const struct err *reason, bool goodbye, void *user);
 };
 
+/* How to reach the control plane: the bundle's address, a forwarder, a proxy. */
+struct channel_way {
+    struct link_dial dial; /* points into this struct and the bundle */
+    char proxy_host[BUNDLE_HOST_SIZE], forwarder_host[BUNDLE_HOST_SIZE];
+    char *credentials;
+};
+/* Reads the proxy's credentials file. ret must not move afterwards. */
+OH_MUST_CHECK int channel_way(const struct bundle *bundle, const struct agent_proxy *proxy, struct channel_way *ret,
+                              struct err *err);
+void channel_way_free(struct channel_way *w); /* wipes the credentials */
+
 /* All pointers are borrowed for the channel's life but for the texts. reads: the proxy's credentials file. */
 OH_MUST_CHECK int channel_dial(struct link_loop *loop, const struct bundle *bundle, const struct agent_proxy *proxy,
                                struct tls_ctx *tls, const struct channel_ops *ops, void *user, struct channel **ret,

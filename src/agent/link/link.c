@@ -5,6 +5,7 @@
 #include "agent/link/identity.h"
 #include "agent/link/schedule.h"
 #include "agent/link/session.h"
+#include "agent/link/tunnel.h"
 
 #include "base/mem.h"
 
@@ -23,7 +24,8 @@ struct floor_clock {
 
 struct agent_link {
     struct agent_link_config config;
-    char *dir, *proxy_address, *proxy_credentials, *forwarder, *version, *boot_id;
+    char *dir, *proxy_address, *proxy_credentials, *forwarder, *version, *boot_id, *gate_socket;
+    struct tunnels tunnels;
     const struct clock *clock;
     struct floor_clock tls_clock;
     struct bundle *bundle;
@@ -213,6 +215,32 @@ static void take_desired(struct agent_link *l, const struct agent_action *a)
         trouble(l, err.message);
 }
 
+static int tls_context(const struct agent_link *l, struct tls_ctx **ret, struct err *err);
+
+/* An engineer waits at the relay: a connection of its own goes there, so that bulk keeps nothing else waiting. */
+static void take_session(struct agent_link *l, const char *session)
+{
+    autotlsctx struct tls_ctx *tls = NULL;
+    struct agent_proxy proxy = {l->proxy_address, l->proxy_credentials, l->forwarder};
+    struct err err = ERR_INIT;
+    int r = l->gate_socket ? tls_context(l, &tls, &err) : err_set(&err, -ENOTSUP, "there is no gate");
+    if (r == 0)
+        r = tunnel_open(&l->tunnels, l->links, l->bundle, &proxy, tls, session, l->gate_socket, &err);
+    if (r < 0) {
+        char text[ERR_MESSAGE_MAX];
+        snprintf(text, sizeof(text), "an engineer's session could not be taken up: %.400s", err.message);
+        event(l, true, text);
+    }
+}
+
+void agent_link_cut(struct agent_link *l, const char *grant)
+{
+    struct err err = ERR_INIT;
+    if (l->channel && l->session.state == AGENT_OPEN &&
+        channel_send(l->channel, agent_msg_cut(grant), KIB(64), &err) < 0)
+        trouble(l, err.message);
+}
+
 static void on_ready(struct channel *c, void *user)
 {
     struct agent_link *l = user;
@@ -243,6 +271,13 @@ static void on_message(struct channel *c, const json_t *message, void *user)
             break;
         case AGENT_REFUSED:
             r = err_set(&err, -ECONNREFUSED, "the control plane closed the link: %s", a.message);
+            break;
+        case AGENT_SESSION:
+            take_session(l, a.session);
+            break;
+        case AGENT_REVOKE:
+            if (l->config.on_revoke)
+                l->config.on_revoke(a.grant, l->config.data);
             break;
         case AGENT_ENROLLED:
         case AGENT_NOTHING:
@@ -312,10 +347,8 @@ static const struct channel_ops link_channel_ops = {
     .on_closed = on_closed,
 };
 
-static int try_dial(struct agent_link *l, struct err *err)
+static int tls_context(const struct agent_link *l, struct tls_ctx **ret, struct err *err)
 {
-    autotlsctx struct tls_ctx *tls = NULL;
-    struct agent_proxy proxy = {l->proxy_address, l->proxy_credentials, l->forwarder};
     struct tls_client_config config = {
         .pins = (const unsigned char(*)[SHA256_SIZE])l->bundle->pins,
         .pin_count = l->bundle->pin_count,
@@ -324,7 +357,14 @@ static int try_dial(struct agent_link *l, struct err *err)
         .alpn = TLS_ALPN_LINK,
         .clock = &l->tls_clock.clock,
     };
-    int r = tls_client_new(&config, &tls, err);
+    return tls_client_new(&config, ret, err);
+}
+
+static int try_dial(struct agent_link *l, struct err *err)
+{
+    autotlsctx struct tls_ctx *tls = NULL;
+    struct agent_proxy proxy = {l->proxy_address, l->proxy_credentials, l->forwarder};
+    int r = tls_context(l, &tls, err);
     return r < 0 ? r : channel_dial(l->links, l->bundle, &proxy, tls, &link_channel_ops, l, &l->channel, err);
 }
 
@@ -372,6 +412,8 @@ static void set_texts(struct agent_link *l, const struct agent_link_config *conf
     l->forwarder = mem_strdup(config->proxy.forwarder);
     l->version = mem_strdup(config->version);
     l->boot_id = mem_strdup(config->boot_id ? config->boot_id : random);
+    l->gate_socket = mem_strdup(config->gate_socket);
+    l->tunnels.loop = config->loop;
 }
 
 static void destroy(struct agent_link *l)
@@ -384,6 +426,7 @@ static void destroy(struct agent_link *l)
     free(l->forwarder);
     free(l->version);
     free(l->boot_id);
+    free(l->gate_socket);
     free(l);
 }
 
@@ -459,6 +502,7 @@ static void close_handles(struct agent_link *l)
 void agent_link_stop(struct agent_link *l, void (*done)(void *data), void *data)
 {
     l->stopping = true;
+    tunnels_close(&l->tunnels);
     l->done = done;
     l->done_data = data;
     if (l->channel)

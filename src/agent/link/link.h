@@ -54,6 +54,10 @@ struct agent_link_config {
                       struct err *err);
     /* The report to send, asked when one can go out; NULL: none yet. New reference. */
     json_t *(*observe)(void *data);
+    /* The control plane says that a grant is revoked; agent_link_cut() answers when nothing of it is left. Comes again
+     * until then. NULL: ignored. */
+    void (*on_revoke)(const char *grant, void *data);
+    const char *gate_socket; /* where the gate takes engineers' sessions (agent/gate/gate.h); NULL: there is none */
     /* Something for the log. May be NULL. */
     void (*on_event)(bool error, const char *message, void *data);
     void *data;
@@ -65,6 +69,8 @@ struct agent_link;
 OH_MUST_CHECK int agent_link_start(const struct agent_link_config *config, struct agent_link **ret, struct err *err);
 /* There is something new to report. Many calls make one message; the last state counts. */
 void agent_link_notify(struct agent_link *l);
+/* Tells the control plane that nothing of a grant is left; forgotten if there is no link, since it asks again. */
+void agent_link_cut(struct agent_link *l, const char *grant);
 /* Tries again now, without waiting for the back-off. */
 void agent_link_nudge(struct agent_link *l);
 /* Says good-bye, closes, frees; the loop must turn until its handles are closed. `done` may be NULL. */

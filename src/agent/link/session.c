@@ -83,6 +83,18 @@ static int take_renewed(struct agent_session *s, const json_t *m, struct agent_a
     return r;
 }
 
+static int take_session(const json_t *m, struct agent_action *a, struct err *err)
+{
+    a->type = AGENT_SESSION;
+    return take_uuid(m, "session", "session", &a->session, err);
+}
+
+static int take_revoke(const json_t *m, struct agent_action *a, struct err *err)
+{
+    a->type = AGENT_REVOKE;
+    return take_uuid(m, "revoke", "grant", &a->grant, err);
+}
+
 static int take_error(struct agent_session *s, const json_t *m, struct agent_action *a, struct err *err)
 {
     const char *text = NULL;
@@ -110,7 +122,11 @@ static int dispatch(struct agent_session *s, const char *type, const json_t *m, 
         return take_desired(m, a, err);
     if (!strcmp(type, "renewed") && open && s->renewing)
         return take_renewed(s, m, a, err);
-    static const char *const known[] = {"enrolled", "welcome", "desired", "renewed"};
+    if (!strcmp(type, "session") && s->state == AGENT_OPEN)
+        return take_session(m, a, err);
+    if (!strcmp(type, "revoke") && s->state == AGENT_OPEN)
+        return take_revoke(m, a, err);
+    static const char *const known[] = {"enrolled", "welcome", "desired", "renewed", "session", "revoke"};
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         if (!strcmp(type, known[i]))
             return err_set(err, -EPROTO, "the control plane sent `%s` out of turn", type);
@@ -157,6 +173,16 @@ json_t *agent_msg_hello(const char *version, int64_t desired_version, const char
 json_t *agent_msg_renew(const char *csr_pem)
 {
     return json_pack("{ss ss}", "type", "renew", "csr", csr_pem);
+}
+
+json_t *agent_msg_attach(const char *session)
+{
+    return json_pack("{ss ss}", "type", "attach", "session", session);
+}
+
+json_t *agent_msg_cut(const char *grant)
+{
+    return json_pack("{ss ss}", "type", "cut", "grant", grant);
 }
 
 json_t *agent_msg_refused(int64_t version, const char *why)

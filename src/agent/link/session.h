@@ -33,6 +33,8 @@ enum agent_action_type {
     AGENT_WELCOME,  /* agent, infrastructure, time_ms, renew_only */
     AGENT_DESIRED,  /* version, document, document_len, signature: not verified */
     AGENT_RENEWED,  /* certificate */
+    AGENT_SESSION,  /* session: an engineer waits at the relay */
+    AGENT_REVOKE,   /* grant: end it and say so */
     AGENT_REFUSED,  /* message, retry: the peer says why it closes, and whether the same may work later */
 };
 
@@ -41,6 +43,7 @@ struct agent_action {
     enum agent_action_type type;
     const char *agent, *infrastructure; /* UUIDs */
     const char *certificate;            /* PEM */
+    const char *session, *grant;        /* UUIDs */
     int64_t time_ms;                    /* the peer's wall clock */
     bool renew_only, retry;
     int64_t version;
@@ -62,4 +65,6 @@ OH_MUST_CHECK int agent_session_renew(struct agent_session *s);
 json_t *agent_msg_enrol(const char *token, const char *csr_pem, const char *name);
 json_t *agent_msg_hello(const char *version, int64_t desired_version, const char *boot_id);
 json_t *agent_msg_renew(const char *csr_pem);
+json_t *agent_msg_attach(const char *session);
+json_t *agent_msg_cut(const char *grant);
 json_t *agent_msg_refused(int64_t version, const char *why);

@@ -1,6 +1,7 @@
 /* The link role's statements. */
 #include "control/link/directory.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 static void copy_column(struct store_rows *rows, int column, char *out, size_t size)
@@ -193,4 +194,57 @@ int directory_observed(struct store *s, const char *infrastructure, const char *
                       STORE_ARGS(store_text(infrastructure), store_text(agent), store_int(desired_version),
                                  store_text(body), store_int(now_ms)),
                       NULL, err);
+}
+
+int directory_grant(struct store *s, const char *grant, int64_t now_ms, struct directory_grant *ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(s,
+                        "SELECT g.infrastructure_id, g.device_key, a.id FROM access_grant g LEFT JOIN agent a "
+                        "ON a.infrastructure_id = g.infrastructure_id AND a.state = 'enrolled' AND "
+                        "a.connected_since IS NOT NULL WHERE g.id = $1 AND g.revoked_at IS NULL AND "
+                        "g.ended_at IS NULL AND g.not_after > $2 ORDER BY a.connected_since DESC LIMIT 1",
+                        STORE_ARGS(store_text(grant), store_int(now_ms)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r < 0)
+        return r;
+    if (r == 0 || hex_decode(store_column_text(rows, 1), ret->device_key, sizeof(ret->device_key)) < 0)
+        return err_set(err, -ENOENT, "there is no such grant, or it has ended: look at `ownhouse access list`");
+    copy_column(rows, 0, ret->infrastructure, sizeof(ret->infrastructure));
+    copy_column(rows, 2, ret->agent, sizeof(ret->agent));
+    return 0;
+}
+
+int directory_revocations(struct store *s, struct directory_revocation **ret, size_t *ret_count, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    autofree struct directory_revocation *list = NULL;
+    size_t count = 0, room = 0;
+    int r = store_query(s,
+                        "SELECT id, infrastructure_id FROM access_grant WHERE revoked_at IS NOT NULL AND "
+                        "ended_at IS NULL ORDER BY revoked_at LIMIT 1000",
+                        STORE_NO_ARGS, &rows, err);
+    while (r == 0 && (r = store_next(rows, err)) > 0) {
+        if (count == room) {
+            room = room ? 2 * room : 16;
+            list = mem_realloc(list, room * sizeof(*list));
+        }
+        copy_column(rows, 0, list[count].grant, UUID_SIZE);
+        copy_column(rows, 1, list[count++].infrastructure, UUID_SIZE);
+        r = 0;
+    }
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(list);
+    *ret_count = count;
+    return 0;
+}
+
+int directory_cut(struct store *s, const char *grant, const char *infrastructure, int64_t now_ms, struct err *err)
+{
+    return store_exec(s,
+                      "UPDATE access_grant SET ended_at = $3 WHERE id = $1 AND infrastructure_id = $2 AND "
+                      "ended_at IS NULL",
+                      STORE_ARGS(store_text(grant), store_text(infrastructure), store_int(now_ms)), NULL, err);
 }

@@ -63,3 +63,24 @@ OH_MUST_CHECK int directory_reset(struct store *s, struct err *err);
 /* (write) Keeps an agent's latest report. */
 OH_MUST_CHECK int directory_observed(struct store *s, const char *infrastructure, const char *agent,
                                      int64_t desired_version, const char *body, int64_t now_ms, struct err *err);
+
+/* What the relay must know of a grant, to say to whom a device's bytes go. */
+struct directory_grant {
+    char infrastructure[UUID_SIZE];
+    char agent[UUID_SIZE]; /* of the infrastructure, connected last; "" if none is */
+    unsigned char device_key[ED25519_PUBLIC_SIZE];
+};
+/* -ENOENT: no such grant, or it has ended or expired (no difference is told). */
+OH_MUST_CHECK int directory_grant(struct store *s, const char *grant, int64_t now_ms, struct directory_grant *ret,
+                                  struct err *err);
+
+/* Revocations that the gates have not acknowledged. */
+struct directory_revocation {
+    char grant[UUID_SIZE], infrastructure[UUID_SIZE];
+};
+/* *ret: heap array of at most 1,000, free(). */
+OH_MUST_CHECK int directory_revocations(struct store *s, struct directory_revocation **ret, size_t *ret_count,
+                                        struct err *err);
+/* (write) The gate of this infrastructure says that nothing of the grant is left; another's grant is left alone. */
+OH_MUST_CHECK int directory_cut(struct store *s, const char *grant, const char *infrastructure, int64_t now_ms,
+                                struct err *err);

@@ -28,9 +28,14 @@
 #define HUB_HELD_MAX MIB(256)      /* bytes of half-received messages, all together */
 #define HUB_REPORTS_MAX MIB(128)   /* bytes of reports waiting for the store, all together */
 #define HUB_PEER_OUT_MAX MIB(9)    /* bytes waiting for one agent: a document with JSON's escapes, and small ones */
+#define HUB_RELAYS_MAX 256         /* engineers' sessions at once */
+#define HUB_RELAYS_A_GRANT 4       /* of one grant */
+#define HUB_ATTACH_MS 20000        /* from a device's `connect` to the agent's own connection for it */
+#define HUB_DEVICE_SKEW_MS 600000  /* that a device's clock may be off before its signature is stale */
 #define AGENT_URI "ownhouse:agent/"
 
 struct peer;
+struct relay;
 
 struct hub {
     uv_loop_t *loop;
@@ -45,7 +50,9 @@ struct hub {
     int64_t server_renew_ms; /* wall clock: two thirds of the server certificate's life */
     bool server_renewing;
     struct registry agents;
-    struct peer *young;                   /* connections that have a deadline, newest first */
+    struct peer *young; /* connections that have a deadline, newest first */
+    struct relay *relays;
+    size_t relay_count;
     struct peer *fetch_head, *fetch_tail; /* connections waiting for a document */
     size_t fetching, out_bytes, held_bytes, report_bytes;
     struct directory_presence *presence; /* gathered changes */
@@ -82,6 +89,9 @@ struct peer {
     char infrastructure[UUID_SIZE];
     char version[65]; /* of the agent's program */
     bool refusal_busy;
+    struct relay *relay; /* of an engineer's session: bytes are passed on, not read */
+    char grant[UUID_SIZE], connect_signature[129];
+    int64_t connect_ms;
     char refusal[160]; /* sentence of a refused enrolment, waiting for its time */
 };
 
@@ -121,8 +131,26 @@ void peer_store_report(struct peer *p, int64_t version, char *body);
 /* Notes that the agent is connected, seen, or gone. */
 void peer_note(struct peer *p, bool connected, const char *version);
 
+/* ---- relay.c: engineers' sessions ---- */
+void answer_connect(struct peer *p, int result, const struct directory_grant *g, const struct err *err);
+/* An agent's own connection for a session that was offered to it. */
+void relay_attach(struct peer *p, const char *session);
+/* Events of a connection with p->relay. */
+void relay_data(struct peer *p, const void *data, size_t len);
+void relay_writable(struct peer *p);
+void relay_eof(struct peer *p);
+void relay_closed(struct peer *p);
+void relay_close_agent(struct hub *h, const char *agent);
+void relay_close_grant(struct hub *h, const char *grant);
+void relay_close_all(struct hub *h);
+/* Cuts what runs of these grants here, and tells their gates. */
+void relay_revoke(struct hub *h, const struct directory_revocation *list, size_t count);
+
 /* ---- jobs.c: work for the store's and the signer's threads ---- */
 void job_identify(struct peer *p);
+void job_attach(struct peer *p, const char *session);
+void job_connect(struct peer *p);
+void job_cut(struct peer *p, const char *grant);
 void job_enrol(struct peer *p, const char *token, const char *csr, const unsigned char spki[SHA256_SIZE],
                const char *name);
 void job_certificate(struct peer *p, const char *agent, const char *csr, const unsigned char spki[SHA256_SIZE]);

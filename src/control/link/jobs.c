@@ -79,6 +79,104 @@ void job_identify(struct peer *p)
     worker_post(p->hub->reader_worker, &j->work);
 }
 
+/* ---- an engineer's session: the agent's end, then the device's ---- */
+
+struct attach_job {
+    struct work work;
+    struct peer *peer;
+    char session[UUID_SIZE];
+    struct directory_agent found;
+};
+
+static int attach_run(struct work *w, void *s, struct err *err)
+{
+    struct attach_job *j = CONTAINER_OF(w, struct attach_job, work);
+    return directory_agent(s, j->peer->entry.agent, &j->found, err);
+}
+
+static void attach_done(struct work *w)
+{
+    struct attach_job *j = CONTAINER_OF(w, struct attach_job, work);
+    if (j->peer->conn && !j->peer->closing) {
+        if (w->result < 0)
+            peer_close(j->peer, w->err.message);
+        else
+            relay_attach(j->peer, j->session);
+    }
+    peer_unref(j->peer);
+    free(j);
+}
+
+/* The certificate may be of an agent that was revoked since. */
+void job_attach(struct peer *p, const char *session)
+{
+    struct attach_job *j = mem_alloc(sizeof(*j));
+    j->work = (struct work){.run = attach_run, .done = attach_done};
+    j->peer = peer_ref(p);
+    snprintf(j->session, sizeof(j->session), "%s", session);
+    worker_post(p->hub->reader_worker, &j->work);
+}
+
+struct connect_job {
+    struct work work;
+    struct peer *peer;
+    int64_t now_ms;
+    struct directory_grant found;
+};
+
+static int connect_run(struct work *w, void *s, struct err *err)
+{
+    struct connect_job *j = CONTAINER_OF(w, struct connect_job, work);
+    return directory_grant(s, j->peer->grant, j->now_ms, &j->found, err);
+}
+
+static void connect_done(struct work *w)
+{
+    struct connect_job *j = CONTAINER_OF(w, struct connect_job, work);
+    if (j->peer->conn)
+        answer_connect(j->peer, w->result, &j->found, &w->err);
+    peer_unref(j->peer);
+    free(j);
+}
+
+void job_connect(struct peer *p)
+{
+    struct connect_job *j = mem_alloc(sizeof(*j));
+    j->work = (struct work){.run = connect_run, .done = connect_done};
+    j->peer = peer_ref(p);
+    j->now_ms = clock_wall_ms(p->hub->clock);
+    worker_post(p->hub->reader_worker, &j->work);
+}
+
+struct cut_job {
+    struct work work;
+    char grant[UUID_SIZE], infrastructure[UUID_SIZE];
+    int64_t now_ms;
+};
+
+static int cut_run(struct work *w, void *s, struct err *err)
+{
+    struct cut_job *j = CONTAINER_OF(w, struct cut_job, work);
+    return directory_cut(s, j->grant, j->infrastructure, j->now_ms, err);
+}
+
+static void cut_done(struct work *w)
+{
+    if (w->result < 0)
+        log_warn("cannot note that a grant has ended", "error", w->err.message);
+    free(CONTAINER_OF(w, struct cut_job, work));
+}
+
+void job_cut(struct peer *p, const char *grant)
+{
+    struct cut_job *j = mem_alloc(sizeof(*j));
+    j->work = (struct work){.run = cut_run, .done = cut_done};
+    snprintf(j->grant, sizeof(j->grant), "%s", grant);
+    memcpy(j->infrastructure, p->infrastructure, UUID_SIZE);
+    j->now_ms = clock_wall_ms(p->hub->clock);
+    worker_post(p->hub->store_worker, &j->work);
+}
+
 /* ---- enrolment: the row first, then the certificate ---- */
 
 struct enrol_job {
@@ -319,13 +417,15 @@ struct scan_job {
     struct work work;
     struct hub *hub;
     struct directory_state *states;
-    size_t count;
+    struct directory_revocation *revocations;
+    size_t count, revoked;
 };
 
 static int scan_run(struct work *w, void *s, struct err *err)
 {
     struct scan_job *j = CONTAINER_OF(w, struct scan_job, work);
-    return directory_states(s, &j->states, &j->count, err);
+    int r = directory_states(s, &j->states, &j->count, err);
+    return r < 0 ? r : directory_revocations(s, &j->revocations, &j->revoked, err);
 }
 
 static void scan_done(struct work *w)
@@ -333,11 +433,14 @@ static void scan_done(struct work *w)
     struct scan_job *j = CONTAINER_OF(w, struct scan_job, work);
     struct hub *h = j->hub;
     h->scanning = false;
-    if (w->result < 0)
+    if (w->result < 0) {
         log_warn("cannot look for changes in the store", "error", w->err.message);
-    else
+    } else {
         peer_apply_states(h, j->states, j->count);
+        relay_revoke(h, j->revocations, j->revoked);
+    }
     free(j->states);
+    free(j->revocations);
     free(j);
     if (h->scan_again && !h->stopping)
         job_scan(h);

@@ -106,6 +106,8 @@ static void on_closed(struct link_conn *c, const struct err *reason, void *user)
 {
     struct peer *p = user;
     struct hub *h = p->hub;
+    if (p->relay)
+        relay_closed(p);
     if (p->registered) {
         peer_note(p, false, "");
         registry_remove(&h->agents, &p->entry);
@@ -140,6 +142,8 @@ static void on_ready(struct link_conn *c, const struct link_peer *who, void *use
         }
         snprintf(p->entry.agent, sizeof(p->entry.agent), "%s", uri + strlen(AGENT_URI));
         p->not_after_ms = who->tls.not_after_ms;
+    } else if (!strcmp(who->tls.alpn, TLS_ALPN_ACCESS)) {
+        kind = CONTROL_DEVICE;
     }
     control_session_init(&p->session, kind, clock_mono_ms(p->hub->clock));
     peer_young(p, HUB_FIRST_MESSAGE_MS);
@@ -180,6 +184,20 @@ static void act(struct peer *p, struct control_action *a)
         log_info("an agent closed its link", "agent", p->entry.agent, "why", a->message);
         peer_close(p, NULL);
         break;
+    case CONTROL_CONNECT:
+        peer_young(p, HUB_ANSWER_MS);
+        snprintf(p->grant, sizeof(p->grant), "%s", a->grant);
+        snprintf(p->connect_signature, sizeof(p->connect_signature), "%s", a->signature);
+        p->connect_ms = a->time_ms;
+        job_connect(p);
+        break;
+    case CONTROL_ATTACH:
+        peer_young(p, HUB_ANSWER_MS);
+        job_attach(p, a->session);
+        break;
+    case CONTROL_CUT:
+        job_cut(p, a->grant);
+        break;
     case CONTROL_NOTHING:
         break;
     }
@@ -219,6 +237,10 @@ static void on_stream_data(struct link_conn *c, uint32_t stream, void *stream_us
     int r = 0;
     if (stream != p->stream)
         return;
+    if (p->relay && !p->closing) {
+        relay_data(p, data, len);
+        return;
+    }
     while (!p->closing) {
         autojson json_t *message = NULL;
         p->reader.max = control_session_max(&p->session);
@@ -276,14 +298,21 @@ void peer_send(struct peer *p, json_t *message)
 static void on_stream_writable(struct link_conn *c, uint32_t stream, void *stream_user, void *user)
 {
     struct peer *p = user;
-    if (stream == p->stream && !p->closing)
-        flush(p);
+    if (stream != p->stream || p->closing)
+        return;
+    flush(p);
+    if (p->relay && !p->out.len)
+        relay_writable(p);
 }
 
 static void on_stream_eof(struct link_conn *c, uint32_t stream, void *stream_user, void *user)
 {
     struct peer *p = user;
-    if (stream == p->stream)
+    if (stream != p->stream)
+        return;
+    if (p->relay && !p->closing)
+        relay_eof(p);
+    else
         peer_close(p, NULL);
 }
 
@@ -335,6 +364,8 @@ void peer_apply_states(struct hub *h, const struct directory_state *states, size
     for (size_t i = 0; i < n; i++) {
         struct registry_entry *e = registry_find(&h->agents, states[i].agent);
         struct peer *p = e ? CONTAINER_OF(e, struct peer, entry) : NULL;
+        if (states[i].revoked)
+            relay_close_agent(h, states[i].agent);
         if (!p)
             continue;
         p->scanned = h->scans;
@@ -356,6 +387,7 @@ static void say_goodbye(struct registry_entry *e, void *unused)
 void peer_close_all(struct hub *h)
 {
     registry_each(&h->agents, say_goodbye, NULL);
+    relay_close_all(h);
     while (h->young) {
         struct peer *p = h->young;
         peer_grown(p);

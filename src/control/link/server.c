@@ -74,6 +74,7 @@ static int make_context(struct hub *h, const struct tls_cert *leaf, const char *
         .authority = issuer,
         .alpn_cert = TLS_ALPN_LINK,
         .alpn_open = TLS_ALPN_ENROL,
+        .alpn_open_too = TLS_ALPN_ACCESS,
         .trust = a.trust,
         .trust_count = a.count,
         .grace_days = TLS_RENEW_GRACE_DAYS,

@@ -122,6 +122,48 @@ static int take_refused(const json_t *m, struct control_action *a, struct err *e
     return r;
 }
 
+static int take_uuid(const json_t *m, const char *type, const char *key, const char **ret, struct err *err)
+{
+    int r = js_string(m, type, key, UUID_SIZE - 1, ret, err);
+    if (r == 0 && !uuid_valid(*ret))
+        r = err_set(err, -EINVAL, "%s.%s: must be a UUID", type, key);
+    return r;
+}
+
+static int take_connect(struct control_session *s, const json_t *m, struct control_action *a, struct err *err)
+{
+    int r = take_uuid(m, "connect", "grant", &a->grant, err);
+    if (r == 0)
+        r = js_int(m, "connect", "time", 0, INT64_MAX, &a->time_ms, err);
+    if (r == 0)
+        r = js_string(m, "connect", "signature", 128, &a->signature, err);
+    if (r == 0 && (strlen(a->signature) != 128 || strspn(a->signature, "0123456789abcdef") != 128))
+        r = err_set(err, -EINVAL, "connect.signature: must be 128 lower-case hexadecimal digits");
+    if (r == 0) {
+        a->type = CONTROL_CONNECT;
+        s->state = CONTROL_RELAYING;
+    }
+    return r;
+}
+
+static int take_attach(struct control_session *s, const json_t *m, struct control_action *a, struct err *err)
+{
+    int r = take_uuid(m, "attach", "session", &a->session, err);
+    if (r == 0) {
+        a->type = CONTROL_ATTACH;
+        s->state = CONTROL_RELAYING;
+    }
+    return r;
+}
+
+static int take_cut(const json_t *m, struct control_action *a, struct err *err)
+{
+    int r = take_uuid(m, "cut", "grant", &a->grant, err);
+    if (r == 0)
+        a->type = CONTROL_CUT;
+    return r;
+}
+
 static int take_error(struct control_session *s, const json_t *m, struct control_action *a, struct err *err)
 {
     const char *text = NULL;
@@ -150,8 +192,14 @@ static int dispatch(struct control_session *s, const char *type, const json_t *m
         return take_error(s, m, a, err);
     if (!strcmp(type, "enrol") && first && s->kind == CONTROL_ENROLLING)
         return take_enrol(s, m, a, err);
-    if (!strcmp(type, "hello") && first && s->kind != CONTROL_ENROLLING)
+    if (!strcmp(type, "connect") && first && s->kind == CONTROL_DEVICE)
+        return take_connect(s, m, a, err);
+    if (!strcmp(type, "attach") && first && s->kind == CONTROL_LINKED)
+        return take_attach(s, m, a, err);
+    if (!strcmp(type, "hello") && first && s->kind != CONTROL_ENROLLING && s->kind != CONTROL_DEVICE)
         return take_hello(s, m, a, err);
+    if (!strcmp(type, "cut") && open && s->kind == CONTROL_LINKED)
+        return take_cut(m, a, err);
     if (!strcmp(type, "renew") && open)
         return take_renew(s, m, a, err);
     if (s->kind == CONTROL_RENEW_ONLY && open && (!strcmp(type, "observed") || !strcmp(type, "refused")))
@@ -160,7 +208,7 @@ static int dispatch(struct control_session *s, const char *type, const json_t *m
         return take_observed(m, a, err);
     if (!strcmp(type, "refused") && open)
         return take_refused(m, a, err);
-    static const char *const known[] = {"enrol", "hello", "renew", "observed", "refused"};
+    static const char *const known[] = {"enrol", "hello", "renew", "observed", "refused", "connect", "attach", "cut"};
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         if (!strcmp(type, known[i]))
             return err_set(err, -EPROTO, "`%s` is out of turn here", type);
@@ -229,6 +277,21 @@ json_t *control_msg_desired(int64_t version, const char *document, const char *s
 {
     return json_pack("{ss sI ss ss}", "type", "desired", "version", (json_int_t)version, "document", document,
                      "signature", signature);
+}
+
+json_t *control_msg_session(const char *session)
+{
+    return json_pack("{ss ss}", "type", "session", "session", session);
+}
+
+json_t *control_msg_joined(void)
+{
+    return json_pack("{ss}", "type", "joined");
+}
+
+json_t *control_msg_revoke(const char *grant)
+{
+    return json_pack("{ss ss}", "type", "revoke", "grant", grant);
 }
 
 json_t *control_msg_error(const char *sentence, bool retry)

@@ -14,12 +14,13 @@
 #define CONTROL_RATE_BURST 40       /* ... and at once */
 #define CONTROL_IGNORED_MAX 100     /* messages of unknown type in one connection */
 
-enum control_session_kind { CONTROL_ENROLLING, CONTROL_LINKED, CONTROL_RENEW_ONLY };
+enum control_session_kind { CONTROL_ENROLLING, CONTROL_LINKED, CONTROL_RENEW_ONLY, CONTROL_DEVICE };
 
 enum control_session_state {
     CONTROL_AWAIT_FIRST, /* `enrol` or `hello` must come */
     CONTROL_ANSWERING,   /* it came; we owe `enrolled` or `welcome` */
     CONTROL_OPEN,
+    CONTROL_RELAYING, /* `connect` or `attach` came: what follows the answer is not ours to read */
     CONTROL_ENDED,
 };
 
@@ -40,6 +41,9 @@ enum control_action_type {
     CONTROL_RENEW,    /* csr, spki: answer with renewed */
     CONTROL_REFUSED,  /* desired_version, message: the agent did not take that document */
     CONTROL_BYE,      /* message: the agent says why it closes */
+    CONTROL_CONNECT,  /* a device wants to reach its grant's gate: grant, time_ms, signature */
+    CONTROL_ATTACH,   /* an agent's own connection for one session: session */
+    CONTROL_CUT,      /* the gate has ended a grant: grant */
 };
 
 /* Strings are borrowed from the message. */
@@ -49,6 +53,8 @@ struct control_action {
     unsigned char spki[SHA256_SIZE]; /* of the key that the request proves to hold */
     const char *version, *boot_id;
     int64_t desired_version;
+    const char *grant, *session, *signature; /* UUIDs; 128 hex digits */
+    int64_t time_ms;
     json_t *observed; /* new reference: only known fields, checked */
     char message[401];
 };
@@ -71,4 +77,7 @@ json_t *control_msg_enrolled(const char *agent, const char *infrastructure, cons
 json_t *control_msg_welcome(const char *agent, const char *infrastructure, int64_t wall_ms, bool renew_only);
 json_t *control_msg_renewed(const char *chain_pem);
 json_t *control_msg_desired(int64_t version, const char *document, const char *signature);
+json_t *control_msg_session(const char *session);
+json_t *control_msg_joined(void);
+json_t *control_msg_revoke(const char *grant);
 json_t *control_msg_error(const char *sentence, bool retry); /* retry: the same may work later */
