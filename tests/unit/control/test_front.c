@@ -83,7 +83,8 @@ static void the_links_protocols_pass_untouched(void **state)
     autofree char *text = front_config(&f->config);
     autofree char *door = section(text, "frontend door"), *link = section(text, "backend link");
     autofree char *route =
-        mem_printf("use_backend link if { req.ssl_alpn %s } || { req.ssl_alpn %s }", TLS_ALPN_LINK, TLS_ALPN_ENROL);
+        mem_printf("use_backend link if { req.ssl_alpn %s } || { req.ssl_alpn %s } || { req.ssl_alpn %s }",
+                   TLS_ALPN_LINK, TLS_ALPN_ENROL, TLS_ALPN_ACCESS);
     line_at(door, "mode tcp");
     line_at(door, "bind 127.0.0.1:18443");
     assert_true(line_at(door, "tcp-request content accept if { req.ssl_hello_type 1 }") <
