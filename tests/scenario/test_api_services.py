@@ -1,4 +1,5 @@
 """The published service operations beyond reading, creating and patching: what is stored, checked and shown."""
+import concurrent.futures
 import json
 import uuid
 
@@ -183,3 +184,162 @@ def test_nothing_more_is_changed_of_a_deleted_service(api, infra, service):
                                ("POST", "/scalingSchedule", {"entries": []}),
                                ("PUT", "/upgradeWindow", {"weekday": 1, "startHourUtc": 0})):
         assert api.call(method, path + rest, body).error == "serviceId: the service is being deleted"
+
+
+# --- private endpoints --------------------------------------------------------------------------------------------
+
+
+def test_private_endpoints(api, infra, service):
+    path = f"/services/{service['id']}"
+    made = api.call("POST", path + "/privateEndpoint", {"id": "vpce-1", "description": "office"}).result
+    assert made == {"id": "vpce-1", "description": "office", "cloudProvider": "aws", "region": "us-east-1"}
+    assert made in api.call("GET", "").result["privateEndpoints"]
+    s = api.call("GET", path).result
+    assert s["privateEndpointIds"] == ["vpce-1"] and s["availablePrivateEndpointIds"] == ["vpce-1"]
+    generation = s["ownhouse"]["generation"]
+    assert api.call("POST", path + "/privateEndpoint", {"id": "vpce-1", "description": "office"}).status == 200
+    assert api.call("GET", path).result["ownhouse"]["generation"] == generation
+    assert types_of(api, service)[0] == "service_update_private_endpoints"
+    assert "organization_update_private_endpoints" in [a["type"] for a in api.call("GET", "/activities").result]
+    far = {"id": "vpce-2", "cloudProvider": "aws", "region": "eu-west-1", "description": ""}
+    api.call("PATCH", "", {"privateEndpoints": {"add": [far]}}).result
+    assert api.call("POST", path + "/privateEndpoint", {"id": "vpce-2"}).error.startswith("id: the organization has this")
+    assert api.call("GET", path).result["availablePrivateEndpointIds"] == ["vpce-1"]
+    patched = api.call("PATCH", path, {"privateEndpointIds": {"add": ["vpce-3"], "remove": ["vpce-1"]}}).result
+    assert patched["privateEndpointIds"] == ["vpce-3"]
+    assert api.call("POST", path + "/privateEndpoint", {}).error == "id: is required"
+    wrong = {"id": "x", "cloudProvider": "gcp", "region": "us-east-1"}
+    assert api.call("PATCH", "", {"privateEndpoints": {"add": [wrong]}}).error.startswith("privateEndpoints.add[0].region: ")
+    assert api.call("GET", path + "/privateEndpointConfig").result == {"endpointServiceId": "", "privateDnsHostname": ""}
+    config = "/privateEndpointConfig?cloud_provider=aws&region_id="
+    assert api.call("GET", config + "us-east-1").result == {"endpointServiceId": ""}
+    assert api.call("GET", config + "eu-west-2").error.startswith("region_id: the organization has no infrastructure")
+    assert api.call("GET", config + "mars").error.startswith("region_id: the provider aws does not")
+    assert api.call("GET", "/privateEndpointConfig?cloud_provider=aws").error == "region_id: is required in the query"
+
+
+# --- query endpoints and backups ----------------------------------------------------------------------------------
+
+
+def test_query_endpoint(api, service):
+    path = f"/services/{service['id']}/serviceQueryEndpoint"
+    assert api.call("GET", path).error == "there is no such query endpoint" and api.call("DELETE", path).status == 404
+    key, _ = api.new_key(["0b5e0000-0000-4000-8000-00000000000b"], name="queries")
+    body = {"roles": ["sql_console_read_only"], "openApiKeys": [key["id"]], "allowedOrigins": "https://a.example, *.b.example"}
+    made = api.call("POST", path, body).result
+    assert uuid.UUID(made["id"]) and made == {**body, "id": made["id"]} and api.call("GET", path).result == made
+    assert types_of(api, service)[0] == "service_update_query_endpoint"
+    again = api.call("POST", path, {**body, "roles": ["sql_console_admin"], "allowedOrigins": ""}).result
+    assert again["id"] == made["id"] and again["roles"] == ["sql_console_admin"]
+    assert api.call("DELETE", f"/keys/{key['id']}").status == 200
+    assert api.call("GET", path).result["openApiKeys"] == []
+    for bad, sentence in (({"openApiKeys": [NOBODY]}, "openApiKeys[0]: there is no such API key"),
+                          ({"openApiKeys": ["x"]}, "openApiKeys[0]: must be a UUID"),
+                          ({"roles": ["king"]}, "roles[0]: must be one of"),
+                          ({"allowedOrigins": "a b"}, "allowedOrigins: must be domains"),
+                          ({"allowedOrigins": "a,,b"}, "allowedOrigins: must be domains")):
+        assert api.call("POST", path, bad).error.startswith(sentence)
+    assert api.call("DELETE", path).status == 200 and api.call("GET", path).status == 404
+
+
+def test_backups(api, service):
+    path = f"/services/{service['id']}"
+    assert api.call("GET", path + "/backups").result == []
+    assert api.call("GET", f"{path}/backups/{NOBODY}").error == "there is no such backup"
+    assert api.call("GET", f"/services/{NOBODY}/backups").error == "there is no such service"
+    path += "/backupConfiguration"
+    default = {"backupPeriodInHours": 24, "backupRetentionPeriodInHours": 24}
+    assert api.call("GET", path).result == default
+    assert api.call("PATCH", path, {}).result == default and "service_update_backup_configuration" not in types_of(api, service)
+    assert api.call("PATCH", path, {"backupPeriodInHours": 6}).result["backupPeriodInHours"] == 6
+    assert types_of(api, service)[0] == "service_update_backup_configuration"
+    daily = api.call("PATCH", path, {"backupStartTime": "04:30", "backupRetentionPeriodInHours": 168}).result
+    assert daily == {"backupPeriodInHours": 24, "backupRetentionPeriodInHours": 168, "backupStartTime": "04:30"}
+    assert api.call("PATCH", path, {"backupPeriodInHours": 12}).error.startswith("backupPeriodInHours: with backupStartTime")
+    assert api.call("PATCH", path, {"backupPeriodInHours": 12, "backupStartTime": "01:00"}).status == 400
+    assert api.call("PATCH", path, {"backupPeriodInHours": 12, "backupStartTime": None}).result["backupPeriodInHours"] == 12
+    assert api.call("PATCH", path, {f: None for f in daily}).result == default
+    for bad in ({"backupRetentionPeriodInHours": 25}, {"backupRetentionPeriodInHours": 1104}, {"backupStartTime": "24:00"},
+                {"backupPeriodInHours": 0}, {"backupPeriodInHours": 1.5}):
+        answer = api.call("PATCH", path, bad)
+        assert answer.status == 400 and answer.error.startswith(next(iter(bad)) + ": must be"), answer.json
+
+
+def test_backup_bucket_and_its_secrets(api, service):
+    path = f"/services/{service['id']}/backupBucket"
+    assert api.call("GET", path).error == "there is no such backup bucket"
+    assert api.call("PATCH", path, {"bucketProvider": "AWS"}).status == api.call("DELETE", path).status == 404
+    secret = "canary-" + uuid.uuid4().hex
+    gcp = {"bucketProvider": "GCP", "bucketPath": "gs://b/c", "accessKeyId": "GOOG1"}
+    made = api.call("POST", path, {**gcp, "secretAccessKey": secret}).result
+    assert made == {**gcp, "id": made["id"]} and api.call("GET", path).result == made
+    assert types_of(api, service)[0] == "service_update_backup_bucket"
+    assert api.call("POST", path, {**gcp, "secretAccessKey": secret}).error.startswith("serviceId: the service has a backup")
+    assert api.call("PATCH", path, {"bucketProvider": "GCP"}).error == "secretAccessKey: is required"
+    before = len(types_of(api, service))
+    assert api.call("PATCH", path, {"bucketProvider": "GCP", "secretAccessKey": secret}).result == made
+    assert len(types_of(api, service)) == before
+    assert api.call("PATCH", path, {"bucketProvider": "GCP", "secretAccessKey": secret + "2"}).result == made
+    assert len(types_of(api, service)) == before + 1
+    connection = {"bucketProvider": "AZURE", "connectionString": f"AccountKey={secret};"}
+    assert api.call("PATCH", path, connection).error == "containerName: is required with the provider AZURE"
+    assert api.call("PATCH", path, {**connection, "containerName": "c"}).result == {
+        "id": made["id"], "bucketProvider": "AZURE", "containerName": "c"}
+    aws = {"bucketProvider": "AWS", "bucketPath": "s3://b", "iamRoleArn": "arn:aws:iam::1:role/r", "iamRoleSessionName": "s"}
+    assert api.call("PATCH", path, aws).result == {**aws, "id": made["id"]}
+    assert "iamRoleSessionName" not in api.call("PATCH", path, {"bucketProvider": "AWS", "iamRoleSessionName": None}).result
+    for file in api.folder.rglob("*"):
+        assert not file.is_file() or secret.encode() not in file.read_bytes(), file
+    for bad, sentence in (({}, "bucketProvider: must be one of AWS, GCP, AZURE"), ({**gcp, "bucketProvider": "IBM"}, "bucketProvider"),
+                          (gcp, "secretAccessKey: is required"), ({**aws, "accessKeyId": "x"}, "accessKeyId: unknown field")):
+        assert api.call("POST", path, bad).error.startswith(sentence)
+    assert api.call("DELETE", path).status == 200 and api.call("GET", path).status == 404
+
+
+# --- races, and what is out of scope ------------------------------------------------------------------------------
+
+
+def test_concurrent_changes_do_not_lose_one_another(api, service):
+    path = f"/services/{service['id']}"
+    changes = [("PATCH", "", {"tags": {"add": [{"key": f"k{i}", "value": "v"}]}}) for i in range(20)]
+    changes += [("PATCH", "", {"ipAccessList": {"add": [{"source": f"10.0.{i}.0/24"}]}}) for i in range(20)]
+    changes += [("PATCH", "", {"privateEndpointIds": {"add": [f"vpce-{i}"]}}) for i in range(10)]
+    changes += [("PATCH", "", {"name": "other"}), ("PATCH", "", {"releaseChannel": "slow"}),
+                ("PATCH", "", {"enableCoreDumps": False}), ("PATCH", "/replicaScaling", {"numReplicas": 5}),
+                ("PATCH", "/replicaScaling", {"idleTimeoutMinutes": 50}), ("PATCH", "/scaling", {"minTotalMemoryGb": 24}),
+                ("PUT", "/upgradeWindow", {"weekday": 1, "startHourUtc": 0}), ("POST", "/scalingSchedule", {"entries": [entry()]}),
+                ("PATCH", "/backupConfiguration", {"backupStartTime": "05:00"})]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda c: api.call(c[0], path + c[1], c[2]).status, changes))
+    assert set(answers) == {200}
+    s = api.call("GET", path).result
+    assert {t["key"] for t in s["tags"]} == {f"k{i}" for i in range(20)} and len(s["privateEndpointIds"]) == 10
+    assert {f"10.0.{i}.0/24" for i in range(20)} <= {e["source"] for e in s["ipAccessList"]}
+    assert (s["name"], s["releaseChannel"], s["enableCoreDumps"], s["numReplicas"], s["idleTimeoutMinutes"]) == (
+        "other", "slow", False, 5, 50)
+    assert len(s["scalingSchedule"]["entries"]) == 1 and api.call("GET", path + "/upgradeWindow").status == 200
+    assert api.call("GET", path + "/backupConfiguration").result["backupStartTime"] == "05:00"
+    assert s["ownhouse"]["generation"] == 1 + len(changes) - 1  # minTotalMemoryGb was 24 already
+
+
+def test_commands_that_cross_do_not_wedge(api, service):
+    path = f"/services/{service['id']}"
+    def command(word):
+        return api.call("PATCH", path + "/state", {"command": word})
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = {a.status for a in pool.map(command, ["start", "stop"] * 20)}
+    assert statuses == {200}
+    assert command("stop").result["state"] == "stopping" and command("start").result["state"] == "starting"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        calls = [lambda: api.call("DELETE", path), lambda: command("stop"), lambda: command("start")] * 8
+        assert {a.status for a in pool.map(lambda f: f(), calls)} <= {200, 400}
+    assert api.call("GET", path).result["state"] == "terminating"
+    assert command("start").status == command("stop").status == 400
+
+
+@pytest.mark.parametrize("path", ["clickpipes", "clickstack/dashboards", "userDefinedFunctions", "udfs"])
+def test_what_is_out_of_scope_is_not_there(api, service, path):
+    for base in (f"/services/{service['id']}/", "/"):
+        answer = api.call("GET", base + path)
+        assert answer.status == 404 and answer.json["status"] == 404 and answer.error and answer.json["requestId"]
+    assert api.call("GET", "/postgres").status == api.call("POST", "/postgres", {}).status == 404

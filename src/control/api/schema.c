@@ -220,6 +220,12 @@ static int set_one_of(struct compile *c, const json_t *v)
     return c->out->n_one_of ? 0 : complain(c, "oneOf", "must be a list");
 }
 
+static int set_by(struct compile *c, const json_t *v)
+{
+    c->out->by = json_string_value(v);
+    return c->out->by && c->out->n_one_of ? 0 : complain(c, "x-by", "must name a property of the forms of a oneOf");
+}
+
 /* A list of lists of names of properties. */
 static int set_groups(struct compile *c, const json_t *v, const json_t **into, const char *keyword)
 {
@@ -302,6 +308,7 @@ static const struct {
     {"additionalProperties", set_additional},
     {"items", set_items},
     {"oneOf", set_one_of},
+    {"x-by", set_by},
     {"required", set_required},
     {"x-exclusive", set_exclusive},
     {"x-together", set_together},

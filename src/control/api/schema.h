@@ -4,7 +4,8 @@
  * maxLength (characters), pattern (POSIX extended), properties, required, additionalProperties, items, minItems,
  * maxItems, $ref into components/schemas, oneOf. An object with properties admits no others unless
  * additionalProperties says so. Ours beside them: x-rule (how a broken pattern is explained), x-exclusive (groups of
- * fields of which at most one may appear), x-together (all or none), x-ordered (the first not above the second).
+ * fields of which at most one may appear), x-together (all or none), x-ordered (the first not above the second), and
+ * x-by (the property whose enum tells the forms of a oneOf apart).
  * Anything else in a schema is refused at compile time: what the file says is what is checked.
  *
  * Formats: uuid, date-time, date, email, boolean ("true" or "false" as text), ip-source (identity/ip_list.h),

@@ -261,9 +261,33 @@ static int check_object(struct check *c, const struct schema *s, const json_t *v
     return r < 0 ? r : check_ordered(c, s, v);
 }
 
+/* The form that the value says it has; what is wrong with that form is told in full. */
+static int check_by(struct check *c, const struct schema *s, const json_t *v)
+{
+    const char *said = json_string_value(json_object_get(v, s->by)), *separator = "";
+    char known[160] = "";
+    if (!json_is_object(v))
+        return complain(c, "must be an object");
+    for (size_t i = 0; i < s->n_one_of; i++) {
+        const struct schema *form = s->one_of[i];
+        while (form->target)
+            form = form->target;
+        const struct schema_property *p = property(form, s->by);
+        const char *name = p ? json_string_value(json_array_get(p->schema->enumeration, 0)) : NULL;
+        if (name && said && !strcmp(name, said))
+            return check(c, form, v);
+        size_t len = strlen(known);
+        snprintf(known + len, sizeof(known) - len, "%s%s", separator, name ? name : "");
+        separator = ", ";
+    }
+    return err_set(c->err, -EINVAL, "%s%s%s: must be one of %s", c->path, c->len ? "." : "", s->by, known);
+}
+
 static int check_one_of(struct check *c, const struct schema *s, const json_t *v)
 {
     size_t matches = 0;
+    if (s->by)
+        return check_by(c, s, v);
     for (size_t i = 0; i < s->n_one_of; i++) {
         struct check quiet = *c;
         quiet.err = NULL;

@@ -45,5 +45,6 @@ struct schema {
     const struct schema *items;
     const struct schema **one_of;
     size_t n_one_of;
+    const char *by;                               /* x-by or NULL: the property that says which of one_of is meant */
     const json_t *exclusive, *together, *ordered; /* checked for shape when compiled */
 };

@@ -9,6 +9,7 @@
 #define REPLICA_MEMORY_GB 8
 #define IDLE_MINUTES 15
 #define TAGS_MAX 50
+#define PRIVATE_ENDPOINTS_MAX 256
 
 /* Fields of the published API that say what this version cannot do. Values that ask for nothing are let through. */
 static int refuse_unavailable(struct api_request *q)
@@ -64,13 +65,13 @@ static int set_scaling(struct api_request *q, json_t *spec, bool local)
     return scaling_rules_take(q, "", wanted, spec);
 }
 
+/* The contract knows one protocol here: mysql. It is kept; service_view() says that nothing serves it. */
 static void set_endpoints(json_t *spec, const json_t *changes)
 {
     const json_t *one;
     size_t i;
     json_array_foreach(changes, i, one)
     {
-        /* The contract knows one protocol here: mysql. */
         json_object_set_new(spec, "mysql", json_boolean(json_is_true(json_object_get(one, "enabled"))));
     }
 }
@@ -145,7 +146,6 @@ static unsigned patch_value(struct api_request *q, json_t *spec, const char *fie
 
 int service_spec_patch(struct api_request *q, json_t *spec, unsigned *ret_changed)
 {
-    autojson json_t *endpoints = NULL;
     if (api_body(q, "transparentDataEncryptionKeyId"))
         return api_refuse(q, 400, "transparentDataEncryptionKeyId: transparent data encryption is not available yet");
     *ret_changed = patch_list(q, spec, "ipAccessList", "source", SPEC_IP_ACCESS_LIST) |
@@ -153,14 +153,16 @@ int service_spec_patch(struct api_request *q, json_t *spec, unsigned *ret_change
                    patch_list(q, spec, "tags", "key", SPEC_TAGS) |
                    patch_value(q, spec, "releaseChannel", SPEC_RELEASE_CHANNEL) |
                    patch_value(q, spec, "enableCoreDumps", SPEC_CORE_DUMPS);
-    endpoints = json_object_get(spec, "mysql") ? json_incref(json_object_get(spec, "mysql")) : NULL;
+    bool mysql = json_is_true(json_object_get(spec, "mysql"));
     set_endpoints(spec, api_body(q, "endpoints"));
-    if (json_object_get(spec, "mysql") && (!endpoints || !json_equal(endpoints, json_object_get(spec, "mysql"))))
+    if (mysql != json_is_true(json_object_get(spec, "mysql")))
         *ret_changed |= SPEC_ENDPOINTS;
     /* Limits that the request alone cannot break. */
     if (*ret_changed & SPEC_IP_ACCESS_LIST && check_access(q, spec) < 0)
         return -ECANCELED;
     if (json_array_size(json_object_get(spec, "tags")) > TAGS_MAX)
         return api_refuse(q, 400, "tags: would be more than %d", TAGS_MAX);
+    if (json_array_size(json_object_get(spec, "privateEndpointIds")) > PRIVATE_ENDPOINTS_MAX)
+        return api_refuse(q, 400, "privateEndpointIds: would be more than %d", PRIVATE_ENDPOINTS_MAX);
     return 0;
 }

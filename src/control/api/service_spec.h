@@ -2,8 +2,9 @@
  *
  * Fields: ipAccessList, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas (vertical) or minReplicas
  * and maxReplicas (horizontal), idleScaling, idleTimeoutMinutes, releaseChannel, tags, privateEndpointIds,
- * enableCoreDumps, mysql; and, once they were set, scalingSchedule (control/scaling.h) and upgradeWindow {weekday,
- * startHourUtc, duration}. Numbers are integers. */
+ * enableCoreDumps, mysql; and, once they were set, scalingSchedule (control/scaling.h) upgradeWindow {weekday,
+ * startHourUtc, duration}, queryEndpoint {id, openApiKeys, roles, allowedOrigins}, backupConfiguration and backupBucket
+ * as the API shows them, the latter with secretHash (SHA-256, hex) instead of its secret. Numbers are integers. */
 #pragma once
 
 #include "control/api/request.h"

@@ -1,6 +1,8 @@
 /* From a service's row to its JSON. */
 #include "control/api/service_view.h"
 
+#include "base/buf.h"
+#include "control/api/organization_config.h"
 #include "control/scaling.h"
 
 #define DEFAULT_USER "default"
@@ -61,11 +63,14 @@ static json_t *notice(const struct parts *p)
 {
     const char *said = text_of(p->observed, "notice");
     int64_t asked = p->scaling.min_replicas, runs = int_of(p->observed, "replicas", p->local ? 1 : asked);
-    if (*said || asked == runs)
-        return json_string(said);
-    autofree char *text =
-        mem_printf("%lld replicas were asked for; this infrastructure runs %lld.", (long long)asked, (long long)runs);
-    return json_string(text);
+    autobuf struct buf text = BUF_INIT;
+    buf_adds(&text, said);
+    if (!*said && asked != runs)
+        buf_printf(&text, "%lld replicas were asked for; this infrastructure runs %lld.", (long long)asked,
+                   (long long)runs);
+    if (json_is_true(json_object_get(p->spec, "mysql")))
+        buf_printf(&text, "%sThe MySQL interface was asked for; it is not available.", text.len ? " " : "");
+    return json_string(text.len ? text.data : "");
 }
 
 static json_t *local_port(const struct parts *p)
@@ -117,7 +122,7 @@ static void copy_spec(const json_t *spec, json_t *v)
 json_t *service_view(struct store_rows *rows, int64_t now)
 {
     autojson json_t *spec = api_column_json(rows, 6), *observed = api_column_json(rows, 8),
-                    *config = api_column_json(rows, 14);
+                    *config = api_column_json(rows, 14), *organization = api_column_json(rows, 16);
     struct parts p = {
         .spec = spec,
         .observed = observed,
@@ -134,7 +139,9 @@ json_t *service_view(struct store_rows *rows, int64_t now)
                           text_of(observed, "engineVersion"), "endpoints", endpoints(&p));
     copy_spec(spec, v);
     json_object_set_new(v, "createdAt", api_time(store_column_int(rows, 9)));
-    json_object_set_new(v, "availablePrivateEndpointIds", json_array());
+    json_object_set_new(v, "availablePrivateEndpointIds",
+                        private_endpoints_available(json_object_get(organization, "privateEndpoints"),
+                                                    store_column_text(rows, 11), store_column_text(rows, 12)));
     /* A service is the first of its own warehouse until services can share data. */
     json_object_set_new(v, "dataWarehouseId", json_string(store_column_text(rows, 0)));
     json_object_set_new(v, "isPrimary", json_true());
