@@ -157,6 +157,28 @@ int js_only(const json_t *obj, const char *path, const char *const *allowed, str
     return 0;
 }
 
+/* Bytes of the UTF-8 character that text begins with; 0 if it begins with none. */
+static size_t character(const char *text)
+{
+    unsigned char lead = (unsigned char)*text;
+    size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    autojson json_t *one = strnlen(text, len) == len ? json_stringn(text, len) : NULL;
+    return one ? len : 0;
+}
+
+json_t *js_string_of(const char *text)
+{
+    json_t *whole = json_string(text);
+    if (whole)
+        return whole;
+    autobuf struct buf mended = BUF_INIT;
+    for (size_t len; *text; text += len ? len : 1) {
+        len = character(text);
+        buf_add(&mended, len ? text : "?", len ? len : 1);
+    }
+    return json_stringn(mended.data, mended.len);
+}
+
 char *js_text(const json_t *v)
 {
     char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);

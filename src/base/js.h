@@ -38,6 +38,10 @@ OH_MUST_CHECK int js_object(const json_t *obj, const char *path, const char *key
 /* Fails with the name of the first field that is not in the NULL-terminated list. */
 OH_MUST_CHECK int js_only(const json_t *obj, const char *path, const char *const *allowed, struct err *err);
 
+/* A string of text that may not be whole UTF-8, such as a message cut at its ceiling: each byte that is part of no
+ * character becomes '?'. New reference, never NULL. */
+json_t *js_string_of(const char *text);
+
 /* Compact text in insertion order; never NULL, free(). */
 char *js_text(const json_t *v);
 

@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "control/edge_certificate.h"
 
-static const char error_form[] = "    http-error status %d content-type application/json string "
-                                 "'{\"status\":%d,\"error\":\"%s\"}'\n";
+static const char error_form[] = "    http-error status %d content-type application/json lf-string "
+                                 "'{\"status\":%d,\"error\":\"%s\",\"requestId\":\"%%[uuid()]\"}'\n";
 
 static void errors(struct buf *out)
 {

@@ -152,13 +152,13 @@ class System:
 
     # --- the API ---
 
-    def api(self, method, path, body=None):
-        """One call below /v1/organizations/ID; (status, decoded answer)."""
+    def api(self, method, path, body=None, below="/v1/organizations/{}"):
+        """One call below /v1/organizations/ID, or the bare path with below=None; (status, decoded answer)."""
         credentials = json.loads((self.home / "credentials.json").read_text())
         context = ssl.create_default_context(cafile=str(self.home / "control/keys/edge-ca.pem"))
         connection = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=30)
         secret = base64.b64encode(f"{credentials['keyId']}:{credentials['keySecret']}".encode()).decode()
-        connection.request(method, f"/v1/organizations/{credentials['organizationId']}{path}",
+        connection.request(method, (below or "").format(credentials["organizationId"]) + path,
                            body=None if body is None else json.dumps(body),
                            headers={"Authorization": f"Basic {secret}", "Content-Type": "application/json"})
         response = connection.getresponse()

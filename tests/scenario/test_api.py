@@ -64,6 +64,12 @@ def test_malformed_authorization(api, value):
     assert answer.status == 401 and "AAAA" not in answer.error
 
 
+def test_a_refusal_that_quotes_a_cut_character(api):
+    # 63 bytes and then one character of four: the sentence is cut in the middle of it.
+    refused = api.call("PATCH", "", {"x" * 63 + "\U0001f600": 1})
+    assert refused.status == 400 and refused.error.startswith("x" * 63 + "?") and refused.json["requestId"]
+
+
 def test_unknown_paths_and_methods(api):
     for path in ["/v1/nothing", "/v1", "/v1//organizations", api.base + "/clickpipes", "/v1/organizations%00x"]:
         answer = api.call("GET", path)

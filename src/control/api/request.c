@@ -91,7 +91,7 @@ char *api_label(struct arena *arena, const char *name, const char *fallback, siz
 
 json_t *api_error(int status, const char *request_id, const char *sentence)
 {
-    return json_pack("{s:i,s:s,s:s}", "status", status, "error", sentence, "requestId", request_id);
+    return json_pack("{s:i,s:o,s:s}", "status", status, "error", js_string_of(sentence), "requestId", request_id);
 }
 
 static json_t *success(const struct api_request *q, json_t *result)

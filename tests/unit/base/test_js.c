@@ -79,6 +79,21 @@ static void canonical_refuses_reals_and_large_integers(void **state OH_UNUSED)
     assert_int_equal(js_canonical(large, &out, &err), -EINVAL);
 }
 
+static void text_that_is_not_whole_is_mended(void **state OH_UNUSED)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"na\xc3\xafve", "na\xc3\xafve"},
+        {"cut \xc3", "cut ?"},
+        {"cut \xe2\x82", "cut ??"},
+        {"\xf0\x9f\x98\x80 \xff\x80 \xed\xa0\x80x", "\xf0\x9f\x98\x80 ?? ???x"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        autojson json_t *v = js_string_of(cases[i][0]);
+        assert_string_equal(json_string_value(v), cases[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +103,7 @@ int main(void)
         cmocka_unit_test(canonical_order_is_utf16),
         cmocka_unit_test(canonical_escapes_and_numbers),
         cmocka_unit_test(canonical_refuses_reals_and_large_integers),
+        cmocka_unit_test(text_that_is_not_whole_is_mended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
