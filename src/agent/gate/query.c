@@ -34,8 +34,11 @@ struct check {
     enum place places[GATE_QUERY_DEPTH_MAX + 1];
     size_t depth;
     char names[GATE_QUERY_NAMES_MAX][WORD_MAX]; /* given with AS */
-    bool query[GATE_QUERY_NAMES_MAX];           /* ... to a query: WITH name AS (SELECT ...) */
+    bool query[GATE_QUERY_NAMES_MAX];           /* ... to a query: WITH name AS (SELECT ...), and it has ended */
     size_t n_names;
+    bool leading;        /* in the WITH that begins the statement */
+    const char *named;   /* the given name right before an AS, NULL: something else stood there */
+    const char *defines; /* the name of the query that this WITH is giving, NULL outside of one */
     struct err *err;
 };
 
@@ -328,14 +331,21 @@ static bool known_column(const struct check *c, const char *word)
     return false;
 }
 
-static bool given(const struct check *c, const char *word)
+static const char *given_name(const struct check *c, const char *word)
 {
     for (size_t i = 0; i < c->n_names; i++)
         if (!strcmp(c->names[i], word))
-            return true;
-    return false;
+            return c->names[i];
+    return NULL;
 }
 
+static bool given(const struct check *c, const char *word)
+{
+    return given_name(c, word) != NULL;
+}
+
+/* Only what the statement's first WITH gave, and only behind its query: in every other place the engine could take the
+ * name for a table of the customer's, as in WITH users AS (SELECT * FROM users). */
 static bool given_to_query(const struct check *c, const char *word)
 {
     for (size_t i = 0; i < c->n_names; i++)
@@ -344,13 +354,12 @@ static bool given_to_query(const struct check *c, const char *word)
     return false;
 }
 
-static int give(struct check *c, const char *word, bool query)
+static int give(struct check *c, const char *word)
 {
     if (LISTED(reserved, word) || LISTED(keywords, word) || !strncasecmp(word, "ownhouse", 8))
         return refuse(c, word, "AS cannot give this name: take another");
     if (c->n_names == GATE_QUERY_NAMES_MAX)
         return refuse(c, "more than 100 names given with AS", "use fewer");
-    c->query[c->n_names] = query;
     memcpy(c->names[c->n_names++], word, WORD_MAX);
     return 0;
 }
@@ -363,9 +372,9 @@ static int gather(struct check *c)
     while ((r = advance(c)) == 0 && c->now.kind != TOKEN_END) {
         if (is(&c->now, "as")) {
             if (c->next.kind == TOKEN_WORD)
-                r = give(c, c->next.text, false);
+                r = give(c, c->next.text);
             else if (is_operator(&c->next, "(") && before.kind == TOKEN_WORD)
-                r = give(c, before.text, true);
+                r = give(c, before.text);
         }
         if (r < 0)
             return r;
@@ -388,6 +397,25 @@ static int open_bracket(struct check *c, enum place place)
 static bool begins_query(const struct token *t)
 {
     return is(t, "select") || is(t, "with");
+}
+
+/* The query of WITH name AS ( ... ) has ended: from here on the name is a table. */
+static void define(struct check *c)
+{
+    for (size_t i = 0; i < c->n_names; i++)
+        c->query[i] |= !strcmp(c->names[i], c->defines);
+    c->defines = NULL;
+}
+
+/* `now` is the bracket of WITH name AS ( ... ). */
+static int take_definition(struct check *c)
+{
+    if (!begins_query(&c->next))
+        return refuse(c, "a bracket after AS", "only a sub-query may stand there");
+    if (!c->leading || c->depth || !c->named)
+        return refuse(c, "a query with a name", "only the WITH that begins the statement can name queries");
+    c->defines = c->named;
+    return open_bracket(c, PLACE_SELECT);
 }
 
 /* database.view; `now` is the database. */
@@ -483,6 +511,7 @@ static int take_word(struct check *c)
     if (*place == PLACE_LIST && !is(&c->now, "null") && !is(&c->now, "true") && !is(&c->now, "false"))
         return refuse(c, c->now.text, "IN (...) takes literals or a sub-query");
     if (is(&c->now, "select")) {
+        c->leading = c->leading && c->depth;
         if (*place == PLACE_EXPRESSION)
             return refuse(c, "select", "a sub-query stands in its own brackets");
         *place = PLACE_SELECT;
@@ -504,17 +533,15 @@ static int take_word(struct check *c)
         if (r < 0)
             return r;
         if (is_operator(&c->now, "("))
-            return begins_query(&c->next) ? open_bracket(c, PLACE_SELECT)
-                                          : refuse(c, "a bracket after AS", "only a sub-query may stand there");
+            return take_definition(c);
         return c->now.kind == TOKEN_WORD && !is_operator(&c->next, "(") && !is_operator(&c->next, ".")
                    ? 0
                    : refuse(c, "what stands after AS", "write AS name");
     }
     if (*place == PLACE_TABLES && ends_tables(&c->now))
         *place = PLACE_SELECT;
-    if (is(&c->next, "as") && given(c, c->now.text))
-        return 0; /* WITH name AS (...) */
-    return take_name(c);
+    c->named = is(&c->next, "as") ? given_name(c, c->now.text) : NULL;
+    return c->named ? 0 : take_name(c);
 }
 
 static int take_operator(struct check *c)
@@ -529,7 +556,8 @@ static int take_operator(struct check *c)
     if (is_operator(&c->now, ")") || is_operator(&c->now, "]")) {
         if (c->depth == 0)
             return err_set(c->err, -EINVAL, "the statement closes a bracket that is not open");
-        c->depth--;
+        if (--c->depth == 0 && c->defines)
+            define(c);
         return 0;
     }
     if (is_operator(&c->now, ",") && c->places[c->depth] == PLACE_TABLES)
@@ -562,6 +590,7 @@ int gate_query_check(const char *text, size_t len, unsigned classes, struct err 
     if (len > GATE_QUERY_MAX)
         return err_set(err, -EMSGSIZE, "the statement is longer than %zu bytes", GATE_QUERY_MAX);
     int r = advance(&c);
+    c.leading = is(&c.next, "with");
     if (r == 0)
         r = gather(&c);
     if (r < 0)

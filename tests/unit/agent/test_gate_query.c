@@ -35,6 +35,8 @@ static void useful_statements_pass(void **state)
         "WHERE active GROUP BY database, table ORDER BY sum(bytes_on_disk) DESC LIMIT 20",
         "SELECT name, value FROM ownhouse_diag.errors WHERE last_error_time > now() - INTERVAL 1 HOUR",
         "WITH big AS (SELECT database, table FROM ownhouse_diag.parts WHERE rows > 1000) SELECT count() FROM big",
+        "WITH 3 AS few, a AS (SELECT table FROM ownhouse_diag.parts), b AS (SELECT table FROM a) SELECT count() FROM b "
+        "WHERE table IN (SELECT table FROM a) LIMIT 5",
         "SELECT p.table, m.elapsed FROM ownhouse_diag.parts AS p JOIN ownhouse_diag.merges AS m ON p.table = m.table",
         "SELECT table FROM ownhouse_diag.parts WHERE database IN ('a', 'b') AND table NOT IN (SELECT name FROM "
         "ownhouse_diag.tables)",
@@ -162,6 +164,14 @@ static void tricks_are_refused(void **state)
         "WITH system AS (SELECT 1) SELECT * FROM system",
         "WITH x AS (SELECT * FROM cust.orders) SELECT * FROM x",
         "SELECT count FROM ownhouse_diag.parts AS format",
+        /* the name of a query, where the engine would take it for a table of the customer's */
+        "WITH users AS (SELECT * FROM users) SELECT * FROM users",
+        "WITH a AS (SELECT * FROM users), users AS (SELECT 1) SELECT * FROM a",
+        "SELECT * FROM users JOIN (WITH users AS (SELECT 1) SELECT 1 AS one) AS s ON 1",
+        "SELECT * FROM (WITH users AS (SELECT 1) SELECT * FROM users)",
+        "SELECT 1 UNION ALL WITH users AS (SELECT 1) SELECT * FROM users",
+        "WITH users AS (SELECT (SELECT count() FROM users)) SELECT * FROM users",
+        "SELECT 1 AS users, (SELECT count() FROM users) AS n",
         "DESCRIBE ownhouse_diag.parts",
         "SELECT throwIf(1)",
         "SELECT query FROM ownhouse_diag.processes",
