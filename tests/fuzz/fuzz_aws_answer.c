@@ -8,7 +8,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    autofree char *text = mem_strndup((const char *)data, size);
     json_t *v = NULL;
     char *root = NULL, code[96], message[256];
     struct aws_keys k = {0};
