@@ -11,6 +11,14 @@
 
 /* ---- the embedded engine ---- */
 
+static const char *setting_of(const struct desired_service *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_settings; i++)
+        if (!strcmp(s->settings[i].setting->name, name))
+            return s->settings[i].value;
+    return NULL;
+}
+
 static void embedded_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     buf_printf(out, "listen = ${address}:%d\n", BLUEPRINT_HTTP_PORT);
@@ -19,12 +27,37 @@ static void embedded_config(const struct desired_service *s, const struct bluepr
                   "library = ${param:engine_library}\n"
                   "users_file = ${files}/users.json\n"
                   "timezone = UTC\n");
+    if (s->n_settings)
+        buf_adds(out, "settings_file = ${files}/settings.json\n");
+    /* The program counts the queries itself, before they reach the engine. */
+    if (setting_of(s, "max_concurrent_queries"))
+        buf_printf(out, "max_concurrent_queries = %s\n", setting_of(s, "max_concurrent_queries"));
     if (env->reader_sha256)
         buf_adds(out, "startup_file = ${files}/diag.sql\n");
     buf_printf(out, "display_name = %s\n", s->slug);
     buf_printf(out, "log_level = %s\n", blueprint_log_level(env));
     buf_printf(out, "max_memory_bytes = %lld\n", (long long)s->memory_bytes);
     buf_printf(out, "shutdown_timeout_s = %d\n", STOP_GRACE_MS / 1000 - 5);
+}
+
+/* Names and values have passed settings.h: neither has what JSON would escape. */
+static void embedded_settings(const struct desired_service *s, struct buf *out)
+{
+    static const char *const sections[] = {
+        [SETTING_PROFILE] = "profile", [SETTING_SERVER] = "server", [SETTING_MERGE_TREE] = "mergeTree"};
+    buf_adds(out, "{");
+    for (size_t k = 0; k < ARRAY_SIZE(sections); k++) {
+        const char *separator = "";
+        buf_printf(out, "%s\"%s\": {", k ? ",\n " : "", sections[k]);
+        for (size_t i = 0; i < s->n_settings; i++) {
+            if (s->settings[i].setting->scope != k)
+                continue;
+            buf_printf(out, "%s\"%s\": \"%s\"", separator, s->settings[i].setting->name, s->settings[i].value);
+            separator = ", ";
+        }
+        buf_adds(out, "}");
+    }
+    buf_adds(out, "}\n");
 }
 
 static void embedded_users(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
@@ -52,6 +85,10 @@ static void embedded(const struct desired_service *s, const struct blueprint_env
     build_argument(a, w, "${files}/clickhouse.conf");
     embedded_config(s, env, &text);
     build_file(a, w, "clickhouse.conf", &text, WORKLOAD_RESTART, false);
+    if (s->n_settings) {
+        embedded_settings(s, &text);
+        build_file(a, w, "settings.json", &text, WORKLOAD_RESTART, false);
+    }
     embedded_users(s, env, &text);
     build_file(a, w, "users.json", &text, WORKLOAD_RELOAD, true);
     if (env->reader_sha256) {
@@ -88,7 +125,21 @@ static void server_paths(struct xml *x)
     xml_close(x);
 }
 
-static void server_storage(struct xml *x)
+static void settings_in(struct xml *x, const struct desired_service *s, enum setting_scope scope)
+{
+    for (size_t i = 0; i < s->n_settings; i++)
+        if (s->settings[i].setting->scope == scope)
+            xml_text(x, s->settings[i].setting->name, s->settings[i].value);
+}
+
+/* What the owner has not set is as we have it. */
+static void server_default(struct xml *x, const struct desired_service *s, const char *name, int64_t value)
+{
+    if (!setting_of(s, name))
+        xml_int(x, name, value);
+}
+
+static void server_storage(struct xml *x, const struct desired_service *s)
 {
     xml_open(x, "storage_configuration");
     xml_open(x, "disks");
@@ -111,6 +162,7 @@ static void server_storage(struct xml *x)
     xml_close(x);
     xml_open(x, "merge_tree");
     xml_text(x, "storage_policy", "bucket");
+    settings_in(x, s, SETTING_MERGE_TREE);
     xml_close(x);
 }
 
@@ -173,15 +225,16 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_int(&x, "http_port", BLUEPRINT_HTTP_PORT);
     xml_int(&x, "tcp_port", BLUEPRINT_TCP_PORT);
     xml_int(&x, "max_connections", 4096);
-    xml_int(&x, "keep_alive_timeout", 60);
+    server_default(&x, s, "keep_alive_timeout", 60);
     xml_int(&x, "max_server_memory_usage", s->memory_bytes);
-    xml_int(&x, "mark_cache_size", MIN(s->memory_bytes / 16, INT64_C(5) << 30));
-    xml_int(&x, "uncompressed_cache_size", 0);
+    server_default(&x, s, "mark_cache_size", MIN(s->memory_bytes / 16, INT64_C(5) << 30));
+    server_default(&x, s, "uncompressed_cache_size", 0);
+    settings_in(&x, s, SETTING_SERVER);
     xml_text(&x, "timezone", "UTC");
     xml_text(&x, "default_profile", "default");
     xml_text(&x, "default_database", "default");
     server_paths(&x);
-    server_storage(&x);
+    server_storage(&x, s);
     server_access(&x);
     xml_comment(&x, "Stopping waits for running queries; the runtime ends the process after its grace in any case.");
     xml_true(&x, "shutdown_wait_unfinished_queries");
@@ -268,7 +321,13 @@ static void server_users(const struct desired_service *s, const struct blueprint
     xml_init(&x, out);
     xml_open(&x, "clickhouse");
     xml_open(&x, "profiles");
-    xml_empty(&x, "default");
+    if (s->n_settings) {
+        xml_open(&x, "default");
+        settings_in(&x, s, SETTING_PROFILE);
+        xml_close(&x);
+    } else {
+        xml_empty(&x, "default");
+    }
     if (env->reader_sha256)
         server_gate_profile(&x);
     xml_close(&x);

@@ -119,6 +119,44 @@ static int parse_ip_list(const json_t *o, const char *place, struct arena *a, st
     return 0;
 }
 
+static int check_settings(const json_t *all, const char *place, struct err *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)all, name, value)
+    {
+        const struct setting *s = setting_find(name);
+        struct err why = ERR_INIT;
+        if (!s)
+            return err_set(err, -EINVAL, "%s.settings.%.64s: is not a setting that this program knows", place, name);
+        if (!json_is_string(value) || setting_check(s, json_string_value(value), &why) < 0)
+            return err_set(err, -EINVAL, "%s.settings.%s: %s", place, name,
+                           why.code ? why.message : "must be a string");
+    }
+    return 0;
+}
+
+/* Optional: a document without settings is as before there were any. */
+static int parse_settings(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
+                          struct err *err)
+{
+    json_t *all = json_object_get(o, "settings");
+    if (!all)
+        return 0;
+    int r = js_object(o, place, "settings", &all, err);
+    if (r == 0)
+        r = check_settings(all, place, err);
+    if (r < 0)
+        return r;
+    s->settings = arena_alloc(a, (settings_count + 1) * sizeof(*s->settings));
+    for (size_t i = 0; i < settings_count; i++) {
+        const char *value = json_string_value(json_object_get(all, settings_all[i].name));
+        if (value)
+            s->settings[s->n_settings++] = (struct desired_setting){&settings_all[i], arena_strdup(a, value)};
+    }
+    return 0;
+}
+
 static int parse_state(const json_t *o, const char *place, struct desired_service *s, struct err *err)
 {
     static const char *const states[] = {"running", "stopped", "deleted"};
@@ -145,8 +183,8 @@ static bool printable(const char *s)
 static int parse_service(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
                          struct err *err)
 {
-    static const char *const known[] = {"id",       "name",     "slug",  "ordinal",      "state", "deleteData",
-                                        "replicas", "memoryGb", "users", "ipAccessList", NULL};
+    static const char *const known[] = {"id",       "name",     "slug",  "ordinal",      "state",    "deleteData",
+                                        "replicas", "memoryGb", "users", "ipAccessList", "settings", NULL};
     int64_t ordinal = 0, replicas = 0, memory_gb = 0;
     int r = json_is_object(o) ? js_only(o, place, known, err) : err_set(err, -EINVAL, "%s: must be an object", place);
     if (r < 0 || (r = get_uuid(o, place, "id", a, &s->id, err)) < 0 ||
@@ -156,7 +194,8 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
         (r = parse_state(o, place, s, err)) < 0 || (r = get_bool(o, place, "deleteData", &s->delete_data, err)) < 0 ||
         (r = js_int(o, place, "replicas", 1, 20, &replicas, err)) < 0 ||
         (r = js_int(o, place, "memoryGb", 1, 4096, &memory_gb, err)) < 0 ||
-        (r = parse_users(o, place, a, s, err)) < 0 || (r = parse_ip_list(o, place, a, s, err)) < 0)
+        (r = parse_users(o, place, a, s, err)) < 0 || (r = parse_ip_list(o, place, a, s, err)) < 0 ||
+        (r = parse_settings(o, place, a, s, err)) < 0)
         return r;
     if (!*s->name || !printable(s->name))
         return bad(err, place, "name", "must be 1 to 256 bytes without control characters");

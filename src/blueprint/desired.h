@@ -5,6 +5,7 @@
 
 #include "base/js.h"
 #include "base/keys.h"
+#include "blueprint/settings.h"
 
 #define DESIRED_MAX_BYTES MIB(3)
 #define DESIRED_MAX_SERVICES 4095
@@ -18,6 +19,11 @@ struct desired_user {
     const char *double_sha1; /* 40 lower-case hex digits, or NULL */
 };
 
+struct desired_setting {
+    const struct setting *setting;
+    const char *value; /* checked */
+};
+
 struct desired_service {
     const char *id, *name, *slug;
     int ordinal; /* 1..4095 */
@@ -29,6 +35,8 @@ struct desired_service {
     size_t n_users;
     const char **ip_access_list; /* CIDR or address, validated */
     size_t n_ip_access_list;
+    struct desired_setting *settings; /* in the order of settings.h */
+    size_t n_settings;
 };
 
 struct desired {

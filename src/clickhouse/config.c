@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/js.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -10,6 +11,7 @@
 
 #define AT(field) offsetof(struct config, field)
 #define HUGE_BYTES ((int64_t)1 << 50)
+#define PLAIN_NAME "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 const struct conf_key config_keys[] = {
     {"listen", CONF_STRING, AT(listen), NULL, 0, 0, "Unix socket path, or address:port of the loopback"},
@@ -20,6 +22,7 @@ const struct conf_key config_keys[] = {
     {"library", CONF_PATH, AT(library), NULL, 0, 0, "libchdb.so as tools/fetch-chdb leaves it"},
     {"users_file", CONF_PATH, AT(users_file), NULL, 0, 0, "JSON file of users and password hashes"},
     {"query_log", CONF_STRING, AT(query_log), "", 0, 0, "file for one JSON line an executed query, without its text"},
+    {"settings_file", CONF_STRING, AT(settings_file), "", 0, 0, "JSON file of the engine's settings"},
     {"startup_file", CONF_STRING, AT(startup_file), "", 0, 0, "statements to run before serving, one a line"},
     {"engine_grants", CONF_STRING, AT(engine_grants), "", 0, 1000,
      "rights of the engine's user, as after GRANT; empty: all but files"},
@@ -70,6 +73,8 @@ static int config_check(const struct config *c, struct err *err)
         r = err_set(err, -EINVAL, "backup_path: must be an absolute path");
     if (r == 0 && *c->query_log && c->query_log[0] != '/')
         r = err_set(err, -EINVAL, "query_log: must be an absolute path");
+    if (r == 0 && *c->settings_file && c->settings_file[0] != '/')
+        r = err_set(err, -EINVAL, "settings_file: must be an absolute path");
     if (r == 0 && *c->startup_file && c->startup_file[0] != '/')
         r = err_set(err, -EINVAL, "startup_file: must be an absolute path");
     return r;
@@ -143,12 +148,53 @@ static void xml_below(struct buf *b, const char *tag, const char *dir, const cha
     xml(b, tag, path);
 }
 
+/* An empty object if there is no file. Names become XML elements, so they are plain; values are escaped. */
+static int settings_load(const struct config *c, json_t **ret, struct err *err)
+{
+    static const char *const sections[] = {"profile", "server", "mergeTree", NULL};
+    autojson json_t *v = NULL;
+    autofree char *text = NULL;
+    const char *section, *name;
+    json_t *all, *value;
+    size_t len;
+    int r = c->settings_file && *c->settings_file ? fs_read(c->settings_file, MIB(1), &text, &len, err) : 1;
+    if (r == 1) {
+        *ret = json_object();
+        return 0;
+    }
+    if (r < 0)
+        return err->code ? r : err_set_errno(err, r, "settings_file: cannot read %s", c->settings_file);
+    r = js_parse(text, len, MIB(1), &v, err);
+    if (r < 0)
+        return err_wrap(err, r, "settings_file");
+    r = js_only(v, "settings_file", sections, err);
+    json_object_foreach(v, section, all)
+    {
+        json_object_foreach(all, name, value)
+        {
+            if (r == 0 && (!json_is_string(value) || !*name || strspn(name, PLAIN_NAME) != strlen(name)))
+                r = err_set(err, -EINVAL, "settings_file: %s.%.64s must be a plain name with a text", section, name);
+        }
+    }
+    if (r == 0)
+        *ret = TAKE_PTR(v);
+    return r;
+}
+
+static void settings_xml(struct buf *b, const json_t *settings, const char *section)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(settings, section), name, value) xml(b, name, json_string_value(value));
+}
+
 /* The one engine user may do all but what reaches the machine's files. SYSTEM SHUTDOWN would end the process. Nobody
  * can come in as the definer, in whose name the views of ownhouse_diag look at system tables (blueprint/diag.h). */
-static void users_xml(const struct config *c, struct buf *b)
+static void users_xml(const struct config *c, const json_t *settings, struct buf *b)
 {
-    buf_adds(b, "<clickhouse>\n"
-                "<profiles><default></default></profiles>\n"
+    buf_adds(b, "<clickhouse>\n<profiles><default>\n");
+    settings_xml(b, settings, "profile");
+    buf_adds(b, "</default></profiles>\n"
                 "<quotas><default></default></quotas>\n"
                 "<users><default><password></password><networks><ip>::/0</ip></networks>\n"
                 "<profile>default</profile><quota>default</quota>\n<grants>");
@@ -175,7 +221,7 @@ static void storage_xml(const struct config *c, struct buf *b)
                 "</policies>\n</storage_configuration>\n");
 }
 
-static void engine_xml(const struct config *c, struct buf *b)
+static void engine_xml(const struct config *c, const json_t *settings, struct buf *b)
 {
     buf_adds(b, "<clickhouse>\n");
     autofree char *users = mem_printf("%s/engine/users.xml", c->data_path);
@@ -196,6 +242,10 @@ static void engine_xml(const struct config *c, struct buf *b)
     if (c->max_memory_bytes)
         buf_printf(b, "<max_server_memory_usage>%lld</max_server_memory_usage>\n", (long long)c->max_memory_bytes);
     buf_printf(b, "<background_pool_size>%lld</background_pool_size>\n", (long long)c->background_threads);
+    settings_xml(b, settings, "server");
+    buf_adds(b, "<merge_tree>\n");
+    settings_xml(b, settings, "mergeTree");
+    buf_adds(b, "</merge_tree>\n");
     storage_xml(c, b);
     buf_adds(b, "</clickhouse>\n");
 }
@@ -207,6 +257,7 @@ int config_engine(const struct config *c, char **ret, struct err *err)
     static const char *const dirs[] = {"metadata",     "engine",         "user_files",  "tmp",
                                        "user_scripts", "format_schemas", "custom_disks"};
     autobuf struct buf text = BUF_INIT, users_text = BUF_INIT;
+    autojson json_t *settings = NULL;
     autofree char *users = mem_printf("%s/engine/users.xml", c->data_path);
     autofree char *path = mem_printf("%s/engine/config.xml", c->data_path);
     int r = 0;
@@ -219,10 +270,12 @@ int config_engine(const struct config *c, char **ret, struct err *err)
         r = fs_mkdirs(c->bucket_path, 0700, err);
     if (r == 0 && *c->backup_path)
         r = fs_mkdirs(c->backup_path, 0700, err);
-    users_xml(c, &users_text);
+    if (r == 0)
+        r = settings_load(c, &settings, err);
+    users_xml(c, settings, &users_text);
     if (r == 0)
         r = fs_write_atomic(users, users_text.data, users_text.len, 0600, err);
-    engine_xml(c, &text);
+    engine_xml(c, settings, &text);
     if (r == 0)
         r = fs_write_atomic(path, text.data, text.len, 0600, err);
     if (r == 0)

@@ -12,6 +12,7 @@ struct config {
     char *library;       /* libchdb.so */
     char *users_file;    /* see users.h */
     char *query_log;     /* one JSON line an executed query; "" = none */
+    char *settings_file; /* the engine's settings, see config_engine(); "" = none */
     char *startup_file;  /* statements to run before serving, one a line; "" = none */
     char *engine_grants; /* the engine's user has these rights only, as after GRANT; "" = all but files */
     char *display_name;  /* X-ClickHouse-Server-Display-Name; "" = the host's name */
@@ -41,7 +42,9 @@ struct listen_address {
 OH_MUST_CHECK int config_listen(const char *text, struct listen_address *ret, struct err *err);
 
 /* Writes the engine's config.xml and users.xml below data_path/engine and makes the directories that both name.
- * *ret gets the path of config.xml; free(). */
+ * *ret gets the path of config.xml; free(). The settings file is JSON: {"profile": {NAME: VALUE}, "server": {...},
+ * "mergeTree": {...}}, texts only: settings of queries, of the server, and of MergeTree tables. -EINVAL names what is
+ * wrong with it. */
 OH_MUST_CHECK int config_engine(const struct config *c, char **ret, struct err *err);
 
 /* The table of keys as text for --help. */

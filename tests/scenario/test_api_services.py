@@ -343,3 +343,48 @@ def test_what_is_out_of_scope_is_not_there(api, service, path):
         answer = api.call("GET", base + path)
         assert answer.status == 404 and answer.json["status"] == 404 and answer.error and answer.json["requestId"]
     assert api.call("GET", "/postgres").status == api.call("POST", "/postgres", {}).status == 404
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def test_clickhouse_settings(api, service):
+    path = f"/services/{service['id']}/clickhouseSettings"
+    known = {s["name"]: s for s in api.call("GET", path + "/schema").result["settings"]}
+    assert known["max_threads"]["type"] == "integer" and known["compatibility"]["type"] == "string"
+    assert known["join_use_nulls"]["enum"] == [0, 1] and "restarts" in known["keep_alive_timeout"]["warning"]
+    assert api.call("GET", path).result == {"settings": []}
+    done = api.call("PATCH", path, {"settings": json.dumps({"max_threads": 4, "join_use_nulls": True,
+                                                            "compatibility": "24.8"})}).result
+    assert json.loads(done["settings"]) == {"max_threads": "4", "join_use_nulls": "1", "compatibility": "24.8"}
+    assert [w["name"] for w in done["warnings"]] == ["compatibility"]
+    assert types_of(api, service)[0] == "service_update_clickhouse_settings"
+    generation = api.call("GET", f"/services/{service['id']}").result["ownhouse"]["generation"]
+    assert generation == 2
+    api.call("PATCH", path, {"settings": '{"max_threads": "4"}'}).result
+    assert api.call("GET", f"/services/{service['id']}").result["ownhouse"]["generation"] == generation
+    assert {"name": "max_threads", "value": "4"} in api.call("GET", path).result["settings"]
+    assert api.call("GET", path + "/max_threads").result == {"name": "max_threads", "value": "4"}
+    assert api.call("DELETE", path + "/max_threads").status == api.call("DELETE", path + "/max_threads").status == 200
+    assert api.call("GET", path + "/max_threads").error == "the setting max_threads is not set; it has its default"
+    assert len(api.call("GET", path).result["settings"]) == 2
+    assert api.call("GET", path + "/nothing").status == api.call("DELETE", path + "/nothing").status == 404
+    assert api.call("DELETE", path + "/schema").status == 404
+
+
+@pytest.mark.parametrize("settings, sentence", [
+    ('{"allow_ddl": 0}', "settings.allow_ddl: is not a setting that can be changed"),
+    ('{"max_threads": 4, "remote_url_allow_hosts": "x"}', "settings.remote_url_allow_hosts: is not a setting"),
+    ('{"max_threads": 0}', "settings.max_threads: must be 1 to 512"),
+    ('{"max_threads": 1.5}', "settings.max_threads: must be a whole number"),
+    ('{"max_threads": null}', "settings.max_threads: must be a whole number"),
+    ('{"compatibility": "</a>"}', "settings.compatibility: must be a ClickHouse version"),
+    ('{"join_use_nulls": 2}', "settings.join_use_nulls: must be 0 or 1"),
+    ('[]', "settings: must be a JSON object"), ("{", "settings: must be a JSON object"),
+    ({"max_threads": 4}, "settings: must be a string"),
+])
+def test_settings_that_are_refused(api, service, settings, sentence):
+    path = f"/services/{service['id']}/clickhouseSettings"
+    answer = api.call("PATCH", path, {"settings": settings})
+    assert answer.status == 400 and answer.error.startswith(sentence), answer.json
+    assert api.call("GET", path).result == {"settings": []}

@@ -76,6 +76,7 @@ int contract_find(const struct contract *c, const char *method, const char *path
             continue;
         if (!strcmp(op->public.method, method)) {
             ret->operation = &op->public;
+            *ret->allow = 0; /* of a path with words where this one has a name */
             return take_path(op, &split, ret, err);
         }
         size_t len = strlen(ret->allow);

@@ -37,6 +37,23 @@ static json_t *access_list(const json_t *spec)
     return out;
 }
 
+/* What an earlier version let through and this one does not know is left out: it must not keep all services from
+ * getting a new document. */
+static void add_settings(const json_t *spec, json_t *into)
+{
+    json_t *settings = json_object(), *value;
+    const char *name;
+    json_object_foreach(json_object_get(spec, "clickhouseSettings"), name, value)
+    {
+        const struct setting *s = setting_find(name);
+        if (s && json_is_string(value) && setting_check(s, json_string_value(value), NULL) == 0)
+            json_object_set(settings, name, value);
+    }
+    if (json_object_size(settings))
+        json_object_set(into, "settings", settings);
+    json_decref(settings);
+}
+
 /* Columns: id, name, slug, ordinal, want, delete_data, sha256, double_sha1, spec. */
 static int service(struct store_rows *rows, int64_t now, json_t *into, struct err *err)
 {
@@ -52,6 +69,7 @@ static int service(struct store_rows *rows, int64_t now, json_t *into, struct er
                           (json_int_t)store_column_int(rows, 3), "state", store_column_text(rows, 4), "deleteData",
                           (int)store_column_int(rows, 5), "replicas", (json_int_t)scaling.min_replicas, "memoryGb",
                           (json_int_t)scaling.min_memory_gb, "users", users(rows), "ipAccessList", access_list(spec));
+    add_settings(spec, v);
     return v && json_array_append_new(into, v) == 0
                ? 0
                : err_set(err, -EINVAL, "service %s has no JSON form", store_column_text(rows, 0));

@@ -73,6 +73,36 @@ static void writes_the_engines_configuration(void **state)
     assert_true(fs_exists(bucket));
 }
 
+static void puts_settings_where_they_belong(void **state)
+{
+    autofree char *data = mem_printf("%s/d", (char *)*state), *file = mem_printf("%s/s.json", (char *)*state);
+    autofree char *users = mem_printf("%s/engine/users.xml", data), *path = NULL, *text = NULL, *users_text = NULL;
+    static const char good[] = "{\"profile\": {\"session_timezone\": \"a<b\"}, \"server\": {\"mark_cache_size\": "
+                               "\"7\"}, \"mergeTree\": {\"parts_to_throw_insert\": \"9\"}}";
+    static const char *const bad[] = {"{\"profile\": {\"a><b\": \"1\"}}", "{\"profile\": {\"a\": 1}}", "{\"x\": {}}",
+                                      "[1"};
+    struct config c = {.data_path = data,
+                       .bucket_path = data,
+                       .backup_path = (char[]){""},
+                       .settings_file = file,
+                       .timezone = (char[]){""},
+                       .background_threads = 2};
+    assert_int_equal(fs_write_atomic(file, good, strlen(good), 0600, NULL), 0);
+    assert_int_equal(config_engine(&c, &path, NULL), 0);
+    assert_int_equal(fs_read(path, KIB(64), &text, NULL, NULL), 0);
+    assert_int_equal(fs_read(users, KIB(64), &users_text, NULL, NULL), 0);
+    assert_non_null(strstr(users_text, "<session_timezone>a&lt;b</session_timezone>"));
+    assert_non_null(strstr(text, "<mark_cache_size>7</mark_cache_size>"));
+    assert_non_null(strstr(text, "<merge_tree>\n<parts_to_throw_insert>9</parts_to_throw_insert>\n</merge_tree>"));
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct err err = ERR_INIT;
+        char *none = NULL;
+        assert_int_equal(fs_write_atomic(file, bad[i], strlen(bad[i]), 0600, NULL), 0);
+        assert_int_equal(config_engine(&c, &none, &err), -EINVAL);
+        assert_non_null(strstr(err.message, "settings_file"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +110,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_wrong_values, scratch_setup, scratch_teardown),
         cmocka_unit_test(listen_forms),
         cmocka_unit_test_setup_teardown(writes_the_engines_configuration, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(puts_settings_where_they_belong, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
