@@ -90,3 +90,38 @@ def test_a_password_of_which_only_the_hash_was_sent(system):
     digest = base64.b64encode(hashlib.sha256(old.encode()).digest()).decode()
     call(system, "PATCH", f"/services/{service['id']}/password", {"newPasswordHash": digest})
     wait_until("the old password again", 20, lambda: system.query("SELECT 1").status == 200)
+
+
+def setting(system, name, table="settings"):
+    """What the engine says of itself; None while it restarts."""
+    try:
+        answer = system.query(f"SELECT value FROM system.{table} WHERE name = '{name}'")
+    except OSError:
+        return None
+    return answer.text.strip() if answer.status == 200 else None
+
+
+def test_settings_and_scaling_reach_the_engine(system):
+    service = call(system, "GET", "/services")[0]
+    path = f"/services/{service['id']}"
+    before = setting(system, "max_ast_elements")
+    memory = wait_until("the engine", 20, lambda: setting(system, "max_server_memory_usage", "server_settings"))
+    assert before and memory == str(8 << 30)
+    call(system, "PATCH", path + "/clickhouseSettings", {"settings": json.dumps({
+        "max_ast_elements": 77777, "session_timezone": "Europe/Zurich", "parts_to_throw_insert": 4321})})
+    wait_until("the setting", 60, lambda: setting(system, "max_ast_elements") == "77777")
+    assert setting(system, "session_timezone") == "Europe/Zurich"
+    assert setting(system, "parts_to_throw_insert", "merge_tree_settings") == "4321"
+    assert system.select("SELECT toHour(toDateTime(0))") == "1"
+    for name in ("max_ast_elements", "session_timezone", "parts_to_throw_insert"):
+        call(system, "DELETE", f"{path}/clickhouseSettings/{name}")
+    call(system, "POST", path + "/scalingSchedule", {"entries": [{
+        "name": "always", "weekdays": [0, 1, 2, 3, 4, 5, 6], "startHourUtc": 0, "endHourUtc": 24,
+        "minReplicaMemoryGb": 12, "maxReplicaMemoryGb": 16}]})
+    wait_until("the schedule's memory", 60,
+               lambda: setting(system, "max_server_memory_usage", "server_settings") == str(12 << 30))
+    wait_until("the default", 60, lambda: setting(system, "max_ast_elements") == before)
+    call(system, "DELETE", path + "/scalingSchedule")
+    wait_until("the base's memory", 60,
+               lambda: setting(system, "max_server_memory_usage", "server_settings") == memory)
+    wait_until("running", 60, lambda: call(system, "GET", path)["state"] == "running")
