@@ -5,5 +5,5 @@
 #include "plan/plan.h"
 
 /* The NULL-terminated table of a provider's resource types, for plan_context.types; static. NULL with -ENOTSUP in `err`
- * naming the providers there are, if `provider` ("local") is none of them. */
+ * naming the providers there are, if `provider` ("local", "aws") is none of them. */
 const struct plan_type *const *cloud_types(const char *provider, struct err *err);

@@ -77,8 +77,24 @@ int plan_attrs_digest(const struct plan_type *t, const json_t *masked, char ret[
     return js_digest(stable, ret, err);
 }
 
-static bool same(const json_t *a, const json_t *b)
+static bool all_in(const json_t *a, const json_t *b)
 {
+    size_t i, k;
+    json_t *v, *w;
+    json_array_foreach(a, i, v)
+    {
+        bool found = false;
+        json_array_foreach(b, k, w) found |= json_equal(v, w);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static bool same(const struct plan_attribute *attribute, const json_t *a, const json_t *b)
+{
+    if ((attribute->flags & PLAN_SET) && json_is_array(a) && json_is_array(b))
+        return all_in(a, b) && all_in(b, a);
     bool no_a = !a || json_is_null(a), no_b = !b || json_is_null(b);
     return no_a || no_b ? no_a && no_b : json_equal(a, b);
 }
@@ -109,7 +125,7 @@ enum plan_action plan_attrs_diff(const struct plan_type *t, const json_t *have, 
             continue;
         if ((a->flags & PLAN_SECRET) && have && !before)
             before = json_object_get(last, a->name);
-        if (same(before, after))
+        if (same(a, before, after))
             continue;
         bool replaces = have && ((a->flags & PLAN_REPLACE) || !t->change);
         json_array_append_new(*ret_why, json_pack("{s:s, s:o, s:o, s:b}", "attribute", a->name, "before",

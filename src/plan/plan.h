@@ -32,6 +32,7 @@ enum {
     PLAN_SECRET = 1 << 1,   /* see above; observe() may leave it out, then what was set last is compared */
     PLAN_COMPUTED = 1 << 2, /* given by the cloud, never desired; may be referred to as ${type.name.attribute} */
     PLAN_VOLATILE = 1 << 3, /* with COMPUTED: changes by itself (a pid); not part of fingerprints */
+    PLAN_SET = 1 << 4,      /* an array whose order means nothing: compared as a set; observe() gives it sorted */
 };
 
 struct plan_attribute {

@@ -20,6 +20,8 @@ void sigv4_encode(struct buf *out, const char *text, bool slash)
                      strchr("-._~", *p) || (slash && *p == '/');
         if (plain)
             buf_addc(out, (char)*p);
+        else if (slash && *p == SIGV4_SLASH)
+            buf_adds(out, "%2F");
         else
             buf_printf(out, "%%%02X", *p);
     }

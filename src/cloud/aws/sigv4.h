@@ -11,6 +11,7 @@
 
 #define SIGV4_DATE_SIZE 17  /* 20261123T030000Z and NUL */
 #define SIGV4_PAIRS_MAX 512 /* of query parameters or headers */
+#define SIGV4_SLASH '\x1f'
 #define SIGV4_UNSIGNED "UNSIGNED-PAYLOAD"
 
 /* Keys as text, borrowed. token may be NULL or "". */
@@ -23,8 +24,8 @@ struct sigv4_pair {
 };
 
 struct sigv4_request {
-    const char *method, *host;      /* host as in the Host header, with a port that is not the scheme's own */
-    const char *path;               /* decoded, begins with / */
+    const char *method, *host; /* host as in the Host header, with a port that is not the scheme's own */
+    const char *path;          /* decoded, begins with /; SIGV4_SLASH stands for a slash inside a segment (an ARN) */
     const struct sigv4_pair *query; /* decoded, in any order; a parameter without value has value "" */
     size_t n_query;
     const struct sigv4_pair *headers; /* names in lower case; host and x-amz-date are the signer's own */
@@ -40,7 +41,7 @@ struct sigv4_signed {
     char date[SIGV4_DATE_SIZE];
 };
 
-/* Appends the strict percent-encoding of text; `slash` keeps "/". */
+/* Appends the strict percent-encoding of text; `slash` keeps "/" and encodes SIGV4_SLASH as one. */
 void sigv4_encode(struct buf *out, const char *text, bool slash);
 
 /* S3 requests are signed with x-amz-content-sha256, a token with x-amz-security-token: the caller sends both beside the

@@ -1,0 +1,127 @@
+/* Reads an account's and an infrastructure's configuration into what the graph needs. */
+#include "cloud/aws/aws.h"
+#include "cloud/aws/cidr.h"
+
+static int text(const json_t *v, const char *path, const char *key, const char **ret, struct err *err)
+{
+    return js_string_opt(v, path, key, 512, ret, err);
+}
+
+static int flag(const json_t *v, const char *key, bool *ret, struct err *err)
+{
+    return js_bool_opt(v, "account.config.features", key, ret, err);
+}
+
+static int read_features(const json_t *account, struct aws_settings *s, struct err *err)
+{
+    const json_t *f = json_object_get(account, "features");
+    static const char *const known[] = {"cluster",   "addons",     "podIdentities",      "accessEntry",
+                                        "bootstrap", "hostedZone", "interfaceEndpoints", NULL};
+    bool *const flags[] = {&s->cluster,   &s->addons,      &s->pod_identities,     &s->access_entry,
+                           &s->bootstrap, &s->hosted_zone, &s->interface_endpoints};
+    int r = f ? js_only(f, "account.config.features", known, err) : 0;
+    for (size_t i = 0; i < ARRAY_SIZE(flags) && r == 0; i++) {
+        *flags[i] = i < 5; /* the cluster and what belongs to it are on unless turned off */
+        r = f ? flag(f, known[i], flags[i], err) : 0;
+    }
+    return r;
+}
+
+static int read_network(const json_t *account, struct aws_settings *s, struct err *err)
+{
+    const json_t *network = json_object_get(account, "network");
+    json_t *subnets;
+    if (!network)
+        return 0;
+    int r = js_string(network, "account.config.network", "vpc", 64, &s->vpc, err);
+    if (r == 0)
+        r = js_array(network, "account.config.network", "privateSubnets", AWS_ZONES, &subnets, err);
+    if (r == 0 && json_array_size(subnets) != AWS_ZONES)
+        r = err_set(err, -EINVAL, "account.config.network.privateSubnets: must name three subnets, one a zone");
+    for (size_t i = 0; i < AWS_ZONES && r == 0; i++) {
+        s->private_subnets[i] = json_string_value(json_array_get(subnets, i));
+        if (!s->private_subnets[i])
+            r = err_set(err, -EINVAL, "account.config.network.privateSubnets[%zu]: must be a string", i);
+    }
+    return r;
+}
+
+static bool digits(const char *text_, size_t n)
+{
+    return strlen(text_) == n && strspn(text_, "0123456789") == n;
+}
+
+static int check(const struct aws_settings *s, struct err *err)
+{
+    struct cidr range;
+    if (!digits(s->account, 12))
+        return err_set(err, -EINVAL, "account.config.accountId: must be the 12 digits of the AWS account");
+    if (strlen(s->zones) != AWS_ZONES || strspn(s->zones, "abcdef") != AWS_ZONES)
+        return err_set(err, -EINVAL, "availabilityZoneSuffixes: must be three letters of zones, such as a, b, c");
+    if (s->role_path[0] != '/' || s->role_path[strlen(s->role_path) - 1] != '/')
+        return err_set(err, -EINVAL, "account.config.rolePath: must begin and end with /");
+    if (s->cluster && s->bootstrap && (!*s->launch_template || !*s->bootstrap_role))
+        return err_set(err, -EINVAL,
+                       "account.config.artefact: the bootstrap needs bootstrapRole and launchTemplate, which the "
+                       "customer's artefact gives out");
+    if (s->cluster && s->access_entry && !*s->bootstrap_role)
+        return err_set(err, -EINVAL, "account.config.artefact.bootstrapRole: must be set, or turn accessEntry off");
+    if (s->cluster && s->pod_identities && !*s->data_role)
+        return err_set(err, -EINVAL, "account.config.artefact.dataRole: must be set, or turn podIdentities off");
+    int r = cidr_parse(s->cidr, &range, err);
+    return r < 0 || s->vpc ? r : cidr_check(&range, NULL, err);
+}
+
+int aws_settings_read(const json_t *account, const json_t *infrastructure, struct aws_settings *ret, struct err *err)
+{
+    const json_t *artefact = json_object_get(account, "artefact"), *own = json_object_get(account, "identities");
+    const char *nat = "per-zone";
+    *ret = (struct aws_settings){.role_path = "/ownhouse/",
+                                 .kubernetes = "1.33",
+                                 .zones = "abc",
+                                 .kms_key = "",
+                                 .boundary = "",
+                                 .cluster_role = "",
+                                 .node_role = "",
+                                 .data_role = "",
+                                 .bootstrap_role = "",
+                                 .launch_template = "",
+                                 .domain = ""};
+    const struct {
+        const json_t *from;
+        const char *path, *key;
+        const char **to;
+        bool required;
+    } texts[] = {
+        {account, "account.config", "accountId", &ret->account, true},
+        {account, "account.config", "rolePath", &ret->role_path, false},
+        {account, "account.config", "boundary", &ret->boundary, false},
+        {account, "account.config", "kmsKey", &ret->kms_key, false},
+        {account, "account.config", "kubernetesVersion", &ret->kubernetes, false},
+        {account, "account.config", "nat", &nat, false},
+        {artefact, "account.config.artefact", "dataRole", &ret->data_role, false},
+        {artefact, "account.config.artefact", "bootstrapRole", &ret->bootstrap_role, false},
+        {artefact, "account.config.artefact", "launchTemplate", &ret->launch_template, false},
+        {own, "account.config.identities", "clusterRole", &ret->cluster_role, false},
+        {own, "account.config.identities", "nodeRole", &ret->node_role, false},
+        {infrastructure, "infrastructure", "id", &ret->infrastructure, true},
+        {infrastructure, "infrastructure", "name", &ret->name, true},
+        {infrastructure, "infrastructure", "region", &ret->region, true},
+        {infrastructure, "infrastructure", "cidr", &ret->cidr, true},
+        {infrastructure, "infrastructure", "domain", &ret->domain, false},
+        {infrastructure, "infrastructure", "zones", &ret->zones, false},
+    };
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(texts) && r == 0; i++)
+        r = !texts[i].from      ? 0
+            : texts[i].required ? js_string(texts[i].from, texts[i].path, texts[i].key, 512, texts[i].to, err)
+                                : text(texts[i].from, texts[i].path, texts[i].key, texts[i].to, err);
+    if (r == 0 && strcmp(nat, "per-zone") && strcmp(nat, "single"))
+        r = err_set(err, -EINVAL, "account.config.nat: must be per-zone or single");
+    ret->single_nat = !strcmp(nat, "single");
+    if (r == 0)
+        r = read_features(account, ret, err);
+    if (r == 0)
+        r = read_network(account, ret, err);
+    return r < 0 ? r : check(ret, err);
+}
