@@ -509,7 +509,7 @@ static char *entry_path(const struct plan_call *c, const char *principal, const 
 
 static int entry_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *list = NULL, *answer OH_CLEANUP(js_decrefp) = NULL, *policies OH_CLEANUP(js_decrefp) = NULL;
+    autojson json_t *list = NULL, *policies OH_CLEANUP(js_decrefp) = NULL;
     autofree char *path = below(c, "/access-entries");
     struct aws_request q = {.service = "eks", .action = "ListAccessEntries", .method = "GET", .path = path};
     struct aws_pages pages = {"nextToken", "nextToken", "accessEntries", NULL};
