@@ -33,6 +33,7 @@ const struct conf_key agent_config_keys[] = {
      "addresses whose PROXY v2 header the ingress believes, separated by blanks"},
     {"bucket_dir", CONF_PATH, AT(bucket_dir), "", 0, 3000, "folder of buckets; empty: data lie on volumes"},
     {"bucket", CONF_STRING, AT(bucket), "data", 0, 63, "bucket of the services' data"},
+    {"ledger_bucket", CONF_STRING, AT(ledger_bucket), "", 0, 63, "bucket the ledger is copied to; empty: none"},
     {"engine", CONF_STRING, AT(engine), "chdb", 0, 16, "chdb (embedded) or clickhouse (a server)"},
     {"engine_program", CONF_PATH, AT(engine_program), "", 0, 0, "ownhouse-clickhouse; empty: beside the agent"},
     {"engine_library", CONF_PATH, AT(engine_library), "", 0, 0, "libchdb.so for the embedded engine"},
@@ -84,6 +85,8 @@ static int check(const struct agent_config *c, struct err *err)
         return err_set(err, -EINVAL, "bucket_dir: must be an absolute path without empty, . or .. parts");
     if (*c->bucket_dir && !placement_name_valid(c->bucket))
         return err_set(err, -EINVAL, "bucket: must be lower-case letters, digits and hyphens");
+    if (*c->ledger_bucket && (!*c->bucket_dir || !placement_name_valid(c->ledger_bucket)))
+        return err_set(err, -EINVAL, "ledger_bucket: must be lower-case letters, digits and hyphens, below bucket_dir");
     if (c->service_port_count && (c->service_port_base < 1 || c->service_port_base + c->service_port_count > 65535))
         return err_set(err, -EINVAL, "service_port_base: ports base + 1 to base + count must lie below 65536");
     if (log_level_parse(c->log_level, &level) < 0)
@@ -131,7 +134,7 @@ char *agent_path(const struct agent_config *c, const char *below)
 
 int agent_config_prepare(const struct agent_config *c, struct err *err)
 {
-    static const char *const folders[] = {"link", "state", "runtime", "run"};
+    static const char *const folders[] = {"link", "state", "runtime", "run", "ledger"};
     struct stat st;
     int r = fs_mkdirs(c->home, 0700, err);
     if (r < 0)

@@ -1,6 +1,7 @@
 /* agent.conf: the agent's settings, one table line each; and where it keeps what, below `home`:
  *   link/     identity of the link (agent/link/identity.h)      state/  the operator's state
- * (agent/operator/operator.h) runtime/  the supervised folder (blueprint/placement.h)     run/    instance lock
+ * (agent/operator/operator.h) ledger/  the ledger's key and log (agent/ledger/role_ledger.c)
+ *   runtime/  the supervised folder (blueprint/placement.h)     run/    instance lock
  *
  * The file and `home` may be written by nobody but the agent's own user. */
 #pragma once
@@ -21,6 +22,7 @@ struct agent_config {
     char *proxy_from;    /* addresses and networks whose PROXY v2 header is believed, separated by blanks */
     char *bucket_dir;    /* buckets are folders below it; "" = none: data lie on plain volumes */
     char *bucket;        /* name of the bucket of the services' data */
+    char *ledger_bucket; /* name of the bucket that the ledger is copied to; "" = none */
     char *engine;        /* chdb | clickhouse */
     char *engine_program, *engine_library, *clickhouse_program, *haproxy_program, *knot_program; /* "" = search */
     char *isolation;         /* network-namespace | none */

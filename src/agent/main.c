@@ -11,8 +11,6 @@
 #include <getopt.h>
 #include <signal.h>
 
-const char *const agent_role_names[AGENT_ROLE_COUNT] = {"operator", "supervisor"};
-
 struct arguments {
     const char *command, *config, *dir, *role;
     bool json, help, version, check;
@@ -118,13 +116,18 @@ static int run(const struct arguments *a)
 
 static int run_role(const struct arguments *a)
 {
-    static int (*const mains[])(struct agent_role *) = {role_operator_main, role_supervisor_main};
+    static int (*const mains[])(struct agent_role *) = {role_operator_main, role_supervisor_main, role_ledger_main};
     struct agent_role role = {.config_path = a->config};
     for (size_t i = 0; i < AGENT_ROLE_COUNT; i++) {
         if (strcmp(a->role, agent_role_names[i]))
             continue;
         role.id = (enum agent_role_id)i;
         int status = load(a, a->role, &role.config);
+        struct err err = ERR_INIT;
+        if (!status && role_fds_import(&role, &err) < 0) {
+            fprintf(stderr, "ownhouse-agent: %s\n", err.message);
+            status = 2;
+        }
         if (!status)
             status = mains[i](&role);
         agent_config_free(&role.config);

@@ -9,10 +9,12 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <uv.h>
 
 #define OPERATOR_GRACE_MS 5000
+#define LEDGER_GRACE_MS 10000
 #define SUPERVISOR_GRACE_MS 120000 /* it gives its workloads their own grace, each in its order */
 
 struct child {
@@ -28,6 +30,7 @@ struct parent {
     uv_loop_t loop;
     uv_signal_t signals[4];
     const char *program, *config_path;
+    struct agent_role fds[AGENT_ROLE_COUNT]; /* only their descriptors */
     struct child children[AGENT_ROLE_COUNT];
     int ending; /* the signal that ends the agent, 0 = none */
     int lock;
@@ -39,7 +42,33 @@ static const int signal_numbers[] = {SIGTERM, SIGINT, SIGUSR2, SIGCHLD};
 static const int death_signals[AGENT_ROLE_COUNT] = {
     [AGENT_ROLE_OPERATOR] = SIGTERM,
     [AGENT_ROLE_SUPERVISOR] = SIGUSR2,
+    [AGENT_ROLE_LEDGER] = SIGTERM,
 };
+
+/* Who records in the ledger. */
+static const bool records[AGENT_ROLE_COUNT] = {[AGENT_ROLE_OPERATOR] = true};
+
+/* A pair for each; they outlive the processes, so that a role that starts again finds its peer. */
+static int make_fds(struct parent *p, struct err *err)
+{
+    for (int i = 0; i < AGENT_ROLE_COUNT; i++) {
+        p->fds[i].ledger = -1;
+        for (int k = 0; k < AGENT_ROLE_COUNT; k++)
+            p->fds[i].askers[k] = -1;
+    }
+    for (int i = 0; i < AGENT_ROLE_COUNT; i++) {
+        int pair[2], room = 512 * 1024;
+        if (!records[i])
+            continue;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+            return err_set_errno(err, -errno, "cannot make a socket pair");
+        for (int k = 0; k < 2; k++)
+            setsockopt(pair[k], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+        p->fds[i].ledger = pair[0];
+        p->fds[AGENT_ROLE_LEDGER].askers[i] = pair[1];
+    }
+    return 0;
+}
 
 static void start_role(struct child *c);
 
@@ -66,6 +95,7 @@ static OH_NORETURN void become(const struct child *c, pid_t parent)
     for (int sig = 1; sig < NSIG; sig++)
         sigaction(sig, &dfl, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    putenv(role_fds_export(&p->fds[c->id]));
     execl(p->program, p->program, "--role", agent_role_names[c->id], "--config", p->config_path, (char *)NULL);
     _exit(127);
 }
@@ -107,15 +137,21 @@ static void end_role(struct child *c, int sig, int grace_ms)
     uv_timer_start(&c->timer, on_kill_timer, (uint64_t)grace_ms, 0);
 }
 
-/* The operator first, so that nobody asks for anything while workloads stop. */
+/* The operator first, so that nobody asks for anything while workloads stop; the ledger last, since all record. */
 static void go_on_ending(struct parent *p)
 {
-    struct child *operator= & p->children[AGENT_ROLE_OPERATOR], *supervisor = &p->children[AGENT_ROLE_SUPERVISOR];
+    struct child *operator= & p->children[AGENT_ROLE_OPERATOR], *supervisor = &p->children[AGENT_ROLE_SUPERVISOR],
+                 *ledger = &p->children[AGENT_ROLE_LEDGER];
     if (operator->pid)
         return;
     if (supervisor->pid) {
         if (!uv_is_active((uv_handle_t *)&supervisor->timer))
             end_role(supervisor, p->ending == SIGUSR2 ? SIGUSR2 : SIGTERM, SUPERVISOR_GRACE_MS);
+        return;
+    }
+    if (ledger->pid) {
+        if (!uv_is_active((uv_handle_t *)&ledger->timer))
+            end_role(ledger, SIGTERM, LEDGER_GRACE_MS);
         return;
     }
     uv_stop(&p->loop);
@@ -128,6 +164,7 @@ static void begin_ending(struct parent *p, int sig)
     p->ending = sig;
     log_info(sig == SIGUSR2 ? "ending; workloads go on" : "ending, with all workloads");
     uv_timer_stop(&p->children[AGENT_ROLE_SUPERVISOR].timer);
+    uv_timer_stop(&p->children[AGENT_ROLE_LEDGER].timer);
     end_role(&p->children[AGENT_ROLE_OPERATOR], SIGTERM, OPERATOR_GRACE_MS);
     go_on_ending(p);
 }
@@ -202,6 +239,9 @@ int parent_run(const char *program, const char *config_path, const struct agent_
     p.lock = take_lock(config, err);
     if (p.lock < 0)
         return p.lock;
+    int made = make_fds(&p, err);
+    if (made < 0)
+        return made;
     uv_loop_init(&p.loop);
     for (size_t i = 0; i < ARRAY_SIZE(signal_numbers); i++) {
         uv_signal_init(&p.loop, &p.signals[i]);

@@ -1,7 +1,9 @@
 /* The operator role: link, operator and process runtime on one loop, with as few rights as that takes. */
+#include "agent/ledger/client.h"
 #include "agent/link/identity.h"
 #include "agent/operator/operator.h"
 #include "agent/place.h"
+#include "agent/recorder.h"
 #include "agent/role.h"
 #include "agent/status.h"
 #include "base/log.h"
@@ -24,6 +26,7 @@ struct operator_role {
     struct runtime *runtime;
     struct operator_loop *operator;
     struct agent_link *link;
+    struct recorder recorder;
     char sandbox[64];
     bool ending;
 };
@@ -81,18 +84,35 @@ static int64_t desired_version(void *data)
     return operator_desired_version(((struct operator_role *)data)->operator);
 }
 
+static int may_accept(int64_t version, const char *document, size_t len, void *data, struct err *err)
+{
+    struct operator_role *o = data;
+    return recorder_desired(&o->recorder, version, document, len, "accepted", "", err);
+}
+
 static int on_desired(int64_t version, const char *document, size_t len, const char *signature_hex, void *data,
                       struct err *err)
 {
     struct operator_role *o = data;
     char text[24];
+    struct err own = ERR_INIT;
     int r = operator_offer_desired(o->operator, version, document, len, signature_hex, err);
     snprintf(text, sizeof(text), "%lld", (long long)version);
-    if (r == 0)
+    if (r == 0) {
         log_info("desired document accepted", "version", text);
-    else
-        log_warn("desired document refused", "version", text, "error", err ? err->message : "");
+        return 0;
+    }
+    log_warn("desired document refused", "version", text, "error", err ? err->message : "");
+    /* Refused whether or not that can be written down. */
+    if (recorder_desired(&o->recorder, version, document, len, "refused", err ? err->message : "", &own) < 0)
+        log_error("a refusal could not be recorded", "error", own.message);
     return r;
+}
+
+static int record(const char *type, const char *text, size_t len, const char *destination, void *data, struct err *err)
+{
+    struct operator_role *o = data;
+    return recorder_egress(&o->recorder, type, text, len, destination, err);
 }
 
 static json_t *observe(void *data)
@@ -120,13 +140,15 @@ static void on_signal(uv_signal_t *handle, int number OH_UNUSED)
     agent_link_stop(o->link, on_link_stopped, o);
 }
 
-/* From here on: its home to write, the customer's files to read (these very files: their folder may hold the customer's
- * own keys), sockets outwards. */
+/* From here on: its folders to write, the customer's files to read (these very files: their folder may hold the
+ * customer's own keys), sockets outwards. */
 static int confine(struct operator_role *o, struct err *err)
 {
     const struct agent_config *c = &o->role->config;
     struct sandbox_report report = {0};
-    const char *read[5], *write[] = {c->home, NULL};
+    /* Not the ledger's folder: its key and its leaves are its own role's. */
+    autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run");
+    const char *read[5], *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, NULL};
     size_t n = 0;
     const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
@@ -157,6 +179,7 @@ static int start_operator(struct operator_role *o, struct err *err)
         .clock = &clock_system,
         .env = o->place.env,
         .extra_ip = o->place.extra_ip,
+        .may_accept = may_accept,
         .on_observed = on_observed,
         .on_event = on_operator_event,
         .data = o,
@@ -167,6 +190,8 @@ static int start_operator(struct operator_role *o, struct err *err)
         config.runtime = o->runtime;
         r = operator_new(&config, &o->operator, err);
     }
+    if (r == 0)
+        r = recorder_begin(&o->recorder, bundle, id.agent, id.infrastructure, "", err);
     bundle_free(bundle);
     identity_free(&id);
     return r;
@@ -183,6 +208,7 @@ static int start_link(struct operator_role *o, struct err *err)
         .desired_version = desired_version,
         .on_desired = on_desired,
         .observe = observe,
+        .record = record,
         .on_event = on_link_event,
         .data = o,
     };
@@ -220,7 +246,7 @@ static int start(struct operator_role *o, struct err *err)
 
 int role_operator_main(struct agent_role *r)
 {
-    struct operator_role o = {.role = r};
+    struct operator_role o = {.role = r, .recorder.fd = r->ledger};
     struct err err = ERR_INIT;
     autofree char *self = place_self();
     /* Passes come and go in bursts: give their memory back instead of keeping it for the next. */

@@ -88,6 +88,28 @@ static void use_certificate(struct agent_link *l)
     schedule_certificate(&l->schedule, l->identity.not_before_ms, l->identity.not_after_ms, any_number());
 }
 
+/* Everything that leaves goes through here: recorded first, then sent. Takes over the reference. */
+static int say(struct agent_link *l, struct channel *c, json_t *message, size_t max, struct err *err)
+{
+    const char *type = json_string_value(json_object_get(message, "type"));
+    autofree char *text = js_text(message);
+    int r = l->config.record
+                ? l->config.record(type ? type : "", text, strlen(text), l->status.control, l->config.data, err)
+                : 0;
+    if (r == 0)
+        return channel_send(c, message, max, err);
+    json_decref(message);
+    return err_wrap(err, r, "nothing is sent that cannot be recorded");
+}
+
+int agent_link_say(struct agent_link *l, json_t *message, struct err *err)
+{
+    if (l->channel && l->session.state == AGENT_OPEN && !channel_busy(l->channel))
+        return say(l, l->channel, message, AGENT_OBSERVED_MAX, err);
+    json_decref(message);
+    return err_set(err, -ENOTCONN, "the link is not open");
+}
+
 /* ---- reports ---- */
 
 static void send_report(struct agent_link *l)
@@ -103,7 +125,7 @@ static void send_report(struct agent_link *l)
     if (!report)
         return;
     l->reported_at_ms = now;
-    if (channel_send(l->channel, report, AGENT_OBSERVED_MAX, &err) < 0)
+    if (say(l, l->channel, report, AGENT_OBSERVED_MAX, &err) < 0)
         trouble(l, err.message);
     else
         l->status.sent++;
@@ -136,7 +158,7 @@ static void renew(struct agent_link *l)
         return;
     autofree char *csr = tls_csr_new(l->identity.key);
     schedule_renew_sent(&l->schedule, clock_mono_ms(l->clock));
-    if (channel_send(l->channel, agent_msg_renew(csr), KIB(64), &err) < 0)
+    if (say(l, l->channel, agent_msg_renew(csr), KIB(64), &err) < 0)
         trouble(l, err.message);
 }
 
@@ -200,6 +222,8 @@ static int take_welcome(struct agent_link *l, const struct agent_action *a, stru
     event(l, false, "link connected");
     renew_if_due(l);
     agent_link_notify(l);
+    if (l->config.on_open)
+        l->config.on_open(l->config.data);
     return 0;
 }
 
@@ -211,7 +235,7 @@ static void take_desired(struct agent_link *l, const struct agent_action *a)
         return;
     trouble(l, err.message);
     err.code = 0;
-    if (channel_send(l->channel, agent_msg_refused(a->version, l->status.error), KIB(64), &err) < 0)
+    if (say(l, l->channel, agent_msg_refused(a->version, l->status.error), KIB(64), &err) < 0)
         trouble(l, err.message);
 }
 
@@ -236,8 +260,7 @@ static void take_session(struct agent_link *l, const char *session)
 void agent_link_cut(struct agent_link *l, const char *grant)
 {
     struct err err = ERR_INIT;
-    if (l->channel && l->session.state == AGENT_OPEN &&
-        channel_send(l->channel, agent_msg_cut(grant), KIB(64), &err) < 0)
+    if (l->channel && l->session.state == AGENT_OPEN && say(l, l->channel, agent_msg_cut(grant), KIB(64), &err) < 0)
         trouble(l, err.message);
 }
 
@@ -248,7 +271,7 @@ static void on_ready(struct channel *c, void *user)
     agent_session_init(&l->session, false);
     l->hello_at_ms = clock_mono_ms(l->clock);
     json_t *hello = agent_msg_hello(l->version, l->config.desired_version(l->config.data), l->boot_id);
-    if (channel_send(c, hello, KIB(64), &err) < 0)
+    if (say(l, c, hello, KIB(64), &err) < 0)
         channel_close(c, &err);
 }
 
@@ -278,6 +301,10 @@ static void on_message(struct channel *c, const json_t *message, void *user)
         case AGENT_REVOKE:
             if (l->config.on_revoke)
                 l->config.on_revoke(a.grant, l->config.data);
+            break;
+        case AGENT_OTHER:
+            if (l->config.on_message)
+                l->config.on_message(a.other, message, l->config.data);
             break;
         case AGENT_ENROLLED:
         case AGENT_NOTHING:

@@ -58,6 +58,14 @@ struct agent_link_config {
      * until then. NULL: ignored. */
     void (*on_revoke)(const char *grant, void *data);
     const char *gate_socket; /* where the gate takes engineers' sessions (agent/gate/gate.h); NULL: there is none */
+    /* Called before each message of the operations stream is sent, hello included: non-zero means that it could not be
+     * recorded, and it is not sent. `text`: the bytes. NULL: nothing is recorded. */
+    int (*record)(const char *type, const char *text, size_t len, const char *destination, void *data, struct err *err);
+    /* The other messages of the control plane, `consent` and `cosigned` (api/consent.md, api/ledger.md). May be NULL.
+     */
+    void (*on_message)(const char *type, const json_t *message, void *data);
+    /* The link is open: what is to be said once a connection may be said now. May be NULL. */
+    void (*on_open)(void *data);
     /* Something for the log. May be NULL. */
     void (*on_event)(bool error, const char *message, void *data);
     void *data;
@@ -69,6 +77,9 @@ struct agent_link;
 OH_MUST_CHECK int agent_link_start(const struct agent_link_config *config, struct agent_link **ret, struct err *err);
 /* There is something new to report. Many calls make one message; the last state counts. */
 void agent_link_notify(struct agent_link *l);
+/* Sends a message, taking over the reference. -ENOTCONN: the link is not open, or something still waits to be sent; the
+ * state that it would have said is to be said again on on_open. */
+OH_MUST_CHECK int agent_link_say(struct agent_link *l, json_t *message, struct err *err);
 /* Tells the control plane that nothing of a grant is left; forgotten if there is no link, since it asks again. */
 void agent_link_cut(struct agent_link *l, const char *grant);
 /* Tries again now, without waiting for the back-off. */

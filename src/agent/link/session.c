@@ -126,6 +126,11 @@ static int dispatch(struct agent_session *s, const char *type, const json_t *m, 
         return take_session(m, a, err);
     if (!strcmp(type, "revoke") && s->state == AGENT_OPEN)
         return take_revoke(m, a, err);
+    if (s->state == AGENT_OPEN && (!strcmp(type, "consent") || !strcmp(type, "cosigned"))) {
+        a->type = AGENT_OTHER;
+        a->other = type;
+        return 0;
+    }
     static const char *const known[] = {"enrolled", "welcome", "desired", "renewed", "session", "revoke"};
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         if (!strcmp(type, known[i]))

@@ -35,6 +35,7 @@ enum agent_action_type {
     AGENT_RENEWED,  /* certificate */
     AGENT_SESSION,  /* session: an engineer waits at the relay */
     AGENT_REVOKE,   /* grant: end it and say so */
+    AGENT_OTHER,    /* other: `consent` or `cosigned`, the message itself is read by whom it concerns */
     AGENT_REFUSED,  /* message, retry: the peer says why it closes, and whether the same may work later */
 };
 
@@ -44,6 +45,7 @@ struct agent_action {
     const char *agent, *infrastructure; /* UUIDs */
     const char *certificate;            /* PEM */
     const char *session, *grant;        /* UUIDs */
+    const char *other;                  /* a message's type */
     int64_t time_ms;                    /* the peer's wall clock */
     bool renew_only, retry;
     int64_t version;

@@ -349,7 +349,9 @@ int operator_offer_desired(struct operator_loop *o, int64_t version, const char 
     int r = kept_check(&o->rules, &o->kept, version, document, len, signature_hex, &fresh, err);
     if (r != 0)
         return MIN(r, 0);
-    r = kept_save(o->kept_path, version, document, len, signature_hex, err);
+    r = o->c.may_accept ? o->c.may_accept(version, document, len, o->c.data, err) : 0;
+    if (r == 0)
+        r = kept_save(o->kept_path, version, document, len, signature_hex, err);
     if (r < 0) {
         kept_clear(&fresh);
         return r;

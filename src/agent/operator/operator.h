@@ -31,6 +31,9 @@ struct operator_config {
      * ::1 and env.client_address; each list ends with NULL, or is NULL. */
     const char *const *extra_dns, *const *extra_ip;
 
+    /* A document that has passed every check of its own, before it is kept: recorded, and judged by the customer's
+     * policy. Non-zero: it is not taken, and the sentence says why. NULL: nothing more is asked. */
+    int (*may_accept)(int64_t version, const char *document, size_t len, void *data, struct err *err);
     /* The whole `observed` message (api/link.md), borrowed for the call: after each change and at least every 30 s,
      * whether or not somebody is connected. */
     void (*on_observed)(const json_t *observed, void *data);
@@ -53,7 +56,8 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
 
 /* A document from the link. 0: it is kept, durable, and will be acted on (or it is the one already kept). Otherwise
  * nothing changed and the message says why: -EBADMSG signature, -EXDEV of another infrastructure, -ESTALE version not
- * above the last, -EINVAL not understood (names the field), -EMSGSIZE, -EIO / -ENOSPC it could not be kept. */
+ * above the last, -EINVAL not understood (names the field), -EMSGSIZE, -EIO / -ENOSPC it could not be kept, and
+ * may_accept's own. */
 OH_MUST_CHECK int operator_offer_desired(struct operator_loop *o, int64_t version, const char *document, size_t len,
                                          const char *signature_hex, struct err *err);
 /* Version of the last accepted document, 0 = none: what `hello` says. */

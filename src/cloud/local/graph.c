@@ -88,7 +88,7 @@ static void add_network(struct maker *m)
 
 static void add_storage(struct maker *m)
 {
-    static const char *const buckets[] = {"data", "backups"};
+    static const char *const buckets[] = {"data", "backups", "ledger"};
     for (size_t i = 0; i < ARRAY_SIZE(buckets); i++) {
         autofree char *below = mem_printf("buckets/%s", buckets[i]);
         autofree char *path = local_path(m->e, below);
@@ -130,9 +130,9 @@ static void add_host(struct maker *m)
         json_object_set_new(v, "netns_inode", json_string("${local_network.main.inode}"));
         add(m, "local_host", "agent", v,
             DEPENDS("local_interface.main", "local_firewall.main", "local_egress_gateway.main", "local_bucket.data",
-                    "local_bucket.backups"));
+                    "local_bucket.backups", "local_bucket.ledger"));
     } else {
-        add(m, "local_host", "agent", v, DEPENDS("local_bucket.data", "local_bucket.backups"));
+        add(m, "local_host", "agent", v, DEPENDS("local_bucket.data", "local_bucket.backups", "local_bucket.ledger"));
     }
 }
 
