@@ -418,8 +418,8 @@ def test_made_once_kept_alive_and_gone_without_a_trace(infra):
     bucket = infra.dir / "account/home/buckets/data"
     (bucket / "precious").write_text("x")
     result = infra.do("remove")
-    assert {left["resource"] for left in result["leftovers"]} == {"local_bucket.data", "local_bucket.backups", "local_bucket.ledger",
-                                                                  "local_disk.agent"}
+    assert {left["resource"] for left in result["leftovers"]} == {"local_bucket.data", "local_bucket.backups",
+                                                                  "local_bucket.ledger", "local_disk.agent"}
     assert infra.left() == []
     assert (bucket / "precious").exists() and not token.exists()
     infra.do("purge")

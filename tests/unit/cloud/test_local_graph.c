@@ -107,9 +107,9 @@ static void the_graph_is_pure_and_says_what_is_missing(void **state)
         assert_string_equal(one, two);
         autojson json_t *doc = plan_of_nothing(b, g);
         assert_int_equal(json_array_size(json_object_get(doc, "notes")), isolated ? 0 : 4);
-        assert_int_equal(json_array_size(json_object_get(doc, "changes")), isolated ? 11 : 6);
+        assert_int_equal(json_array_size(json_object_get(doc, "changes")), isolated ? 12 : 7);
         assert_int_equal(json_integer_value(json_object_get(json_object_get(doc, "summary"), "create")),
-                         isolated ? 11 : 6);
+                         isolated ? 12 : 7);
     }
 }
 
