@@ -17,6 +17,8 @@ static const char usage[] =
     "Usage: ownhouse-control --config FILE                             run the control plane\n"
     "       ownhouse-control init --config FILE --credentials FILE     first organization, administrator and API key\n"
     "       ownhouse-control new-key --config FILE --credentials FILE  one more API key for the administrator\n"
+    "       ownhouse-control set-up-link --config FILE [--email ADDRESS] [--first]\n"
+    "                                                                  a link to sign in as the administrator\n"
     "       ownhouse-control --config FILE --check-config              check the configuration and exit\n"
     "       ownhouse-control --version | --help\n"
     "\n"
@@ -25,8 +27,8 @@ static const char usage[] =
     "Exit status: 0 stopped as asked or done, 1 failed, 2 wrong usage.\n";
 
 struct options {
-    const char *command, *config, *credentials, *role;
-    bool check;
+    const char *command, *config, *credentials, *role, *email;
+    bool check, first;
 };
 
 static int (*const role_mains[ROLE_COUNT])(struct role *) = {
@@ -70,10 +72,26 @@ static int run_role(const char *name, const char *self, const char *config_path,
     return role_mains[id](&role);
 }
 
+/* The one secret that goes to standard output: whoever reads it is on the machine already, and it works once. */
+static int print_link(const struct options *o, const struct control_config *config)
+{
+    struct err err = ERR_INIT;
+    autofree char *link = NULL;
+    if (control_set_up_link(config, o->email ? o->email : "", o->first, &link, &err) < 0) {
+        fprintf(stderr, "ownhouse-control: %s\n", err.message);
+        return 1;
+    }
+    if (link)
+        puts(link);
+    return 0;
+}
+
 static int run_command(const struct options *o, const struct control_config *config)
 {
     struct err err = ERR_INIT;
     int r;
+    if (!strcmp(o->command, "set-up-link"))
+        return print_link(o, config);
     if (!o->credentials)
         return wrong_usage("--credentials FILE is required");
     r = !strcmp(o->command, "init") ? control_init(config, o->credentials, &err)
@@ -91,6 +109,8 @@ static int parse(int argc, char **argv, struct options *o)
         {"config", required_argument, NULL, 'c'},
         {"credentials", required_argument, NULL, 'k'},
         {"role", required_argument, NULL, 'r'},
+        {"email", required_argument, NULL, 'e'},
+        {"first", no_argument, NULL, 'f'},
         {"check-config", no_argument, NULL, 'n'},
         {"version", no_argument, NULL, 'V'},
         {"help", no_argument, NULL, 'h'},
@@ -106,6 +126,12 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case 'r':
             o->role = optarg;
+            break;
+        case 'e':
+            o->email = optarg;
+            break;
+        case 'f':
+            o->first = true;
             break;
         case 'n':
             o->check = true;
@@ -124,7 +150,7 @@ static int parse(int argc, char **argv, struct options *o)
         o->command = argv[optind++];
     if (optind < argc)
         return wrong_usage("too many arguments");
-    if (o->command && strcmp(o->command, "init") && strcmp(o->command, "new-key"))
+    if (o->command && strcmp(o->command, "init") && strcmp(o->command, "new-key") && strcmp(o->command, "set-up-link"))
         return wrong_usage("unknown command");
     return o->config ? -1 : wrong_usage("--config FILE is required");
 }

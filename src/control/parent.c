@@ -94,7 +94,7 @@ static int make_descriptors(struct parent *p, struct err *err)
         for (int j = 0; j < ROLE_COUNT; j++)
             r->askers[j] = -1;
     }
-    static const enum role_id askers[] = {ROLE_LINK, ROLE_CONTROLLER};
+    static const enum role_id askers[] = {ROLE_LINK, ROLE_CONTROLLER, ROLE_API};
     for (size_t i = 0; i < ARRAY_SIZE(askers); i++) {
         int pair[2];
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

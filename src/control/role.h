@@ -14,7 +14,7 @@ struct role {
     enum role_id id;
     struct control_config config;
     int bell[ROLE_COUNT];   /* eventfds, non-blocking; bell[id] is our own: read it when it polls readable */
-    int signer;             /* SOCK_SEQPACKET to the signer (link, controller), or -1 */
+    int signer;             /* SOCK_SEQPACKET to the signer (link, controller, api), or -1 */
     int askers[ROLE_COUNT]; /* signer only: SOCK_SEQPACKET from each asker, or -1 */
 };
 

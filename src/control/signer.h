@@ -3,7 +3,7 @@
  * Requests and answers are one JSON object a SOCK_SEQPACKET message (<= 64 KiB), matched by `id`. The signer's rules:
  * it signs agent certificates only for a URI SAN of the form ownhouse:agent/<uuid>, at most 24 h; server certificates
  * only for link.ownhouse; desired documents only with a version above the last it signed for that infrastructure (kept
- * in its own fsynced file), or the same version with the same digest.
+ * in its own fsynced file), or the same version with the same digest; one-time codes it checks for the api role alone.
  *
  * Public parts are files that any role may read: keys/link-ca.pem, keys/link-ca-spare.pem (its key is kept beside,
  * unused until the first is lost), keys/desired.pub (64 hex digits). */
@@ -23,3 +23,12 @@ OH_MUST_CHECK int signer_server_certificate(int fd, const char *csr_pem, char **
 /* signature: 128 hex digits and NUL. digest_hex: SHA-256 of the document's bytes. */
 OH_MUST_CHECK int signer_desired(int fd, const char *infrastructure, int64_t version, const char digest_hex[65],
                                  char ret_signature[129], struct err *err);
+
+/* Authenticators' secrets (identity/totp.h). The signer makes and checks them; the store has them only sealed by a key
+ * of the signer's, each bound to its user. `user`: UUID. */
+/* ret_secret: base32 with NUL, to be shown once. ret_sealed: text for the store, heap. */
+OH_MUST_CHECK int signer_totp_new(int fd, const char *user, char *ret_secret, size_t size, char **ret_sealed,
+                                  struct err *err);
+/* *ret_step: the time step whose code it is, above `after`; 0 if the code is wrong or used. */
+OH_MUST_CHECK int signer_totp_check(int fd, const char *user, const char *sealed, const char *code, int64_t after,
+                                    int64_t *ret_step, struct err *err);

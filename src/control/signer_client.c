@@ -109,3 +109,30 @@ int signer_desired(int fd, const char *infrastructure, int64_t version, const ch
         snprintf(ret_signature, 129, "%s", signature);
     return r;
 }
+
+int signer_totp_new(int fd, const char *user, char *ret_secret, size_t size, char **ret_sealed, struct err *err)
+{
+    autojson json_t *q = json_pack("{s:s,s:s}", "op", "totp-new", "user", user);
+    autojson json_t *answer = NULL;
+    const char *secret, *sealed;
+    int r = ask(fd, q, &answer, err);
+    if (r == 0)
+        r = js_string(answer, "signer", "secret", size - 1, &secret, err);
+    if (r == 0)
+        r = js_string(answer, "signer", "sealed", SIGNER_MESSAGE_MAX, &sealed, err);
+    if (r < 0)
+        return r;
+    snprintf(ret_secret, size, "%s", secret);
+    *ret_sealed = mem_strdup(sealed);
+    return 0;
+}
+
+int signer_totp_check(int fd, const char *user, const char *sealed, const char *code, int64_t after, int64_t *ret_step,
+                      struct err *err)
+{
+    autojson json_t *q = json_pack("{s:s,s:s,s:s,s:s,s:I}", "op", "totp-check", "user", user, "sealed", sealed, "code",
+                                   code, "after", (json_int_t)after);
+    autojson json_t *answer = NULL;
+    int r = q ? ask(fd, q, &answer, err) : err_set(err, -EINVAL, "the code is not text");
+    return r < 0 ? r : js_int(answer, "signer", "step", 0, INT64_MAX, ret_step, err);
+}

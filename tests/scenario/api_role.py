@@ -70,7 +70,9 @@ class ApiRole:
             try:
                 with socket.socket(socket.AF_UNIX) as s:
                     s.connect(str(self.socket))
-                return
+                if (self.folder / "keys/complete").exists():
+                    return
+                time.sleep(0.02)
             except OSError:
                 assert self.process.poll() is None, self.log.read_text()
                 assert time.monotonic() < deadline

@@ -44,13 +44,8 @@ class Controller(threading.Thread):
 
 
 @pytest.fixture
-def api(tmp_path):
+def api():
     role = ApiRole()
-    keys = role.folder / "keys"
-    keys.mkdir()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", tmp_path / "k.pem", "-out",
-                    keys / "link-ca.pem", "-days", "2", "-subj", "/CN=link"], check=True, capture_output=True)
-    (keys / "desired.pub").write_text("ab" * 32 + "\n")
     controller = Controller(role)
     controller.start()
     yield role

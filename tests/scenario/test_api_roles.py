@@ -64,6 +64,10 @@ TABLE = {
     "planDiscard": ADMINS, "agentGetList": LOOK_AT_INFRASTRUCTURE, "agentGet": LOOK_AT_INFRASTRUCTURE,
     "eventsGet": LOOK_AT_ORGANIZATION,
 }
+# For people who are signed in, whatever their roles; never for keys.
+PERSONAL = {"sessionGet", "sessionDelete", "sessionGetList", "sessionDeleteOthers", "sessionRevoke", "profileGet",
+            "profileUpdate", "profilePasswordUpdate", "totpEnrol", "totpConfirm", "totpDisable", "recoveryCodesCreate"}
+TABLE.update((name, set()) for name in PERSONAL)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +122,7 @@ def test_every_operation_as_another_organization(api):
             hashlib.sha256(b"other").hexdigest(), other, hashlib.sha256(b"secret").hexdigest(),
             json.dumps([PREFIX + "01"]), '[{"source":"anywhere"}]')
     for op, method, path in operations():
-        if "{" in path:
+        if "{" in path and op not in PERSONAL:
             theirs = api.call(method, fill(path, api.organization), key=("other", "secret"))
             missing = api.call(method, fill(path, NOBODY), key=("other", "secret"))
             assert theirs.status == missing.status == 404 and theirs.error == missing.error, op
@@ -283,7 +287,7 @@ def test_invitations(api):
     made = api.call("POST", "/invitations", body, headers={"Idempotency-Key": "one"}).result
     own = made.pop("ownhouse")
     token = own["link"].split("#")[1]
-    assert own["link"].startswith("https://localhost:8443/") and "cannot be taken up" in own["notice"]
+    assert own["link"].startswith("https://localhost:8443/") and "no e-mail is sent" in own["notice"]
     assert made["email"] == "new@example.org" and made["assignedRoles"][0]["roleName"] == "Member"
     assert api.call("POST", "/invitations", body, headers={"Idempotency-Key": "one"}).result == made
     assert api.call("GET", "/invitations").result == [made]

@@ -6,7 +6,7 @@
 
 #define CONTRACT_SEGMENTS 10
 #define CONTRACT_QUERY 8
-#define CONTRACT_ANSWERS 10
+#define CONTRACT_ANSWERS 12
 
 struct query_parameter {
     const char *name;

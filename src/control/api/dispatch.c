@@ -1,10 +1,7 @@
 /* Which function answers which operation of api/openapi.json. */
 #include "control/api/handlers.h"
 
-static const struct {
-    const char *id;
-    api_handler handler;
-} table[] = {
+static const struct api_entry table[] = {
     {"organizationGetList", organization_list},
     {"organizationGet", organization_get},
     {"organizationUpdate", organization_update},
@@ -83,13 +80,32 @@ static const struct {
     {"agentGetList", agent_list},
     {"agentGet", agent_get},
     {"eventsGet", events_get},
+    {"signInMethodsGet", sign_in_methods},
+    {"sessionCreate", sign_in, sign_in_before, NULL, API_LANE_HASH},
+    {"sessionGet", session_get},
+    {"sessionDelete", session_delete},
+    {"sessionGetList", session_list},
+    {"sessionDeleteOthers", session_delete_others},
+    {"sessionRevoke", session_revoke},
+    {"oidcStart", oidc_start, oidc_start_before, NULL, API_LANE_OUTWARD},
+    {"oidcFinish", oidc_finish, oidc_finish_before, NULL, API_LANE_OUTWARD},
+    {"profileGet", profile_get},
+    {"profileUpdate", profile_update},
+    {"profilePasswordUpdate", profile_password, profile_password_before, NULL, API_LANE_HASH},
+    {"totpEnrol", totp_enrol, totp_enrol_before, NULL, API_LANE_HASH},
+    {"totpConfirm", totp_confirm, totp_confirm_before},
+    {"totpDisable", totp_disable, confirm_before, NULL, API_LANE_HASH},
+    {"recoveryCodesCreate", recovery_create, confirm_before, NULL, API_LANE_HASH},
+    {"setUp", set_up, set_up_before, NULL, API_LANE_HASH},
+    {"invitationLook", invitation_look},
+    {"invitationAccept", invitation_accept, invitation_accept_before, NULL, API_LANE_HASH},
 };
 const size_t api_handlers_count = ARRAY_SIZE(table);
 
-api_handler api_handler_of(const char *operation_id)
+const struct api_entry *api_entry_of(const char *operation_id)
 {
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
         if (!strcmp(table[i].id, operation_id))
-            return table[i].handler;
+            return &table[i];
     return NULL;
 }

@@ -92,6 +92,34 @@ int agent_list(struct api_request *q, struct err *err);
 int agent_get(struct api_request *q, struct err *err);
 
 int events_get(struct api_request *q, struct err *err);
+int sign_in_methods(struct api_request *q, struct err *err);
+int sign_in_before(struct api_request *q, struct err *err);
+int sign_in(struct api_request *q, struct err *err);
+int session_get(struct api_request *q, struct err *err);
+int session_delete(struct api_request *q, struct err *err);
+int session_list(struct api_request *q, struct err *err);
+int session_delete_others(struct api_request *q, struct err *err);
+int session_revoke(struct api_request *q, struct err *err);
+int oidc_start_before(struct api_request *q, struct err *err);
+int oidc_start(struct api_request *q, struct err *err);
+int oidc_finish_before(struct api_request *q, struct err *err);
+int oidc_finish(struct api_request *q, struct err *err);
+int profile_get(struct api_request *q, struct err *err);
+int profile_update(struct api_request *q, struct err *err);
+int profile_password_before(struct api_request *q, struct err *err);
+int profile_password(struct api_request *q, struct err *err);
+int confirm_before(struct api_request *q, struct err *err);
+int totp_enrol_before(struct api_request *q, struct err *err);
+int totp_enrol(struct api_request *q, struct err *err);
+int totp_confirm_before(struct api_request *q, struct err *err);
+int totp_confirm(struct api_request *q, struct err *err);
+int totp_disable(struct api_request *q, struct err *err);
+int recovery_create(struct api_request *q, struct err *err);
+int set_up_before(struct api_request *q, struct err *err);
+int set_up(struct api_request *q, struct err *err);
+int invitation_look(struct api_request *q, struct err *err);
+int invitation_accept_before(struct api_request *q, struct err *err);
+int invitation_accept(struct api_request *q, struct err *err);
 
 /* Views that several operations give. New references in *ret. */
 

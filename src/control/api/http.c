@@ -2,10 +2,9 @@
 #include "control/api/http.h"
 
 #include "base/log.h"
+#include "control/api/admission.h"
 #include "control/api/console_files.h"
 #include "control/api/events.h"
-#include "control/identity/access.h"
-#include "control/identity/basic.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -46,6 +45,10 @@ struct http_request {
     const char *method; /* as asked, HEAD included */
     bool console;       /* a path of the console's, not of the API's */
     char address[INET6_ADDRSTRLEN];
+    struct contract_request request;
+    struct MHD_Connection *connection; /* while it is suspended */
+    json_t *answer;                    /* once it is carried out */
+    int answer_status;
     struct api_request q;
 };
 
@@ -87,6 +90,12 @@ static void take_address(struct http_request *h, struct MHD_Connection *c)
         snprintf(h->address, sizeof(h->address), "%s", last);
 }
 
+/* The one operation that needs neither store nor handler. */
+static bool is_description(const struct http_request *h)
+{
+    return h->q.match.operation->open && !api_entry_of(h->q.match.operation->id);
+}
+
 /* Printable ASCII, so that it may go into rows and logs. */
 static const char *clean_text(struct arena *a, const char *text, size_t max)
 {
@@ -123,6 +132,13 @@ static const char *allow_of(const struct http_request *h)
     return arena_printf(h->q.arena, "%s%s, OPTIONS", allow, strstr(allow, "GET") ? ", HEAD" : "");
 }
 
+/* Browsers ask for name and password themselves where they see Basic; the console has a page for it. */
+static const char *challenge(const struct http_request *h, struct MHD_Connection *c)
+{
+    return header(c, "Sec-Fetch-Site") || h->q.session_token ? "Session realm=\"OwnHouse\""
+                                                             : "Basic realm=\"OwnHouse\", charset=\"UTF-8\"";
+}
+
 static enum MHD_Result send_text(struct http_request *h, struct MHD_Connection *c, int status, char *text, size_t len,
                                  enum MHD_ResponseMemoryMode mode)
 {
@@ -135,7 +151,9 @@ static enum MHD_Result send_text(struct http_request *h, struct MHD_Connection *
     MHD_add_response_header(r, "X-Request-Id", h->q.id);
     MHD_add_response_header(r, "Cache-Control", "no-store");
     if (status == 401)
-        MHD_add_response_header(r, "WWW-Authenticate", "Basic realm=\"OwnHouse\", charset=\"UTF-8\"");
+        MHD_add_response_header(r, "WWW-Authenticate", challenge(h, c));
+    for (size_t i = 0; i < h->q.n_headers; i++)
+        MHD_add_response_header(r, h->q.headers[i].name, h->q.headers[i].value);
     if (*h->q.match.allow)
         MHD_add_response_header(r, "Allow", allow_of(h));
     if (atomic_load(&h->server->stopping))
@@ -161,40 +179,17 @@ static enum MHD_Result send_error(struct http_request *h, struct MHD_Connection 
 
 static const char body_too_large[] = "the body is larger than 1048576 bytes";
 
-static int authenticate(struct http_request *h, struct MHD_Connection *c, struct err *err)
-{
-    autobasic struct basic basic = {0};
-    int r = basic_parse(header(c, "Authorization"), &basic, err);
-    if (r < 0)
-        return err_set(err, -EACCES, "%s; send the API key's id and secret as HTTP Basic credentials",
-                       arena_strdup(h->q.arena, err->message));
-    return api_key_authenticate(h->q.store, h->q.api->clock, basic.user, basic.password, h->q.address, &h->q.who, err);
-}
-
-/* The organization in the path must be the key's; another's is answered like one that does not exist. */
-static bool is_own_organization(const struct http_request *h)
-{
-    const struct contract_operation *op = h->q.match.operation;
-    return !op->parameters[0] || strcmp(op->parameters[0], "organizationId") ||
-           !strcmp(h->q.match.path[0], h->q.who.organization);
-}
-
-/* What the request is about, for access_allows(). */
-static const char *resource_of(const struct http_request *h)
-{
-    const struct contract_operation *op = h->q.match.operation;
-    if (strncmp(op->permission, "control-plane:service:", strlen("control-plane:service:")))
-        return arena_printf(h->q.arena, "organization/%s", h->q.who.organization);
-    for (size_t i = 0; op->parameters[i]; i++)
-        if (!strcmp(op->parameters[i], "serviceId"))
-            return arena_printf(h->q.arena, "instance/%s", h->q.match.path[i]);
-    return strcmp(op->method, "GET") ? "instance/*" : NULL;
-}
-
 /* 0, or the status of a refusal with its sentence in err. */
 static int admit(struct http_request *h, struct MHD_Connection *c, struct err *err)
 {
-    if (h->q.match.operation->open)
+    const struct admission_headers headers = {
+        .authorization = header(c, "Authorization"),
+        .cookie = header(c, "Cookie"),
+        .origin = header(c, "Origin"),
+        .host = header(c, "Host"),
+        .csrf = header(c, "X-OwnHouse-CSRF"),
+    };
+    if (is_description(h))
         return 0;
     h->q.store = thread_store(h->server, err);
     if (!h->q.store) {
@@ -202,25 +197,8 @@ static int admit(struct http_request *h, struct MHD_Connection *c, struct err *e
         err_set(err, -EIO, "the control plane cannot open its store; its log says why");
         return 503;
     }
-    int r = authenticate(h, c, err);
-    if (r == -EACCES)
-        return 401;
-    if (r == -EPERM)
-        return 403;
-    if (r < 0) {
-        log_error("the API key cannot be checked", "request", h->q.id, "error", err->message);
-        err_set(err, r, "the control plane cannot check the API key now; try again");
-        return 503;
-    }
-    if (!is_own_organization(h)) {
-        err_set(err, -ENOENT, "there is no such organization");
-        return 404;
-    }
-    if (!access_allows(h->q.who.roles, h->q.who.policies, h->q.match.operation->permission, resource_of(h))) {
-        err_set(err, -EPERM, "the API key has no role that allows %s", h->q.match.operation->permission);
-        return 403;
-    }
-    return 0;
+    admission_cookies(&h->q, headers.cookie);
+    return admission_check(&h->q, &headers, err);
 }
 
 static void refuse(struct http_request *h, int status, const char *why)
@@ -314,7 +292,7 @@ static enum MHD_Result send_events(struct http_request *h, struct MHD_Connection
 {
     struct MHD_Response *r;
     struct err err = ERR_INIT;
-    int status = events_open(h->server->api->events, c, h->q.who.key, &r, &err);
+    int status = events_open(h->server->api->events, c, *h->q.who.key ? h->q.who.key : h->q.who.user, &r, &err);
     if (status < 0)
         return send_error(h, c, status == -EMFILE ? 429 : 503, err.message);
     h->status = 200;
@@ -324,27 +302,36 @@ static enum MHD_Result send_events(struct http_request *h, struct MHD_Connection
     return sent;
 }
 
-static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, const char *url)
+/* Carries the request out; on a thread of the connections, or on one of a lane while the connection is suspended. */
+static void carry_out(struct http_request *h)
 {
-    struct contract_pair items[HTTP_QUERY_MAX];
-    struct pairs pairs = {.items = items};
-    json_t *answer = NULL;
-    if (h->console)
-        return send_console(h, c, url);
-    if (h->refusal == 204)
-        return send_text(h, c, 204, (char *)(uintptr_t) "", 0, MHD_RESPMEM_PERSISTENT);
-    if (h->refusal)
-        return send_error(h, c, h->refusal, h->why);
+    struct err err = ERR_INIT;
+    h->q.store = thread_store(h->server, &err);
+    if (h->q.store) {
+        h->answer_status = api_carry_out(&h->q, &h->request, &h->answer);
+        h->answer_status = check_answer(h, h->answer_status, &h->answer);
+        return;
+    }
+    log_error("the store cannot be opened", "request", h->q.id, "error", err.message);
+    h->answer_status = 503;
+    h->answer = api_error(503, h->q.id, "the control plane cannot open its store; its log says why");
+}
+
+static void carry_out_on_lane(void *data)
+{
+    struct http_request *h = data;
+    carry_out(h);
+    MHD_resume_connection(h->connection);
+}
+
+/* The headers' texts stay where they are while the connection is suspended. */
+static bool take_request(struct http_request *h, struct MHD_Connection *c, const char *url)
+{
+    struct pairs pairs = {.items = arena_alloc(h->q.arena, HTTP_QUERY_MAX * sizeof(*pairs.items))};
     MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, take_pair, &pairs);
-    if (pairs.bad)
-        return send_error(h, c, 400, "the query has too many parameters or a zero byte");
-    if (h->q.match.operation->open)
-        return send_text(h, c, 200, (char *)(uintptr_t)embedded_openapi, embedded_openapi_len, MHD_RESPMEM_PERSISTENT);
-    if (wants_stream(h, c))
-        return send_events(h, c);
-    const struct contract_request request = {
+    h->request = (struct contract_request){
         .method = h->q.match.operation->method,
-        .path = url,
+        .path = arena_strdup(h->q.arena, url),
         .query = pairs.items,
         .n_query = pairs.n,
         .content_type = header(c, "Content-Type"),
@@ -352,9 +339,44 @@ static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, 
         .body = h->body.data,
         .body_len = h->body.len,
     };
-    int status = api_carry_out(&h->q, &request, &answer);
-    status = check_answer(h, status, &answer);
-    return send_json(h, c, status, answer);
+    return !pairs.bad;
+}
+
+static enum MHD_Result answer_operation(struct http_request *h, struct MHD_Connection *c)
+{
+    struct lane *lane = h->q.api->lanes[api_entry_of(h->q.match.operation->id)->lane];
+    if (!lane) {
+        carry_out(h);
+        return send_json(h, c, h->answer_status, TAKE_PTR(h->answer));
+    }
+    h->connection = c;
+    MHD_suspend_connection(c);
+    if (lane_submit(lane, carry_out_on_lane, h) == 0)
+        return MHD_YES;
+    MHD_resume_connection(c);
+    api_header(&h->q, "Retry-After", "2");
+    h->answer_status = 503;
+    h->answer = api_error(503, h->q.id, "too many are signing in at this moment; try again in a few seconds");
+    return MHD_YES;
+}
+
+static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, const char *url)
+{
+    if (h->answer)
+        return send_json(h, c, h->answer_status, TAKE_PTR(h->answer));
+    if (h->console)
+        return send_console(h, c, url);
+    if (h->refusal == 204)
+        return send_text(h, c, 204, (char *)(uintptr_t) "", 0, MHD_RESPMEM_PERSISTENT);
+    if (h->refusal)
+        return send_error(h, c, h->refusal, h->why);
+    if (!take_request(h, c, url))
+        return send_error(h, c, 400, "the query has too many parameters or a zero byte");
+    if (is_description(h))
+        return send_text(h, c, 200, (char *)(uintptr_t)embedded_openapi, embedded_openapi_len, MHD_RESPMEM_PERSISTENT);
+    if (wants_stream(h, c))
+        return send_events(h, c);
+    return answer_operation(h, c);
 }
 
 /* --- libmicrohttpd's callbacks --- */
@@ -394,7 +416,8 @@ static void log_request(const struct http_request *h)
     snprintf(status, sizeof(status), "%d", h->status);
     snprintf(ms, sizeof(ms), "%lld", (long long)(clock_mono_ms(&clock_system) - h->began));
     log_info("request", "method", h->method, "route", op ? op->template : "none", "status", status, "ms", ms, "request",
-             h->q.id, "key", *h->q.who.key ? h->q.who.key : NULL, "address", *h->address ? h->address : NULL);
+             h->q.id, "key", *h->q.who.key ? h->q.who.key : NULL, "user", *h->q.who.user ? h->q.who.user : NULL,
+             "address", *h->address ? h->address : NULL);
 }
 
 static void on_completed(void *data, struct MHD_Connection *c, void **request, enum MHD_RequestTerminationCode code)
@@ -408,6 +431,7 @@ static void on_completed(void *data, struct MHD_Connection *c, void **request, e
     if (h->body.data)
         mem_wipe(h->body.data, h->body.len);
     free(h->body.data);
+    json_decref(h->answer);
     json_decref(h->q.result);
     json_decref(h->q.result_stored);
     contract_match_free(&h->q.match);
@@ -484,6 +508,9 @@ void http_stop(struct http_server *s, int wait_ms)
     events_stop(s->api->events);
     for (int waited = 0; atomic_load(&s->running) && waited < wait_ms; waited += 10)
         usleep(10000);
+    /* No connection may be suspended when the daemon stops: the lanes carry out what they have first. */
+    for (int i = 0; i < API_LANES; i++)
+        lane_free(s->api->lanes[i]);
     MHD_stop_daemon(s->daemon);
     if (fd != MHD_INVALID_SOCKET)
         close(fd);

@@ -11,5 +11,5 @@ struct http_server;
 /* Listens on `socket_path` (a leftover file is replaced) and answers until http_stop(). -ENAMETOOLONG: the path does
  * not fit a Unix socket address. */
 OH_MUST_CHECK int http_start(const struct api *api, const char *socket_path, struct http_server **ret, struct err *err);
-/* Takes no new connections, lets what runs end (at most wait_ms), closes the rest. */
+/* Takes no new connections, lets what runs end (at most wait_ms), ends the lanes of the api, closes the rest. */
 void http_stop(struct http_server *s, int wait_ms);

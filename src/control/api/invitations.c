@@ -1,4 +1,4 @@
-/* Invitations: made, shown and withdrawn here; taking one up belongs to the console and is not there yet. */
+/* Invitations: made, shown and withdrawn here; acceptance.c takes them up. */
 #include "base/keys.h"
 #include "control/api/handlers.h"
 #include "control/api/rbac.h"
@@ -9,9 +9,7 @@
 #define INVITATIONS_MAX 500 /* open ones of an organization */
 #define QUERY \
     "SELECT id, email, roles, created_at, expires_at FROM invitation WHERE organization_id = $1 AND expires_at > $2 "
-#define NOTICE                                                                                                       \
-    "Give this link to the invited person: it is shown only in this answer, and no e-mail is sent. The console has " \
-    "no page behind it yet, so that the invitation cannot be taken up so far."
+#define NOTICE "Give this link to the invited person: it is shown only in this answer, and no e-mail is sent."
 
 static json_t *view(struct store_rows *rows, const json_t *names)
 {

@@ -1,7 +1,10 @@
 /* Organizations. */
+#include "control/api/admission.h"
 #include "control/api/handlers.h"
 #include "control/api/merge.h"
 #include "control/api/organization_config.h"
+#include "control/api/person.h"
+#include "control/api/rbac.h"
 #include "control/api/regions.h"
 
 #define ENDPOINTS_MAX 256
@@ -29,9 +32,33 @@ static int view(struct api_request *q, json_t **ret, struct err *err)
     return 0;
 }
 
+/* Those where the person may look. */
+static int list_of_person(struct api_request *q, struct err *err)
+{
+    autojson json_t *ids = NULL;
+    json_t *id, *one = NULL;
+    size_t i;
+    int r = person_organizations(q, q->who.user, &ids, err);
+    q->result = json_array();
+    json_array_foreach(ids, i, id)
+    {
+        if (r == 0)
+            r = admission_enter(q, json_string_value(id), err);
+        if (r == 1 && rbac_may(q, "control-plane:organization:view")) {
+            r = view(q, &one, err);
+            if (r == 0)
+                json_array_append_new(q->result, one);
+        }
+        r = MIN(r, 0);
+    }
+    return r;
+}
+
 int organization_list(struct api_request *q, struct err *err)
 {
     json_t *one = NULL;
+    if (*q->who.user)
+        return list_of_person(q, err);
     int r = view(q, &one, err);
     if (r == 0)
         q->result = json_pack("[o]", one);

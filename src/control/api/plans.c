@@ -139,7 +139,7 @@ int plan_approve(struct api_request *q, struct err *err)
     }
     if (strcmp(state, "proposed"))
         return api_refuse(q, 409, "the plan is %s and cannot be approved; read the newest plan", state);
-    autofree char *by = mem_printf("API key %s", q->who.key_name);
+    autofree char *by = mem_printf("%s %s", *q->who.key ? "API key" : "user", q->who.name);
     r = store_exec(q->store, "UPDATE plan SET state = 'approved', approved_at = $2, approved_by = $3 WHERE id = $1",
                    STORE_ARGS(store_text(q->match.path[1]), store_int(q->now), store_text(by)), NULL, err);
     if (r == 0)

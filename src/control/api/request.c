@@ -2,6 +2,7 @@
 #include "control/api/request.h"
 
 #include "base/log.h"
+#include "control/identity/session.h"
 
 #include <stdarg.h>
 
@@ -17,25 +18,76 @@ int api_refuse(struct api_request *q, int status, const char *fmt, ...)
     return -ECANCELED;
 }
 
+int api_refuse_and_keep(struct api_request *q, int status, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(q->refusal, sizeof(q->refusal), fmt, ap);
+    va_end(ap);
+    q->status = status;
+    return 0;
+}
+
+void api_header(struct api_request *q, const char *name, const char *value)
+{
+    if (q->n_headers == API_HEADERS_MAX)
+        abort();
+    q->headers[q->n_headers].name = name;
+    q->headers[q->n_headers++].value = arena_strdup(q->arena, value);
+}
+
 int api_missing(struct api_request *q, const char *kind)
 {
     return api_refuse(q, 404, "there is no such %s", kind);
 }
 
-int api_activity(struct api_request *q, const char *type, const char *service, const char *infrastructure,
-                 const char *details, struct err *err)
+struct activity {
+    const char *organization, *type, *actor_type, *actor_id, *actor_name, *service, *infrastructure, *details;
+};
+
+static int insert_activity(struct api_request *q, const struct activity *a, struct err *err)
 {
     char id[UUID_SIZE];
     uuid_new(id);
     return store_exec(q->store,
                       "INSERT INTO activity (id, organization_id, type, actor_type, actor_id, actor_details, "
                       "actor_address, user_agent, service_id, infrastructure_id, details, request_id, created_at) "
-                      "VALUES ($1, $2, $3, 'api', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-                      STORE_ARGS(store_text(id), store_text(q->who.organization), store_text(type),
-                                 store_text(q->who.key), store_text(q->who.key_name), store_text(q->address),
-                                 store_text(q->user_agent), store_text(service), store_text(infrastructure),
-                                 store_text(details ? details : ""), store_text(q->id), store_int(q->now)),
+                      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                      STORE_ARGS(store_text(id), store_text(a->organization), store_text(a->type),
+                                 store_text(a->actor_type), store_text(a->actor_id), store_text(a->actor_name),
+                                 store_text(q->address), store_text(q->user_agent), store_text(a->service),
+                                 store_text(a->infrastructure), store_text(a->details ? a->details : ""),
+                                 store_text(q->id), store_int(q->now)),
                       NULL, err);
+}
+
+int api_activity(struct api_request *q, const char *type, const char *service, const char *infrastructure,
+                 const char *details, struct err *err)
+{
+    bool person = *q->who.user;
+    return insert_activity(q,
+                           &(struct activity){.organization = q->who.organization,
+                                              .type = type,
+                                              .actor_type = person ? "user" : "api",
+                                              .actor_id = person ? q->who.user : q->who.key,
+                                              .actor_name = q->who.name,
+                                              .service = service,
+                                              .infrastructure = infrastructure,
+                                              .details = details},
+                           err);
+}
+
+int api_activity_as(struct api_request *q, const char *organization, const char *type, const char *actor_id,
+                    const char *actor_name, const char *details, struct err *err)
+{
+    return insert_activity(q,
+                           &(struct activity){.organization = organization,
+                                              .type = type,
+                                              .actor_type = "user",
+                                              .actor_id = actor_id,
+                                              .actor_name = actor_name,
+                                              .details = details},
+                           err);
 }
 
 json_t *api_time(int64_t ms)
@@ -125,6 +177,7 @@ static int faulted(struct api_request *q, int code, const struct err *err, json_
 {
     const char *sentence;
     int status = explain_fault(code, &sentence);
+    q->n_headers = 0; /* no cookie for what did not come about */
     log_error("request failed", "request", q->id, "operation", q->match.operation->id, "error",
               err->code ? err->message : strerror(-code));
     *ret = api_error(status, q->id, sentence);
@@ -165,7 +218,7 @@ static int remember(struct api_request *q, const char *scope, const char *digest
 static int run_once(struct api_request *q, api_handler handler, struct err *err)
 {
     const struct contract_operation *op = q->match.operation;
-    const char *scope = arena_printf(q->arena, "%s %s", q->who.key, op->id);
+    const char *scope = arena_printf(q->arena, "%s %s", *q->who.key ? q->who.key : q->who.user, op->id);
     autofree char *body = js_text(q->match.body);
     char digest[65];
     if (!op->idempotent || !q->idempotency_key)
@@ -178,16 +231,25 @@ static int run_once(struct api_request *q, api_handler handler, struct err *err)
     return r < 0 ? r : remember(q, scope, digest, err);
 }
 
+/* When the key or the session was last used, to the minute. */
+static int note_use(struct api_request *q, struct err *err)
+{
+    return *q->who.key ? api_key_used(q->store, q->api->clock, q->who.key, err)
+                       : session_seen(q->store, q->now, q->who.session, err);
+}
+
 static int run(struct api_request *q, struct err *err)
 {
-    api_handler handler = api_handler_of(q->match.operation->id);
+    const struct api_entry *entry = api_entry_of(q->match.operation->id);
     bool reads = !strcmp(q->match.operation->method, "GET");
-    int r = reads ? store_begin_read(q->store, err) : store_begin(q->store, err);
+    int r = entry->before ? entry->before(q, err) : 0;
+    if (r == 0)
+        r = reads ? store_begin_read(q->store, err) : store_begin(q->store, err);
     if (r < 0)
         return r;
-    r = run_once(q, handler, err);
+    r = run_once(q, entry->handler, err);
     if (r == 0 && !reads && q->who.stale_use)
-        r = api_key_used(q->store, q->api->clock, q->who.key, err);
+        r = note_use(q, err);
     if (r == 0 && !reads)
         r = store_commit(q->store, err);
     else
@@ -198,8 +260,8 @@ static int run(struct api_request *q, struct err *err)
         role_ring(q->api->role, ROLE_CONTROLLER);
         role_ring(q->api->role, ROLE_API); /* events */
     } else if (q->who.stale_use)
-        (void)!api_key_used(q->store, q->api->clock, q->who.key, NULL); /* a full disk must not stop reading */
-    return 0;
+        (void)!note_use(q, NULL); /* a full disk must not stop reading */
+    return entry->after && !q->status ? entry->after(q, err) : 0;
 }
 
 static int refusal_of(int code)
@@ -216,7 +278,7 @@ int api_carry_out(struct api_request *q, const struct contract_request *request,
         return refusal_of(r);
     }
     r = run(q, &err);
-    if (r < 0 && q->status) {
+    if (q->status) {
         *ret = api_error(q->status, q->id, q->refusal);
         return q->status;
     }

@@ -3,11 +3,19 @@
 
 #include "base/clock.h"
 #include "control/api/contract.h"
+#include "control/api/lane.h"
 #include "control/identity/api_key.h"
+#include "control/identity/throttle.h"
 #include "control/role.h"
 #include "store/store.h"
 
+#include <pthread.h>
+
 struct events;
+
+/* Where an operation is carried out: on the connection's own thread, or by a few threads of a lane, so that slow ones
+ * can neither use up all memory nor keep others waiting. */
+enum api_lane { API_INLINE, API_LANE_HASH /* argon2: 64 MiB each */, API_LANE_OUTWARD /* other hosts */, API_LANES };
 
 /* What all requests share. */
 struct api {
@@ -16,7 +24,12 @@ struct api {
     struct contract *contract;
     struct events *events;
     bool check_answers; /* test builds: an answer outside the contract becomes a 500 */
+    struct throttle *throttle;
+    struct lane *lanes[API_LANES]; /* lanes[API_INLINE] is NULL */
+    pthread_mutex_t *signer_lock;  /* one question at a time on role->signer */
 };
+
+#define API_HEADERS_MAX 4
 
 struct api_request {
     const struct api *api;
@@ -25,12 +38,20 @@ struct api_request {
     char id[UUID_SIZE];
     int64_t now; /* wall time at which it began, ms */
     const char *address, *user_agent, *idempotency_key;
+    const char *session_token; /* our cookies as they came; NULL = none */
+    const char *device_token, *oidc_token;
     struct identity who;
     struct contract_match match;
 
+    void *prepared; /* from the entry's `before` to its handler */
+    struct {
+        const char *name, *value;
+    } headers[API_HEADERS_MAX]; /* of the answer, beside the usual ones; api_header() */
+    size_t n_headers;
+
     json_t *result;        /* set by the handler; NULL = none */
     json_t *result_stored; /* the same without secrets, for a repetition; NULL = result itself */
-    int status;            /* of a refusal */
+    int status;            /* of a refusal; set although the handler returned 0: the transaction stands all the same */
     char refusal[ERR_MESSAGE_MAX];
 };
 
@@ -40,6 +61,8 @@ typedef int (*api_handler)(struct api_request *q, struct err *err);
 
 /* Ends the request with a status and one sentence; always -ECANCELED. */
 int api_refuse(struct api_request *q, int status, const char *fmt, ...) OH_PRINTF(3, 4);
+/* The same, but what the handler wrote is committed; returns 0. */
+int api_refuse_and_keep(struct api_request *q, int status, const char *fmt, ...) OH_PRINTF(3, 4);
 /* 404 for a thing of this kind. */
 int api_missing(struct api_request *q, const char *kind);
 
@@ -47,6 +70,13 @@ int api_missing(struct api_request *q, const char *kind);
  */
 OH_MUST_CHECK int api_activity(struct api_request *q, const char *type, const char *service, const char *infrastructure,
                                const char *details, struct err *err);
+
+/* The same with another actor than who asks. */
+OH_MUST_CHECK int api_activity_as(struct api_request *q, const char *organization, const char *type,
+                                  const char *actor_id, const char *actor_name, const char *details, struct err *err);
+
+/* One more header of the answer; texts are copied into the arena. */
+void api_header(struct api_request *q, const char *name, const char *value);
 
 /* Shorthands. A body field, or NULL; a query field, or NULL; a query flag. */
 static inline json_t *api_body(const struct api_request *q, const char *name)
@@ -76,8 +106,15 @@ OH_MUST_CHECK int api_number(struct api_request *q, const char *sql, const struc
 /* "Some Name!" -> "some-name", at most `max` bytes, never empty. In the arena. */
 char *api_label(struct arena *arena, const char *name, const char *fallback, size_t max);
 
+/* before: outside of the transaction, for what takes long; may refuse. after: once it is committed; what it cannot do
+ * it says in the result. Both may be NULL. */
+struct api_entry {
+    const char *id; /* operationId */
+    api_handler handler, before, after;
+    enum api_lane lane;
+};
 /* The table of handlers by operationId; NULL if there is none. */
-api_handler api_handler_of(const char *operation_id);
+const struct api_entry *api_entry_of(const char *operation_id);
 extern const size_t api_handlers_count;
 
 /* Carries out a request whose operation is found and whose sender is known: checks body and query, runs the handler in

@@ -30,7 +30,7 @@ int api_key_insert(struct store *s, const struct api_key_row *row, struct err *e
 
 void identity_free(struct identity *i)
 {
-    free(i->key_name);
+    free(i->name);
     json_decref(i->roles);
     json_decref(i->policies);
     *i = (struct identity){0};
@@ -65,7 +65,7 @@ static int admit(struct store_rows *row, int64_t now, const char *secret_hash, c
                        *address ? address : "of this client, which is not known");
     snprintf(ret->key, sizeof(ret->key), "%s", store_column_text(row, 0));
     snprintf(ret->organization, sizeof(ret->organization), "%s", store_column_text(row, 1));
-    ret->key_name = mem_strdup(store_column_text(row, 2));
+    ret->name = mem_strdup(store_column_text(row, 2));
     ret->roles = TAKE_PTR(roles);
     ret->stale_use = store_column_is_null(row, 8) || store_column_int(row, 8) + MINUTE_MS <= now;
     return 0;

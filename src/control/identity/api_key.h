@@ -30,10 +30,11 @@ struct api_key_row {
 /* Within the caller's transaction. -EEXIST: a key with this key id is there already. */
 OH_MUST_CHECK int api_key_insert(struct store *s, const struct api_key_row *row, struct err *err);
 
-/* Who is asking. */
+/* Who is asking: an API key, or a person in a session (user and session set, key empty). */
 struct identity {
-    char organization[UUID_SIZE], key[UUID_SIZE];
-    char *key_name;   /* heap */
+    char organization[UUID_SIZE]; /* of a key its own; of a person the one that is asked about, or empty */
+    char key[UUID_SIZE], user[UUID_SIZE], session[UUID_SIZE];
+    char *name;       /* of the key, or the person's address; heap */
     json_t *roles;    /* array of role ids */
     json_t *policies; /* of the custom ones among them (access.h) */
     bool stale_use;   /* the recorded time of last use is a minute or more ago */

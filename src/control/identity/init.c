@@ -1,4 +1,4 @@
-/* `ownhouse-control init` and `new-key`. */
+/* `ownhouse-control init`, `new-key` and `set-up-link`. */
 #include "control/identity/init.h"
 
 #include "base/fs.h"
@@ -6,6 +6,7 @@
 #include "control/identity/api_key.h"
 #include "control/identity/password.h"
 #include "control/identity/roles.h"
+#include "control/identity/set_up.h"
 
 #define ADMINISTRATOR "admin@ownhouse.localhost"
 #define CREDENTIALS_MAX KIB(16)
@@ -264,4 +265,74 @@ int control_init(const struct control_config *config, const char *credentials_pa
 int control_new_key(const struct control_config *config, const char *credentials_path, struct err *err)
 {
     return set_up(config, credentials_path, false, err);
+}
+
+/* ---- set-up links ---- */
+
+static int one_text(struct store *s, const char *sql, const char *value, char ret[UUID_SIZE], struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(s, sql, STORE_ARGS(store_text(value)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r == 1)
+        snprintf(ret, UUID_SIZE, "%s", store_column_text(rows, 0));
+    return r;
+}
+
+static int find_person(struct store *s, const char *email, char ret[UUID_SIZE], struct err *err)
+{
+    int r = *email
+                ? one_text(s, "SELECT id FROM user WHERE email = $1", email, ret, err)
+                : one_text(s,
+                           "SELECT user_id FROM member WHERE roles LIKE '%' || $1 || '%' ORDER BY joined_at, user_id "
+                           "LIMIT 1",
+                           ROLE_ADMIN_ID, ret, err);
+    if (r != 0)
+        return MIN(r, 0);
+    return *email ? err_set(err, -ENOENT, "there is no account with the address %s", email)
+                  : err_set(err, -ENOENT, "the control plane is not set up yet; use: ownhouse-control init");
+}
+
+static int link_locked(struct store *s, const struct control_config *config, const char *email, bool first_only,
+                       char **ret, struct err *err)
+{
+    char user[UUID_SIZE], any[UUID_SIZE], token[SET_UP_TOKEN_LENGTH + 1], id[UUID_SIZE];
+    int64_t now = clock_wall_ms(&clock_system);
+    int r = find_person(s, email, user, err);
+    if (r == 0 && first_only)
+        r = one_text(s, "SELECT id FROM activity WHERE type = $1 LIMIT 1", "user_login", any, err);
+    if (r != 0)
+        return MIN(r, 0);
+    r = set_up_make(s, now, user, token, err);
+    uuid_new(id);
+    if (r == 0)
+        r = store_exec(
+            s,
+            "INSERT INTO activity (id, organization_id, type, actor_type, actor_id, actor_details, "
+            "actor_address, details, request_id, created_at) SELECT $1, organization_id, 'user_set_up_link', "
+            "'system', 'ownhouse-control', 'command line', '', $2, '', $3 FROM member WHERE user_id = $2 "
+            "ORDER BY joined_at LIMIT 1",
+            STORE_ARGS(store_text(id), store_text(user), store_int(now)), NULL, err);
+    if (r == 0)
+        *ret = mem_printf("https://%s:%lld/set-up#%s", config->server_name, (long long)config->listen_port, token);
+    mem_wipe(token, sizeof(token));
+    return r;
+}
+
+int control_set_up_link(const struct control_config *config, const char *email, bool first_only, char **ret,
+                        struct err *err)
+{
+    autofree char *db = control_database(config), *link = NULL;
+    autostore struct store *s = NULL;
+    int r = store_open(db, STORE_EXISTING, &s, err);
+    if (r == 0)
+        r = store_begin(s, err);
+    if (r == 0)
+        r = link_locked(s, config, email, first_only, &link, err);
+    if (r == 0)
+        r = store_commit(s, err);
+    if (r == 0)
+        *ret = TAKE_PTR(link);
+    return r;
 }

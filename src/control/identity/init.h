@@ -15,3 +15,9 @@ OH_MUST_CHECK int control_init(const struct control_config *config, const char *
 /* One more key with the role Admin. Writes {organizationId, keyId, keySecret}. Repeating it with the same file does
  * nothing; a file with another key in it is -EEXIST. */
 OH_MUST_CHECK int control_new_key(const struct control_config *config, const char *credentials_path, struct err *err);
+
+/* A link with which a person takes up their account, or gets back into it (identity/set_up.h): `email` names whose, ""
+ * the first organization's first administrator. With `first_only` only while nobody has signed in yet, else *ret stays
+ * NULL. *ret: the link, heap, a secret. -ENOENT: there is no such person, or the control plane is not set up. */
+OH_MUST_CHECK int control_set_up_link(const struct control_config *config, const char *email, bool first_only,
+                                      char **ret, struct err *err);

@@ -73,6 +73,26 @@ static int check_spare(const struct control_config *c, struct err *err)
     return fs_exists(key) || fs_exists(pem) ? tls_ca_load(key, pem, &spare, err) : 0;
 }
 
+/* Older control planes have none; a lost one is made anew, and codes of authenticators are wrong until they are
+ * enrolled again. */
+static int open_totp(const struct control_config *c, unsigned char ret[SIGNER_TOTP_KEY_SIZE], struct err *err)
+{
+    autofree char *path = control_path(c, "keys/totp.key"), *text = NULL;
+    size_t len;
+    if (!fs_exists(path)) {
+        random_bytes(ret, SIGNER_TOTP_KEY_SIZE);
+        return fs_write_atomic(path, ret, SIGNER_TOTP_KEY_SIZE, 0600, err);
+    }
+    int r = fs_read_secret(path, SIGNER_TOTP_KEY_SIZE, &text, &len, err);
+    if (r < 0)
+        return r;
+    if (len != SIGNER_TOTP_KEY_SIZE)
+        return err_set(err, -EIO, "%s is damaged: restore it from a backup", path);
+    memcpy(ret, text, len);
+    mem_wipe(text, len);
+    return 0;
+}
+
 int signer_keys_open(const struct control_config *c, const struct clock *clock, struct signer_keys *ret,
                      struct err *err)
 {
@@ -88,6 +108,8 @@ int signer_keys_open(const struct control_config *c, const struct clock *clock, 
         r = check_spare(c, err);
     if (r == 0)
         r = signing_key_load(key, &k.desired, err);
+    if (r == 0)
+        r = open_totp(c, k.totp, err);
     if (r < 0) {
         signer_keys_close(&k);
         return err_wrap(err, r, "the signer's keys: restore the keys folder from a backup");
@@ -101,6 +123,7 @@ void signer_keys_close(struct signer_keys *k)
     tls_ca_free(k->ca);
     signing_key_free(k->desired);
     free(k->versions_dir);
+    mem_wipe(k->totp, sizeof(k->totp));
     *k = (struct signer_keys){0};
 }
 

@@ -4,17 +4,20 @@
 #include "base/clock.h"
 #include "base/keys.h"
 #include "control/config.h"
+#include "control/signer/signer_totp.h"
 #include "net/tls.h"
 
 struct signer_keys {
-    struct tls_ca *ca;           /* link CA in use */
-    struct signing_key *desired; /* desired-document key */
-    char *versions_dir;          /* one file an infrastructure: "<version> <digest>" */
+    struct tls_ca *ca;                        /* link CA in use */
+    struct signing_key *desired;              /* desired-document key */
+    char *versions_dir;                       /* one file an infrastructure: "<version> <digest>" */
+    unsigned char totp[SIGNER_TOTP_KEY_SIZE]; /* seals authenticators' secrets */
 };
 
 /* Loads keys/link-ca.* and keys/desired.* and proves that keys/link-ca-spare.* could be; makes all at the first start.
  * After that a missing one, or a missing memory of what was signed, is an error: it was lost, and making a new one
- * would lock agents out. Only the spare may be missing, and then both its files: it has taken the first one's place. */
+ * would lock agents out. Only the spare may be missing, and then both its files: it has taken the first one's place;
+ * and keys/totp.key, which is made where it is not. */
 OH_MUST_CHECK int signer_keys_open(const struct control_config *c, const struct clock *clock, struct signer_keys *ret,
                                    struct err *err);
 void signer_keys_close(struct signer_keys *k);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "control/role.h"
 #include "control/signer.h"
+#include "control/signer/signer_totp.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -68,6 +69,38 @@ static int desired(const struct signer_keys *k, const json_t *q, json_t *answer,
     return r < 0 ? r : json_object_set_new(answer, "signature", json_string(signature));
 }
 
+static int totp_new(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    const char *user;
+    char secret[TOTP_BASE32_SIZE];
+    autofree char *sealed = NULL;
+    int r = js_string(q, "", "user", 36, &user, err);
+    if (r == 0 && !uuid_valid(user))
+        r = err_set(err, -EINVAL, "user: must be a UUID");
+    if (r < 0)
+        return r;
+    sealed = signer_totp_make(k->totp, user, secret);
+    json_object_set_new(answer, "secret", json_string(secret));
+    mem_wipe(secret, sizeof(secret));
+    return json_object_set_new(answer, "sealed", json_string(sealed));
+}
+
+static int totp_check(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    const char *user, *sealed, *code;
+    int64_t after, step = 0;
+    int r = js_string(q, "", "user", 36, &user, err);
+    if (r == 0)
+        r = js_string(q, "", "sealed", 256, &sealed, err);
+    if (r == 0)
+        r = js_string(q, "", "code", 6, &code, err);
+    if (r == 0)
+        r = js_int(q, "", "after", 0, INT64_MAX, &after, err);
+    if (r == 0)
+        r = signer_totp_verify(k->totp, user, sealed, clock_wall_ms(&clock_system), after, code, &step, err);
+    return r < 0 ? r : json_object_set_new(answer, "step", json_integer(step));
+}
+
 /* Who may ask what. */
 static const struct {
     const char *op;
@@ -77,6 +110,8 @@ static const struct {
     {"agent-certificate", ROLE_LINK, agent_certificate},
     {"server-certificate", ROLE_LINK, server_certificate},
     {"desired", ROLE_CONTROLLER, desired},
+    {"totp-new", ROLE_API, totp_new},
+    {"totp-check", ROLE_API, totp_check},
 };
 
 static int decide(const struct signer_keys *k, enum role_id asker, const json_t *q, json_t *answer, struct err *err)
