@@ -185,6 +185,18 @@ char *js_text(const json_t *v)
     return text ? text : mem_strdup("null");
 }
 
+static int append_piece(const char *text, size_t len, void *out)
+{
+    buf_add(out, text, len);
+    return 0;
+}
+
+void js_append(const json_t *v, struct buf *out)
+{
+    if (json_dump_callback(v, append_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
+        buf_adds(out, "null");
+}
+
 /* The next Unicode code point; the text is valid UTF-8 because jansson made it. */
 static uint32_t code_point(const unsigned char **p)
 {

@@ -42,8 +42,9 @@ OH_MUST_CHECK int js_only(const json_t *obj, const char *path, const char *const
  * character becomes '?'. New reference, never NULL. */
 json_t *js_string_of(const char *text);
 
-/* Compact text in insertion order; never NULL, free(). */
+/* Compact text in insertion order; never NULL, free(). js_append puts the same behind what is in the buffer. */
 char *js_text(const json_t *v);
+void js_append(const json_t *v, struct buf *out);
 
 /* Canonical form: RFC 8785 restricted to what we sign: keys sorted by UTF-16 code units, no white space, shortest
  * escapes, integers within +-(2^53-1). Reals and larger integers are refused (-EINVAL). Appends to out. */

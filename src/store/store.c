@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #define STORE_BUSY_MS 10000
+#define STORE_BUSY_STEP_MS 2
 #define STORE_MAX_PARAMETERS 32
 #define STORE_CACHE_SIZE 160
 
@@ -382,10 +383,20 @@ static int set_wal(struct store *s, struct err *err)
     return 0;
 }
 
+/* Short waits: a transaction takes a few milliseconds, and SQLite's own growing ones make the last of many wait for
+ * seconds. */
+static int wait_busy(void *data OH_UNUSED, int tries)
+{
+    if (tries >= STORE_BUSY_MS / STORE_BUSY_STEP_MS)
+        return 0;
+    usleep(STORE_BUSY_STEP_MS * 1000);
+    return 1;
+}
+
 static int configure(struct store *s, struct err *err)
 {
     sqlite3_extended_result_codes(s->db, 1);
-    sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
+    sqlite3_busy_handler(s->db, wait_busy, NULL);
     sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
@@ -394,8 +405,11 @@ static int configure(struct store *s, struct err *err)
         return err_set(err, -EROFS, "%s may not be written; check its owner, mode and mount", s->path);
     int r = set_wal(s, err);
     return r < 0 ? r
-                 : store_script(s, "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY",
-                                err);
+                 : store_script(
+                       s,
+                       "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; "
+                       "PRAGMA cache_size = -256", /* KiB; a role has a connection a thread, the kernel one copy */
+                       err);
 }
 
 int store_open(const char *path, enum store_open_mode mode, struct store **ret, struct err *err)

@@ -257,8 +257,11 @@ static enum MHD_Result take_body(struct http_request *h, const char *data, size_
 static int check_answer(struct http_request *h, int status, json_t **answer)
 {
     struct err err = ERR_INIT;
-    if (!h->q.api->check_answers ||
-        contract_check_answer(h->q.api->contract, h->q.match.operation, status, *answer, &err) == 0)
+    if (!h->q.api->check_answers)
+        return status;
+    if (!*answer && js_parse(h->q.list.data, h->q.list.len, h->q.list.len, answer, &err) < 0)
+        *answer = json_null();
+    if (contract_check_answer(h->q.api->contract, h->q.match.operation, status, *answer, &err) == 0)
         return status;
     log_error("the answer breaks the contract", "request", h->q.id, "operation", h->q.match.operation->id, "error",
               err.message);
@@ -342,12 +345,20 @@ static bool take_request(struct http_request *h, struct MHD_Connection *c, const
     return !pairs.bad;
 }
 
+static enum MHD_Result send_carried_out(struct http_request *h, struct MHD_Connection *c)
+{
+    size_t len = h->q.list.len;
+    if (h->answer)
+        return send_json(h, c, h->answer_status, TAKE_PTR(h->answer));
+    return send_text(h, c, h->answer_status, buf_take(&h->q.list), len, MHD_RESPMEM_MUST_FREE);
+}
+
 static enum MHD_Result answer_operation(struct http_request *h, struct MHD_Connection *c)
 {
     struct lane *lane = h->q.api->lanes[api_entry_of(h->q.match.operation->id)->lane];
     if (!lane) {
         carry_out(h);
-        return send_json(h, c, h->answer_status, TAKE_PTR(h->answer));
+        return send_carried_out(h, c);
     }
     h->connection = c;
     MHD_suspend_connection(c);
@@ -362,8 +373,8 @@ static enum MHD_Result answer_operation(struct http_request *h, struct MHD_Conne
 
 static enum MHD_Result finish(struct http_request *h, struct MHD_Connection *c, const char *url)
 {
-    if (h->answer)
-        return send_json(h, c, h->answer_status, TAKE_PTR(h->answer));
+    if (h->answer || h->q.list.len)
+        return send_carried_out(h, c);
     if (h->console)
         return send_console(h, c, url);
     if (h->refusal == 204)
@@ -432,6 +443,7 @@ static void on_completed(void *data, struct MHD_Connection *c, void **request, e
         mem_wipe(h->body.data, h->body.len);
     free(h->body.data);
     json_decref(h->answer);
+    buf_free(&h->q.list);
     json_decref(h->q.result);
     json_decref(h->q.result_stored);
     contract_match_free(&h->q.match);

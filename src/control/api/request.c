@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "control/identity/session.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 
 #define IDEMPOTENCY_MS (24 * 3600 * 1000LL)
@@ -146,6 +147,18 @@ json_t *api_error(int status, const char *request_id, const char *sentence)
     return json_pack("{s:i,s:o,s:s}", "status", status, "error", js_string_of(sentence), "requestId", request_id);
 }
 
+void api_list_begin(struct api_request *q)
+{
+    buf_printf(&q->list, "{\"status\":200,\"requestId\":\"%s\",\"result\":[", q->id);
+}
+
+void api_list_add(struct api_request *q, const json_t *item)
+{
+    if (q->list.data[q->list.len - 1] != '[')
+        buf_addc(&q->list, ',');
+    js_append(item, &q->list);
+}
+
 static json_t *success(const struct api_request *q, json_t *result)
 {
     json_t *v = json_pack("{s:i,s:s}", "status", 200, "requestId", q->id);
@@ -238,29 +251,52 @@ static int note_use(struct api_request *q, struct err *err)
                        : session_seen(q->store, q->now, q->who.session, err);
 }
 
+/* Writers of this process take turns: left to find the store free by trying again, the unlucky ones wait for seconds.
+ */
+static pthread_mutex_t writers = PTHREAD_MUTEX_INITIALIZER;
+
+static int write_once(struct api_request *q, api_handler handler, struct err *err)
+{
+    pthread_mutex_lock(&writers);
+    int r = store_begin(q->store, err);
+    if (r == 0) {
+        r = run_once(q, handler, err);
+        if (r == 0 && q->who.stale_use)
+            r = note_use(q, err);
+        if (r == 0)
+            r = store_commit(q->store, err);
+        else
+            store_rollback(q->store);
+    }
+    pthread_mutex_unlock(&writers);
+    if (r < 0)
+        return r;
+    role_ring(q->api->role, ROLE_CONTROLLER);
+    role_ring(q->api->role, ROLE_API); /* events */
+    return 0;
+}
+
+static int read_once(struct api_request *q, api_handler handler, struct err *err)
+{
+    int r = store_begin_read(q->store, err);
+    if (r < 0)
+        return r;
+    r = run_once(q, handler, err);
+    store_rollback(q->store);
+    if (r == 0 && q->who.stale_use)
+        (void)!note_use(q, NULL); /* a full disk must not stop reading */
+    return r;
+}
+
 static int run(struct api_request *q, struct err *err)
 {
     const struct api_entry *entry = api_entry_of(q->match.operation->id);
     bool reads = !strcmp(q->match.operation->method, "GET");
     int r = entry->before ? entry->before(q, err) : 0;
     if (r == 0)
-        r = reads ? store_begin_read(q->store, err) : store_begin(q->store, err);
+        r = reads ? read_once(q, entry->handler, err) : write_once(q, entry->handler, err);
     if (r < 0)
         return r;
-    r = run_once(q, entry->handler, err);
-    if (r == 0 && !reads && q->who.stale_use)
-        r = note_use(q, err);
-    if (r == 0 && !reads)
-        r = store_commit(q->store, err);
-    else
-        store_rollback(q->store);
-    if (r < 0)
-        return r;
-    if (!reads) {
-        role_ring(q->api->role, ROLE_CONTROLLER);
-        role_ring(q->api->role, ROLE_API); /* events */
-    } else if (q->who.stale_use)
-        (void)!note_use(q, NULL); /* a full disk must not stop reading */
     return entry->after && !q->status ? entry->after(q, err) : 0;
 }
 
@@ -284,6 +320,8 @@ int api_carry_out(struct api_request *q, const struct contract_request *request,
     }
     if (r < 0)
         return faulted(q, r, &err, ret);
-    *ret = success(q, q->result);
+    if (q->list.len)
+        buf_adds(&q->list, "]}");
+    *ret = q->list.len ? NULL : success(q, q->result);
     return 200;
 }

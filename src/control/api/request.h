@@ -51,6 +51,7 @@ struct api_request {
 
     json_t *result;        /* set by the handler; NULL = none */
     json_t *result_stored; /* the same without secrets, for a repetition; NULL = result itself */
+    struct buf list;       /* the whole answer as text, when the handler gives its result item by item */
     int status;            /* of a refusal; set although the handler returned 0: the transaction stands all the same */
     char refusal[ERR_MESSAGE_MAX];
 };
@@ -77,6 +78,10 @@ OH_MUST_CHECK int api_activity_as(struct api_request *q, const char *organizatio
 
 /* One more header of the answer; texts are copied into the arena. */
 void api_header(struct api_request *q, const char *name, const char *value);
+/* For results that are long arrays: instead of setting q->result a reading handler begins a list and adds each item to
+ * it, so that no more than one item is ever held as a tree. */
+void api_list_begin(struct api_request *q);
+void api_list_add(struct api_request *q, const json_t *item);
 
 /* Shorthands. A body field, or NULL; a query field, or NULL; a query flag. */
 static inline json_t *api_body(const struct api_request *q, const char *name)
@@ -119,7 +124,7 @@ extern const size_t api_handlers_count;
 
 /* Carries out a request whose operation is found and whose sender is known: checks body and query, runs the handler in
  * a transaction, honours Idempotency-Key, rings the controller after a change. *ret is the whole answer (envelope, new
- * reference), the return value its HTTP status. */
+ * reference), the return value its HTTP status. *ret is NULL if q->list holds the answer as text. */
 int api_carry_out(struct api_request *q, const struct contract_request *request, json_t **ret);
 /* The envelope of an error. */
 json_t *api_error(int status, const char *request_id, const char *sentence);

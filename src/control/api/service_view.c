@@ -119,10 +119,31 @@ static void copy_spec(const json_t *spec, json_t *v)
     json_object_set_new(v, "maxTotalMemoryGb", json_integer(3 * int_of(spec, "maxReplicaMemoryGb", 8)));
 }
 
-json_t *service_view(struct store_rows *rows, int64_t now)
+static json_t *remembered(struct store_rows *rows, int column, char **text, json_t **value)
 {
-    autojson json_t *spec = api_column_json(rows, 6), *observed = api_column_json(rows, 8),
-                    *config = api_column_json(rows, 14), *organization = api_column_json(rows, 16);
+    const char *now = store_column_text(rows, column);
+    if (!*text || !now || strcmp(*text, now)) {
+        free(*text);
+        json_decref(*value);
+        *text = mem_strdup(now ? now : "");
+        *value = api_column_json(rows, column);
+    }
+    return *value;
+}
+
+void service_view_forget(struct service_view_memo *memo)
+{
+    free(memo->config.text);
+    free(memo->organization.text);
+    json_decref(memo->config.value);
+    json_decref(memo->organization.value);
+}
+
+json_t *service_view(struct store_rows *rows, struct service_view_memo *memo, int64_t now)
+{
+    autojson json_t *spec = api_column_json(rows, 6), *observed = api_column_json(rows, 8);
+    json_t *config = remembered(rows, 14, &memo->config.text, &memo->config.value),
+           *organization = remembered(rows, 16, &memo->organization.text, &memo->organization.value);
     struct parts p = {
         .spec = spec,
         .observed = observed,
@@ -166,6 +187,8 @@ int service_view_load(struct api_request *q, const char *id, json_t **ret, struc
         r = store_next(rows, err);
     if (r <= 0)
         return r < 0 ? r : api_missing(q, "service");
-    *ret = service_view(rows, q->now);
+    struct service_view_memo memo = {0};
+    *ret = service_view(rows, &memo, q->now);
+    service_view_forget(&memo);
     return 0;
 }

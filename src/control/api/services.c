@@ -36,42 +36,50 @@ static bool passes(const json_t *service, const json_t *filters)
     return true;
 }
 
-int service_view_list(struct api_request *q, const json_t *filters, json_t **ret, struct err *err)
+int service_view_each(struct api_request *q, const json_t *filters, service_view_fn fn, void *data, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
-    autojson json_t *list = json_array();
+    struct service_view_memo memo = {0};
     int r = store_query(q->store,
                         "SELECT " SERVICE_VIEW_COLUMNS " FROM " SERVICE_VIEW_TABLES
                         " WHERE s.organization_id = $1 AND s.state <> 'terminated' ORDER BY s.created_at, s.id",
                         STORE_ARGS(store_text(q->who.organization)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
-        autojson json_t *one = service_view(rows, q->now);
+        autojson json_t *one = service_view(rows, &memo, q->now);
         if (passes(one, filters))
-            json_array_append(list, one);
+            fn(q, one, data);
         r = 0;
     }
+    service_view_forget(&memo);
+    return r;
+}
+
+static void append(struct api_request *q OH_UNUSED, json_t *one, void *list)
+{
+    json_array_append(list, one);
+}
+
+int service_view_list(struct api_request *q, const json_t *filters, json_t **ret, struct err *err)
+{
+    autojson json_t *list = json_array();
+    int r = service_view_each(q, filters, append, list, err);
     if (r == 0)
         *ret = TAKE_PTR(list);
     return r;
 }
 
+static void add_if_allowed(struct api_request *q, json_t *one, void *data OH_UNUSED)
+{
+    char resource[sizeof("instance/") + UUID_SIZE];
+    snprintf(resource, sizeof(resource), "instance/%s", json_string_value(json_object_get(one, "id")));
+    if (access_allows(q->who.roles, q->who.policies, q->match.operation->permission, resource))
+        api_list_add(q, one);
+}
+
 int service_list(struct api_request *q, struct err *err)
 {
-    autojson json_t *all = NULL;
-    json_t *one;
-    size_t i;
-    int r = service_view_list(q, json_object_get(q->match.query, "filter"), &all, err);
-    if (r < 0)
-        return r;
-    q->result = json_array();
-    json_array_foreach(all, i, one)
-    {
-        char resource[sizeof("instance/") + UUID_SIZE];
-        snprintf(resource, sizeof(resource), "instance/%s", json_string_value(json_object_get(one, "id")));
-        if (access_allows(q->who.roles, q->who.policies, q->match.operation->permission, resource))
-            json_array_append(q->result, one);
-    }
-    return 0;
+    api_list_begin(q);
+    return service_view_each(q, json_object_get(q->match.query, "filter"), add_if_allowed, NULL, err);
 }
 
 int service_get(struct api_request *q, struct err *err)
