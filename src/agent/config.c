@@ -40,6 +40,24 @@ const struct conf_key agent_config_keys[] = {
     {"clickhouse_program", CONF_PATH, AT(clickhouse_program), "", 0, 0, "clickhouse; empty: searched"},
     {"haproxy_program", CONF_PATH, AT(haproxy_program), "", 0, 0, "haproxy; empty: searched"},
     {"knot_program", CONF_PATH, AT(knot_program), "", 0, 0, "knotd; empty: searched"},
+    {"runtime", CONF_STRING, AT(runtime), "process", 0, 16, "process (this machine) or kubernetes"},
+    {"kubeconfig", CONF_PATH, AT(kubeconfig), "", 0, 3000, "kubeconfig file; empty: the pod's service account"},
+    {"namespace", CONF_STRING, AT(namespace), "", 0, 63, "the agent's own namespace; empty: as the cluster says"},
+    {"account", CONF_STRING, AT(account), "ownhouse-agent", 0, 63, "the agent's ServiceAccount"},
+    {"cluster_domain", CONF_STRING, AT(cluster_domain), "cluster.local", 0, 189, "domain of the cluster's names"},
+    {"pod_listen_address", CONF_STRING, AT(pod_listen_address), "0.0.0.0", 0, 64, "where pods listen: 0.0.0.0 or ::"},
+    {"storage_class", CONF_STRING, AT(storage_class), "", 0, 253, "of the services' disks; empty: the default"},
+    {"priority_class", CONF_STRING, AT(priority_class), "", 0, 253, "of the services' pods; empty: none"},
+    {"account_annotations", CONF_STRING, AT(account_annotations), "", 0, 4000,
+     "cloud identity of the services' ServiceAccounts: key=value, separated by blanks"},
+    {"balancer_annotations", CONF_STRING, AT(balancer_annotations), "", 0, 4000,
+     "of the ingress's Service: key=value, separated by blanks"},
+    {"load_balancer", CONF_BOOL, AT(load_balancer), "yes", 0, 0, "the ingress's Service asks for a load balancer"},
+    {"volume_gib", CONF_INT, AT(volume_gib), "100", 1, 65536, "size of a service's disk"},
+    {"ingress_replicas", CONF_INT, AT(ingress_replicas), "2", 1, 16, "pods of the ingress"},
+    {"clickhouse_image", CONF_STRING, AT(clickhouse_image), "", 0, 500, "image of the engine, by digest"},
+    {"haproxy_image", CONF_STRING, AT(haproxy_image), "", 0, 500, "image of the ingress, by digest"},
+    {"knot_image", CONF_STRING, AT(knot_image), "", 0, 500, "image of the name server, by digest"},
     {"isolation", CONF_STRING, AT(isolation), "none", 0, 32, "network-namespace or none"},
     {"isolation_missing", CONF_STRING, AT(isolation_missing), "", 0, 400, "what is missing, for status"},
     {"log_level", CONF_STRING, AT(log_level), "info", 0, 8, "debug, info, warn or error"},
@@ -74,6 +92,8 @@ static int check(const struct agent_config *c, struct err *err)
     enum log_level level;
     int r;
     if ((r = check_choice("engine", c->engine, "chdb", "clickhouse", err)) < 0 ||
+        (r = check_choice("runtime", c->runtime, "process", "kubernetes", err)) < 0 ||
+        (r = check_address("pod_listen_address", c->pod_listen_address, err)) < 0 ||
         (r = check_choice("isolation", c->isolation, "network-namespace", "none", err)) < 0 ||
         (r = check_address("public_address", c->public_address, err)) < 0 ||
         (r = check_address("client_address", c->client_address, err)) < 0 ||

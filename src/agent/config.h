@@ -25,8 +25,17 @@ struct agent_config {
     char *ledger_bucket; /* name of the bucket that the ledger is copied to; "" = none */
     char *engine;        /* chdb | clickhouse */
     char *engine_program, *engine_library, *clickhouse_program, *haproxy_program, *knot_program; /* "" = search */
-    char *isolation;         /* network-namespace | none */
-    char *isolation_missing; /* what is missing then, one sentence for `status` */
+    char *runtime;    /* process | kubernetes; what follows is for the latter */
+    char *kubeconfig; /* "" = the pod's own service account */
+    char *namespace;  /* the agent's own; "" = as service account or kubeconfig say */
+    char *account;    /* its ServiceAccount, bound in each service's namespace */
+    char *cluster_domain, *pod_listen_address, *storage_class, *priority_class;
+    char *account_annotations, *balancer_annotations; /* key=value, separated by blanks */
+    bool load_balancer;
+    int64_t volume_gib, ingress_replicas;
+    char *clickhouse_image, *haproxy_image, *knot_image; /* by digest */
+    char *isolation;                                     /* network-namespace | none */
+    char *isolation_missing;                             /* what is missing then, one sentence for `status` */
     char *log_level;
 };
 

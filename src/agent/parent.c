@@ -254,7 +254,9 @@ int parent_run(const char *program, const char *config_path, const struct agent_
         c->id = (enum agent_role_id)i;
         uv_timer_init(&p.loop, &c->timer);
         c->timer.data = c;
-        start_role(c);
+        /* Where the cluster runs the workloads there is nothing to supervise. */
+        if (c->id != AGENT_ROLE_SUPERVISOR || strcmp(config->runtime, "kubernetes"))
+            start_role(c);
     }
     uv_run(&p.loop, UV_RUN_DEFAULT);
     uv_walk(&p.loop, close_handle, NULL);

@@ -3,11 +3,13 @@
 
 #include "agent/link/identity.h"
 #include "base/fs.h"
+#include "base/keys.h"
 #include "base/mem.h"
 
 #define LOG_BYTES ((int64_t)MIB(16))
 #define LOG_FILES 3
 #define MAX_PROXIES 64
+#define CLUSTER_LIBRARY "/usr/lib/ownhouse/libchdb.so"
 
 char *place_self(void)
 {
@@ -90,6 +92,50 @@ static void set_env(struct place *p, const struct agent_config *c)
     };
 }
 
+/* "key=value key=value" */
+static const struct workload_env *pairs(struct arena *a, const char *text, size_t *ret_n)
+{
+    struct workload_env *list = arena_alloc(a, (strlen(text) / 2 + 2) * sizeof(*list));
+    char *rest = arena_strdup(a, text), *word;
+    while ((word = strtok_r(rest, " \t,", &rest))) {
+        char *equals = strchr(word, '=');
+        if (equals)
+            *equals++ = '\0';
+        list[(*ret_n)++] = (struct workload_env){word, equals ? equals : ""};
+    }
+    return list;
+}
+
+static void set_cluster(struct place *p, const struct agent_config *c)
+{
+    struct workload_env *params = arena_alloc(p->arena, 2 * sizeof(*params));
+    bool kubernetes = !strcmp(c->runtime, "kubernetes");
+    /* Where our own image of the embedded engine has it. */
+    params[0] = (struct workload_env){"engine_library", *c->engine_library ? c->engine_library : CLUSTER_LIBRARY};
+    params[1] = (struct workload_env){"public_address", ""};
+    p->cluster = (struct kube_place){
+        .namespace = or_null(c->namespace),
+        .account = c->account,
+        .cluster_domain = c->cluster_domain,
+        .listen_address = c->pod_listen_address,
+        .storage_class = or_null(c->storage_class),
+        .volume_bytes = c->volume_gib << 30,
+        .priority_class = or_null(c->priority_class),
+        .balancer = c->load_balancer,
+        .ingress_replicas = (int)c->ingress_replicas,
+        .params = params,
+        .n_params = 2,
+    };
+    p->cluster.account_annotations = pairs(p->arena, c->account_annotations, &p->cluster.n_account_annotations);
+    p->cluster.balancer_annotations = pairs(p->arena, c->balancer_annotations, &p->cluster.n_balancer_annotations);
+    if (!kubernetes)
+        return;
+    p->env.clickhouse_image = or_null(c->clickhouse_image);
+    p->env.haproxy_image = or_null(c->haproxy_image);
+    p->env.knot_image = or_null(c->knot_image);
+    p->env.names_change = true;
+}
+
 void place_init(struct place *p, const struct agent_config *c, const char *self)
 {
     *p = (struct place){.arena = arena_new()};
@@ -108,12 +154,59 @@ void place_init(struct place *p, const struct agent_config *c, const char *self)
     set_programs(p, c, self);
     set_params(p, c);
     set_env(p, c);
+    set_cluster(p, c);
 }
 
 void place_free(struct place *p)
 {
     arena_free(p->arena);
     *p = (struct place){0};
+}
+
+/* Made once: what is masked with it must be read again after a restart. */
+static int cluster_key(const struct place *p, unsigned char key[32], struct err *err)
+{
+    autofree char *path = mem_printf("%s/kubernetes.key", p->state_dir), *text = NULL;
+    size_t len = 0;
+    int r = fs_read_secret(path, 64, &text, &len, err);
+    if (r == 0 && len == 32)
+        memcpy(key, text, 32);
+    else if (r == 0)
+        return err_set(err, -EINVAL, "%s: must hold 32 bytes; delete it to have it made anew", path);
+    if (r != -ENOENT)
+        return r;
+    random_bytes(key, 32);
+    r = fs_mkdirs(p->state_dir, 0700, err);
+    return r < 0 ? r : fs_write_atomic(path, key, 32, 0600, err);
+}
+
+static int cluster_runtime(struct place *p, const struct agent_config *c, const char *infrastructure,
+                           struct runtime **ret, struct err *err)
+{
+    struct runtime_kubernetes_config config = {.clock = &clock_system};
+    int r = *c->kubeconfig ? kube_access_file(c->kubeconfig, NULL, &config.access, err)
+                           : kube_access_pod(NULL, NULL, NULL, &config.access, err);
+    if (r < 0)
+        return r;
+    config.place = p->cluster;
+    config.place.infrastructure = infrastructure;
+    if (!config.place.namespace)
+        config.place.namespace = arena_strdup(p->arena, config.access.namespace);
+    r = cluster_key(p, config.place.key, err);
+    if (r == 0)
+        r = runtime_kubernetes_new(&config, ret, err);
+    mem_wipe(config.place.key, sizeof(config.place.key));
+    kube_access_free(&config.access);
+    return r;
+}
+
+int place_runtime(struct place *p, const struct agent_config *c, const char *infrastructure, struct runtime **ret,
+                  struct err *err)
+{
+    if (!strcmp(c->runtime, "kubernetes"))
+        return cluster_runtime(p, c, infrastructure, ret, err);
+    p->runtime.infrastructure = infrastructure;
+    return runtime_process_new(&p->runtime, ret, err);
 }
 
 int place_enrol(const struct place *p, const struct agent_config *c, int timeout_ms, char ret_fingerprint[65],

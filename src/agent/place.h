@@ -5,11 +5,13 @@
 #include "agent/config.h"
 #include "agent/link/link.h"
 #include "blueprint/blueprint.h"
+#include "runtime/kubernetes/kubernetes.h"
 #include "runtime/process/process.h"
 
 struct place {
     struct arena *arena; /* owns all texts but those of the configuration, which must outlive it */
     struct runtime_process_config runtime;
+    struct kube_place cluster; /* infrastructure and key are the caller's to set */
     struct blueprint_env env;
     struct agent_proxy proxy;
     const char *const *extra_ip;
@@ -24,6 +26,10 @@ void place_free(struct place *p);
 /* Enrols by the configured bundle unless that was done. -ENOENT: not enrolled and no bundle configured. */
 OH_MUST_CHECK int place_enrol(const struct place *p, const struct agent_config *c, int timeout_ms,
                               char ret_fingerprint[65], struct err *err);
+
+/* The configured runtime, for this infrastructure. The Kubernetes one keeps a key of its own in the state folder. */
+OH_MUST_CHECK int place_runtime(struct place *p, const struct agent_config *c, const char *infrastructure,
+                                struct runtime **ret, struct err *err);
 
 /* Absolute path of the running program, even if its file was replaced meanwhile; free(). NULL: /proc is missing. */
 char *place_self(void);

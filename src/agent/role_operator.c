@@ -33,6 +33,16 @@ struct operator_role {
 
 /* ---- status file ---- */
 
+static json_t *cluster_status(struct operator_role *o)
+{
+    struct kube_state s;
+    runtime_kubernetes_state(o->runtime, &s);
+    return json_pack("{s:b, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "leading", s.leading, "read", s.synced, "leader",
+                     s.leader, "loadBalancer", s.balancer, "trouble", s.trouble, "objects", (json_int_t)s.facts,
+                     "requests", (json_int_t)s.counts.requests, "watches", (json_int_t)s.counts.watches, "retried",
+                     (json_int_t)s.counts.retried);
+}
+
 static void write_status(uv_timer_t *t)
 {
     struct operator_role *o = t->data;
@@ -44,6 +54,8 @@ static void write_status(uv_timer_t *t)
     json_object_set_new(status, "sandbox", json_string(o->sandbox));
     json_object_set_new(status, "link", agent_link_status_json(o->link));
     json_object_set_new(status, "desiredVersion", json_integer(operator_desired_version(o->operator)));
+    if (!strcmp(o->role->config.runtime, "kubernetes"))
+        json_object_set_new(status, "cluster", cluster_status(o));
     json_t *observed = operator_observed(o->operator);
     if (observed)
         json_object_set_new(status, "observed", observed);
@@ -148,12 +160,16 @@ static int confine(struct operator_role *o, struct err *err)
     struct sandbox_report report = {0};
     /* Not the ledger's folder: its key and its leaves are its own role's. */
     autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run");
-    const char *read[5], *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, NULL};
+    const char *read[8], *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, NULL};
     size_t n = 0;
     const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         if (*files[i] == '/')
             read[n++] = files[i];
+    if (!strcmp(c->runtime, "kubernetes")) {
+        read[n++] = *c->kubeconfig ? c->kubeconfig : KUBE_ACCOUNT_DIR;
+        read[n++] = "/var/run/secrets"; /* identities that the cloud mounts */
+    }
     read[n] = NULL;
     /* Threads: the resolver's. */
     int r = sandbox_apply(&(struct sandbox_rules){read, write, SANDBOX_INET | SANDBOX_THREADS}, &report, err);
@@ -169,7 +185,6 @@ static int start_operator(struct operator_role *o, struct err *err)
     int r;
     if ((r = identity_load(o->place.link_dir, &id, err)) < 0)
         return r;
-    o->place.runtime.infrastructure = id.infrastructure;
     struct operator_config config = {
         .loop = &o->loop,
         .state_dir = o->place.state_dir,
@@ -185,7 +200,7 @@ static int start_operator(struct operator_role *o, struct err *err)
         .data = o,
     };
     if ((r = identity_bundle(o->place.link_dir, &bundle, err)) == 0 &&
-        (r = runtime_process_new(&o->place.runtime, &o->runtime, err)) == 0) {
+        (r = place_runtime(&o->place, c, id.infrastructure, &o->runtime, err)) == 0) {
         memcpy(config.desired_key, bundle->desired_key, sizeof(config.desired_key));
         config.runtime = o->runtime;
         r = operator_new(&config, &o->operator, err);

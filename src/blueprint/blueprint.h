@@ -59,6 +59,7 @@ struct blueprint_env {
         *reader_sha256;    /* 64 hex digits: password of DIAG_READER (blueprint/diag.h); NULL = no gate reads here */
     const char *log_level; /* debug, info (default for NULL), warn, error */
     int max_connections;   /* of the ingress; 0 = 4000 */
+    bool names_change;     /* ${address:X} is a name whose address changes: the ingress asks for it while it runs */
     int ingress_nudge;     /* another number makes the ingress read its files once more: blueprint_generation() */
     const char *clickhouse_image, *haproxy_image, *knot_image; /* references with digest; NULL where processes run */
 };

@@ -182,13 +182,16 @@ static bool open_to_all(const struct desired_service *s)
     return v4 && v6;
 }
 
-static void add_server(const struct desired_service *s, struct arena *a, int port, const char *check, struct buf *o)
+static void add_server(const struct desired_service *s, const struct blueprint_env *env, struct arena *a, int port,
+                       struct buf *o)
 {
-    buf_printf(o, "    server r0 ${address:%s}:%d %s inter 2s fastinter 500ms downinter 500ms fall 2 rise 1\n",
-               blueprint_replica_name(s, 0, a), port, check);
+    buf_printf(o, "    server r0 ${address:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s\n",
+               blueprint_replica_name(s, 0, a), port,
+               env->names_change ? " resolvers cluster init-addr last,libc,none" : "");
 }
 
-static void add_http_backend(const struct desired_service *s, struct arena *a, struct buf *o)
+static void add_http_backend(const struct desired_service *s, const struct blueprint_env *env, struct arena *a,
+                             struct buf *o)
 {
     buf_printf(o, "backend service-%s\n", s->slug);
     if (!open_to_all(s)) {
@@ -207,11 +210,12 @@ static void add_http_backend(const struct desired_service *s, struct arena *a, s
         return;
     }
     buf_adds(o, "    option httpchk GET /ping\n");
-    add_server(s, a, BLUEPRINT_HTTP_PORT, "check", o);
+    add_server(s, env, a, BLUEPRINT_HTTP_PORT, o);
     buf_adds(o, "\n");
 }
 
-static void add_native_backend(const struct desired_service *s, struct arena *a, struct buf *o)
+static void add_native_backend(const struct desired_service *s, const struct blueprint_env *env, struct arena *a,
+                               struct buf *o)
 {
     buf_printf(o, "backend native-%s\n    mode tcp\n    timeout server 24h\n", s->slug);
     if (!open_to_all(s)) {
@@ -219,7 +223,7 @@ static void add_native_backend(const struct desired_service *s, struct arena *a,
         buf_printf(o, "    tcp-request content reject%s\n", s->n_ip_access_list ? " unless allowed" : "");
     }
     if (s->state == DESIRED_RUNNING)
-        add_server(s, a, BLUEPRINT_TCP_PORT, "check", o);
+        add_server(s, env, a, BLUEPRINT_TCP_PORT, o);
     buf_adds(o, "\n");
 }
 
@@ -236,18 +240,34 @@ static void add_health(struct buf *o)
                BLUEPRINT_HEALTH_PORT);
 }
 
+/* Pods come and go under their names: asked again each few seconds, the last address is kept while nobody answers. */
+static void add_resolvers(const struct blueprint_env *env, struct buf *o)
+{
+    if (env->names_change)
+        buf_adds(o, "resolvers cluster\n"
+                    "    parse-resolv-conf\n"
+                    "    hold valid 5s\n"
+                    "    hold nx 5s\n"
+                    "    hold other 30s\n"
+                    "    timeout resolve 2s\n"
+                    "    timeout retry 1s\n"
+                    "    accepted_payload_size 4096\n"
+                    "\n");
+}
+
 static void render(const struct desired *d, const struct blueprint_env *env, struct arena *a, struct buf *o)
 {
     add_global(env, o);
     add_defaults(o);
+    add_resolvers(env, o);
     add_https(d, env, o);
     add_native(env, o);
     for (size_t i = 0; i < d->n_services; i++) {
         if (d->services[i].state == DESIRED_DELETED)
             continue;
-        add_http_backend(&d->services[i], a, o);
+        add_http_backend(&d->services[i], env, a, o);
         if (env->engine == BLUEPRINT_SERVER)
-            add_native_backend(&d->services[i], a, o);
+            add_native_backend(&d->services[i], env, a, o);
     }
     add_health(o);
 }

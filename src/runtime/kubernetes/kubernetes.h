@@ -1,0 +1,41 @@
+/* The Kubernetes runtime: workloads as objects of a cluster (render.h says which), kept so by one thread of its own.
+ *
+ * The thread holds a watch for each kind over the objects that bear our label, and makes what apply() and remove() ask
+ * for by server-side apply as field manager "ownhouse". A lease in the agent's namespace says who may write; another
+ * agent's apply() gets -EBUSY meanwhile. Calls of the runtime take a lock and return at once.
+ *
+ * - What stands is not written: an object is applied only when its digest differs, it is missing, or somebody else
+ *   changed fields of ours. A StatefulSet or Deployment whose workload is unchanged is left alone even when a newer
+ *   agent would render it otherwise, so an agent's upgrade restarts nothing; its other objects follow.
+ * - Only what bears our labels is ever removed. Claims go only with delete_data, and with the last claim of a service
+ *   its namespace; otherwise namespace and claims stay.
+ * - observe() fails with -EAGAIN until the cluster has been read once. Without the API server it keeps answering what
+ *   was last seen. */
+#pragma once
+
+#include "base/clock.h"
+#include "runtime/kubernetes/access.h"
+#include "runtime/kubernetes/client.h"
+#include "runtime/kubernetes/render.h"
+#include "runtime/runtime.h"
+
+struct runtime_kubernetes_config {
+    struct kube_place place;   /* texts are copied */
+    struct kube_access access; /* taken over */
+    const struct clock *clock; /* borrowed */
+    const char *identity;      /* of this agent in the lease; NULL: host name and a random part */
+};
+
+OH_MUST_CHECK int runtime_kubernetes_new(struct runtime_kubernetes_config *config, struct runtime **ret,
+                                         struct err *err);
+
+/* For status and measurements. */
+struct kube_state {
+    bool leading, synced;
+    char leader[128];   /* who holds the lease, "" = nobody or not known */
+    char balancer[254]; /* outside address of the ingress, "" = none (yet) */
+    char trouble[400];  /* of talking to the API, "" = none */
+    size_t facts;
+    struct kube_counts counts;
+};
+void runtime_kubernetes_state(struct runtime *rt, struct kube_state *ret);

@@ -1,0 +1,74 @@
+// Runs one part of a Kubernetes cluster for tests: etcd, the API server, the controllers, the scheduler or kubectl.
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+)
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+// etcd keeps its data in the folder given and listens on a Unix socket beside it; nothing is fsynced.
+func etcd(dir, client string) {
+	cfg := embed.NewConfig()
+	cfg.Dir = dir + "/data"
+	clientURL, err := url.Parse(client)
+	must(err)
+	peerURL, err := url.Parse("unix://" + dir + "/peer:0")
+	must(err)
+	cfg.ListenClientUrls = []url.URL{*clientURL}
+	cfg.AdvertiseClientUrls = []url.URL{*clientURL}
+	cfg.ListenPeerUrls = []url.URL{*peerURL}
+	cfg.AdvertisePeerUrls = []url.URL{*peerURL}
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.UnsafeNoFsync = true
+	cfg.LogLevel = "warn"
+	server, err := embed.StartEtcd(cfg)
+	must(err)
+	<-server.Server.ReadyNotify()
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	<-stop
+	server.Close()
+}
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: cluster etcd DIR URL | apiserver … | controllers … | scheduler … | kubectl … | kubelet …")
+		os.Exit(2)
+	}
+	part := os.Args[1]
+	os.Args = append([]string{part}, os.Args[2:]...)
+	switch part {
+	case "etcd":
+		etcd(os.Args[1], os.Args[2])
+	case "apiserver":
+		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+	case "controllers":
+		os.Exit(cli.Run(controllers.NewControllerManagerCommand()))
+	case "scheduler":
+		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
+	case "kubectl":
+		must(cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()))
+	case "kubelet":
+		must(kubelet(os.Args[1], os.Args[2:]))
+	default:
+		fmt.Fprintln(os.Stderr, "cluster: no such part:", part)
+		os.Exit(2)
+	}
+}
