@@ -161,13 +161,17 @@ static int confine(struct operator_role *o, struct err *err)
     /* Not the ledger's folder: its key and its leaves are its own role's. */
     autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run");
     const char *read[8], *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, NULL};
+    char folder[4096];
     size_t n = 0;
     const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         if (*files[i] == '/')
             read[n++] = files[i];
     if (!strcmp(c->runtime, "kubernetes")) {
-        read[n++] = *c->kubeconfig ? c->kubeconfig : KUBE_ACCOUNT_DIR;
+        /* The file's own folder: tokens and authorities that it names lie there, and are swapped there. */
+        char *slash = strrchr(strcpy(folder, *c->kubeconfig ? c->kubeconfig : KUBE_ACCOUNT_DIR "/"), '/');
+        slash[slash == folder] = '\0';
+        read[n++] = folder;
         read[n++] = "/var/run/secrets"; /* identities that the cloud mounts */
     }
     read[n] = NULL;

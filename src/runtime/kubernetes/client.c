@@ -80,7 +80,10 @@ void kube_client_free(struct kube_client *c)
         return;
     while (c->transfers) {
         struct transfer *t = c->transfers;
+        struct kube_reply reply = {.error = -ECANCELED, .message = "the client ends", .reason = ""};
         c->transfers = t->next;
+        if (!t->dead)
+            t->r.done(&reply, t->r.data);
         free_transfer(t);
     }
     curl_multi_cleanup(c->multi);

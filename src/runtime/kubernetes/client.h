@@ -38,7 +38,7 @@ struct kube_client;
 
 /* `access` is taken over. */
 struct kube_client *kube_client_new(struct kube_access *access, const struct clock *clock);
-void kube_client_free(struct kube_client *c); /* requests under way end without a call */
+void kube_client_free(struct kube_client *c); /* requests under way are told -ECANCELED; none may be made then */
 
 /* Texts are copied. */
 void kube_client_send(struct kube_client *c, const struct kube_request *r);

@@ -38,11 +38,15 @@ struct job {
     char digest[65];             /* of the workload, as the operator has it */
     bool keep_pods;              /* the workload is unchanged: leave StatefulSet and Deployment alone */
     enum job_phase phase;
-    int stage;      /* of JOB_APPLY */
-    size_t pending; /* answers awaited */
-    bool sent;      /* what this stage or phase needs was sent */
-    bool recreate;  /* the StatefulSet refused the change: it was deleted without its pods, apply once more */
+    int stage;        /* of JOB_APPLY */
+    size_t pending;   /* answers awaited */
+    bool sent;        /* what this stage or phase needs was sent */
+    int64_t bound_ms; /* the RoleBinding was written then: the API server needs a moment to heed it; 0 = was there */
+    int64_t due_ms;   /* not before */
+    bool again;       /* the stage has to be sent once more */
+    bool recreate;    /* the StatefulSet refused the change: it is deleted without its pods, then applied as new */
     bool failed, finished;
+    int64_t finished_ms;
     int result;
     char error[400];
 };
@@ -80,10 +84,9 @@ int64_t kube_leader_run(struct kube *k, int64_t now_ms);
 void kube_leader_release(struct kube *k);
 
 /* jobs.c */
-void kube_jobs_run(struct kube *k);
+int64_t kube_jobs_run(struct kube *k, int64_t now_ms); /* returns the time of the next that waits */
 struct job *kube_job_find(const struct kube *k, const char *name);
 void kube_job_free(struct job *j);
-void kube_jobs_sweep(struct kube *k); /* frees finished ones */
 
 /* observe.c */
 int kube_observe(struct kube *k, struct runtime_status_list *ret, struct err *err);

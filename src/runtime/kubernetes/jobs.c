@@ -4,6 +4,9 @@
 #include "base/keys.h"
 
 #define MAX_ACTIVE 32 /* jobs with requests under way */
+#define HEED_MS 10000 /* for the API server to heed a new RoleBinding */
+#define HEED_PAUSE_MS 100
+#define REST_MS 2000 /* between two times that the same is applied */
 
 struct step { /* one request of a job */
     struct job *job;
@@ -30,17 +33,24 @@ void kube_job_free(struct job *j)
     free(j);
 }
 
-void kube_jobs_sweep(struct kube *k)
+/* Frees finished jobs after a pause: whatever makes the operator ask for the same again at once, it is not asked of the
+ * API server again at once. Returns the time of the next. */
+static int64_t sweep(struct kube *k, int64_t now_ms)
 {
+    int64_t due = INT64_MAX;
     for (struct job **at = &k->jobs; *at;) {
         struct job *j = *at;
-        if (j->finished && !j->failed && !j->pending) {
+        if (j->finished && !j->failed && !j->pending && now_ms - j->finished_ms >= (j->removal ? 0 : REST_MS)) {
             *at = j->next;
             kube_job_free(j);
-        } else {
-            at = &j->next;
+            kube_changed(k);
+            continue;
         }
+        if (j->finished && !j->failed)
+            due = MIN(due, j->finished_ms + REST_MS);
+        at = &j->next;
     }
+    return due;
 }
 
 static void fail(struct job *j, int result, const char *message)
@@ -82,6 +92,16 @@ static void learn(struct kube *k, enum kube_kind kind, const struct kube_reply *
     kube_facts_put(&k->facts, f, true);
 }
 
+/* A binding just made is not heeded at once. */
+static bool not_heeded_yet(struct job *j, const struct kube_reply *reply)
+{
+    int64_t now = clock_mono_ms(j->k->clock);
+    if (reply->status != 403 || !j->bound_ms || now - j->bound_ms > HEED_MS)
+        return false;
+    j->due_ms = now + HEED_PAUSE_MS;
+    return true;
+}
+
 /* These fields of a StatefulSet cannot be changed; it is made anew around its pods. */
 static bool wants_recreation(const struct job *j, const struct step *s, const struct kube_reply *reply)
 {
@@ -101,6 +121,10 @@ static void on_answer(const struct kube_reply *reply, void *data)
     } else if (reply->status < 300) {
         if (s->apply)
             learn(k, s->kind, reply);
+        if (s->kind == KUBE_ROLE_BINDING)
+            j->bound_ms = clock_mono_ms(k->clock);
+    } else if (not_heeded_yet(j, reply)) {
+        j->again = true;
     } else if (wants_recreation(j, s, reply)) {
         j->recreate = true;
     } else if (s->apply || (reply->status != 404 && reply->status != 409)) {
@@ -151,7 +175,8 @@ static bool needs_write(const struct job *j, const struct kube_object *o)
         return true;
     if (is_set(o) && j->keep_pods && f && !f->deleting && !kube_fact_drifted(f))
         return false;
-    return !kube_fact_stands(f, o->digest);
+    /* The annotations that say what is in effect change though the pods may stay as they are. */
+    return is_set(o) || !kube_fact_stands(f, o->digest);
 }
 
 /* What only a newer renderer sees differently is noted, so that it is not looked at again; pods are left alone. */
@@ -191,33 +216,29 @@ static void send_stage(struct job *j)
     j->sent = true;
 }
 
-static void run_apply(struct job *j)
+static void orphan(struct job *j)
 {
     const struct kube_object *last = &j->objects.items[j->objects.n - 1];
+    j->recreate = j->keep_pods = false;
+    j->sent = false; /* the stage is sent again once it is gone */
+    send(j, last->kind, last->namespace, last->name, "DELETE", "?propagationPolicy=Orphan", NULL, false);
+}
+
+static void run_apply(struct job *j)
+{
     while (!j->pending && !j->failed) {
-        if (j->sent && j->recreate && j->stage == kube_kinds[last->kind].stage) {
-            j->stage++;
-            send(j, last->kind, last->namespace, last->name, "DELETE", "?propagationPolicy=Orphan", NULL, false);
-            return;
-        }
-        if (j->sent && j->stage > kube_kinds[KUBE_STATEFUL_SET].stage && j->recreate && last) {
-            /* The old one is gone: apply as if for the first time. */
-            j->stage = kube_kinds[last->kind].stage;
-            j->sent = true;
-            j->recreate = false;
-            j->keep_pods = false;
-            apply_object(j, last);
-            return;
-        }
-        if (j->sent) {
+        if (j->recreate) {
+            orphan(j);
+        } else if (!j->sent || j->again) {
+            j->again = false;
+            send_stage(j);
+        } else if (j->stage < kube_kinds[KUBE_STATEFUL_SET].stage) {
             j->stage++;
             j->sent = false;
-        }
-        if (j->stage > kube_kinds[KUBE_STATEFUL_SET].stage) {
+        } else {
             j->finished = true;
             return;
         }
-        send_stage(j);
     }
 }
 
@@ -336,21 +357,29 @@ static void run_removal(struct job *j)
     }
 }
 
-void kube_jobs_run(struct kube *k)
+int64_t kube_jobs_run(struct kube *k, int64_t now_ms)
 {
+    int64_t due = INT64_MAX;
     int active = 0;
     for (struct job *j = k->jobs; j; j = j->next)
         active += j->pending > 0;
     for (struct job *j = k->jobs; j && active < MAX_ACTIVE; j = j->next) {
         if (j->pending || j->failed || j->finished)
             continue;
+        if (j->due_ms > now_ms) {
+            due = MIN(due, j->due_ms);
+            continue;
+        }
         if (j->removal)
             run_removal(j);
         else
             run_apply(j);
         active += j->pending > 0;
-        if (j->finished)
+        if (j->finished) {
+            j->finished_ms = now_ms;
+            kube_objects_free(&j->objects);
             kube_changed(k);
+        }
     }
-    kube_jobs_sweep(k);
+    return MIN(due, sweep(k, now_ms));
 }

@@ -26,7 +26,7 @@ static int64_t run_due(struct kube *k)
     int64_t now = clock_mono_ms(k->clock), due = kube_watches_run(k, now);
     due = MIN(due, kube_leader_run(k, now));
     if (k->lease.leading)
-        kube_jobs_run(k);
+        due = MIN(due, kube_jobs_run(k, now));
     return MAX(due - now, 0);
 }
 
@@ -75,11 +75,10 @@ static int previous(struct kube *k, const char *name, bool removal, const char *
         struct job *j = *at;
         if (strcmp(j->name, name))
             continue;
-        if (!j->failed)
-            return 1;
-        if (j->pending)
-            return 1;
         bool same = j->removal == removal && (removal || !strcmp(j->digest, digest));
+        if (j->pending || (!j->failed && (same || !j->finished)))
+            return 1;
+        same = same && j->failed;
         int r = same ? err_set(err, j->result, "%s", j->error) : 0;
         *at = j->next;
         kube_job_free(j);

@@ -23,13 +23,13 @@ func must(err error) {
 	}
 }
 
-// etcd keeps its data in the folder given and listens on a Unix socket beside it; nothing is fsynced.
-func etcd(dir, client string) {
+// etcd keeps its data in the folder given; nothing is fsynced.
+func etcd(dir, client, peer string) {
 	cfg := embed.NewConfig()
 	cfg.Dir = dir + "/data"
 	clientURL, err := url.Parse(client)
 	must(err)
-	peerURL, err := url.Parse("unix://" + dir + "/peer:0")
+	peerURL, err := url.Parse(peer)
 	must(err)
 	cfg.ListenClientUrls = []url.URL{*clientURL}
 	cfg.AdvertiseClientUrls = []url.URL{*clientURL}
@@ -49,14 +49,14 @@ func etcd(dir, client string) {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: cluster etcd DIR URL | apiserver … | controllers … | scheduler … | kubectl … | kubelet …")
+		fmt.Fprintln(os.Stderr, "usage: cluster etcd DIR URL PEER-URL | apiserver … | controllers … | scheduler … | kubectl … | kubelet …")
 		os.Exit(2)
 	}
 	part := os.Args[1]
 	os.Args = append([]string{part}, os.Args[2:]...)
 	switch part {
 	case "etcd":
-		etcd(os.Args[1], os.Args[2])
+		etcd(os.Args[1], os.Args[2], os.Args[3])
 	case "apiserver":
 		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
 	case "controllers":
