@@ -79,6 +79,29 @@ int control_plane_set_up(const struct cli *c, const struct install *i, struct er
     return r < 0 ? err_set(err, r, "%s", why.message) : 0;
 }
 
+int control_plane_set_up_link(const struct cli *c, const struct install *i, const char *email, bool first_only,
+                              char **ret, struct err *err)
+{
+    autofree char *conf = cli_path(c, "control/control.conf");
+    struct buf out = BUF_INIT_MAX(KIB(4));
+    const char *argv[8] = {i->control, "set-up-link", "--config", conf};
+    size_t n = 4;
+    if (first_only)
+        argv[n++] = "--first";
+    if (email) {
+        argv[n++] = "--email";
+        argv[n++] = email;
+    }
+    int r = proc_run(argv, NULL, SET_UP_TIMEOUT_MS, &out, err);
+    if (r < 0) {
+        buf_free(&out);
+        return r;
+    }
+    *ret = buf_take(&out);
+    (*ret)[strcspn(*ret, "\n")] = 0;
+    return 0;
+}
+
 /* The first answer of the API, with the key: TLS, HAProxy, the api role and the store are all there then. */
 static int wait_for_api(struct cli *c, const struct api *a, pid_t pid, struct err *err)
 {

@@ -14,6 +14,11 @@ OH_MUST_CHECK int control_plane_configure(const struct cli *c, const struct inst
  * key. */
 OH_MUST_CHECK int control_plane_set_up(const struct cli *c, const struct install *i, struct err *err);
 
+/* A set-up link (ownhouse-control(8)) of the account with this address, NULL = the first administrator's; heap, a
+ * secret. `first_only`: only while nobody has signed in, else *ret is "". */
+OH_MUST_CHECK int control_plane_set_up_link(const struct cli *c, const struct install *i, const char *email,
+                                            bool first_only, char **ret, struct err *err);
+
 /* Starts it unless it runs, and waits until its API answers over TLS. If it ends instead, the error is the last thing
  * it wrote. */
 OH_MUST_CHECK int control_plane_start(struct cli *c, const struct install *i, struct err *err);

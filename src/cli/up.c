@@ -468,6 +468,20 @@ static int step_service(struct up *u, struct err *err)
 
 /* --- what the user reads at the end ------------------------------------------------------------------------------- */
 
+/* The way into the console, as long as nobody has signed in. */
+static void tell_set_up(struct up *u)
+{
+    char *link = NULL;
+    if (control_plane_set_up_link(u->c, &u->s.install, NULL, true, &link, NULL) < 0 || !*link) {
+        free(link);
+        return;
+    }
+    ui_line(&u->c->ui, " set up: %s", link);
+    json_object_set_new(u->c->answer, "setUpLink", json_string(link));
+    mem_wipe(link, strlen(link));
+    free(link);
+}
+
 static void tell(struct up *u, int64_t took_ms)
 {
     struct ui *ui = &u->c->ui;
@@ -496,6 +510,7 @@ static void tell(struct up *u, int64_t took_ms)
     if (own_port)
         json_object_set_new(u->c->answer, "ownPort", json_integer(own_port));
     json_object_set_new(u->c->answer, "caFile", json_string(ca));
+    tell_set_up(u);
 }
 
 static int up_run(struct cli *c, struct err *err)
