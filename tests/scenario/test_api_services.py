@@ -368,6 +368,9 @@ def test_clickhouse_settings(api, service):
     assert api.call("DELETE", path + "/max_threads").status == api.call("DELETE", path + "/max_threads").status == 200
     assert api.call("GET", path + "/max_threads").error == "the setting max_threads is not set; it has its default"
     assert len(api.call("GET", path).result["settings"]) == 2
+    done = api.call("PATCH", path, {"settings": {"max_threads": 5}}).result  # as clickhousectl sends it
+    assert done["settings"] == {"max_threads": "5"}
+    api.call("DELETE", path + "/max_threads")
     assert api.call("GET", path + "/nothing").status == api.call("DELETE", path + "/nothing").status == 404
     assert api.call("DELETE", path + "/schema").status == 404
 
@@ -381,7 +384,7 @@ def test_clickhouse_settings(api, service):
     ('{"compatibility": "</a>"}', "settings.compatibility: must be a ClickHouse version"),
     ('{"join_use_nulls": 2}', "settings.join_use_nulls: must be 0 or 1"),
     ('[]', "settings: must be a JSON object"), ("{", "settings: must be a JSON object"),
-    ({"max_threads": 4}, "settings: must be a string"),
+    ({"max_threads": 0}, "settings.max_threads: must be 1 to 512"), ([4], "settings: must be a string or an object"),
 ])
 def test_settings_that_are_refused(api, service, settings, sentence):
     path = f"/services/{service['id']}/clickhouseSettings"

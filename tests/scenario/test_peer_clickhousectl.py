@@ -98,6 +98,68 @@ def test_whole_life_of_a_service(system, ctl):
     wait_until("the service is gone", 60, lambda: "renamed" not in {s["name"] for s in ctl.json("service", "list")}, 0.3)
 
 
+@pytest.fixture
+def quiet_service(ctl):
+    """A service whose settings a test may change."""
+    ident = ctl.json("service", "create", "--name", "settled", "--num-replicas", "1")["service"]["id"]
+    service_state(ctl, ident, "running")
+    yield ident
+    ctl.text("service", "delete", ident, "--force")
+
+
+def test_scaling_windows_and_schedules(ctl, quiet_service):
+    ident = quiet_service
+    ctl.text("service", "scale", ident, "--idle-scaling", "false", "--min-replica-memory-gb", "12",
+             "--max-replica-memory-gb", "24", "--num-replicas", "1")
+    service = ctl.json("service", "get", ident)
+    assert (service["idleScaling"], service["minReplicaMemoryGb"], service["maxReplicaMemoryGb"]) == (False, 12, 24)
+    ctl.text("service", "scale", ident, "--autoscaling-mode", "horizontal", "--min-replicas", "1", "--max-replicas", "3",
+             "--min-replica-memory-gb", "16", "--max-replica-memory-gb", "16")
+    service = ctl.json("service", "get", ident)
+    assert (service["autoscalingMode"], service["minReplicas"], service["maxReplicas"]) == ("horizontal", 1, 3)
+    ctl.text("service", "upgrade-window", "set", ident, "--weekday", "2", "--start-hour", "6")
+    assert ctl.json("service", "upgrade-window", "get", ident) == {"weekday": 2, "startHourUtc": 6, "duration": 6}
+    ctl.text("service", "upgrade-window", "delete", ident)
+    assert "no such upgrade window" in ctl.refused("service", "upgrade-window", "get", ident)
+    schedule = {"entries": [{"name": "mornings", "weekdays": [1, 2], "startHourUtc": 5, "endHourUtc": 9, "minReplicas": 2,
+                             "maxReplicas": 2}]}
+    ctl.text("service", "scaling-schedule", "set", ident, "--file", "-", text=json.dumps(schedule))
+    assert [e["name"] for e in ctl.json("service", "scaling-schedule", "get", ident)["entries"]] == ["mornings"]
+    schedule["entries"].append({**schedule["entries"][0], "name": "overlaps", "startHourUtc": 8, "endHourUtc": 10})
+    assert "overlap" in ctl.refused("service", "scaling-schedule", "set", ident, "--file", "-", text=json.dumps(schedule))
+    ctl.text("service", "scaling-schedule", "delete", ident)
+    assert "no such scaling schedule" in ctl.refused("service", "scaling-schedule", "get", ident)
+
+
+def test_settings_backups_and_query_endpoints(ctl, quiet_service):
+    ident = quiet_service
+    known = {s["name"] for s in ctl.json("service", "settings", "schema", ident)["settings"]}
+    assert {"max_threads", "compatibility"} <= known
+    ctl.text("service", "settings", "set", ident, "--setting", "max_threads=4", "--setting", 'compatibility="24.8"')
+    assert ctl.json("service", "settings", "get", ident, "max_threads")["value"] == "4"
+    assert "24.8" in ctl.text("service", "settings", "list", ident)
+    assert "not a setting" in ctl.refused("service", "settings", "set", ident, "--setting", "no_such_thing=1")
+    for name in ("max_threads", "compatibility"):
+        ctl.text("service", "settings", "unset", ident, name)
+    assert ctl.json("service", "settings", "list", ident)["settings"] == []
+
+    ctl.text("service", "backup-config", "update", ident, "--backup-period-hours", "24", "--backup-start-time", "04:00")
+    assert ctl.json("service", "backup-config", "get", ident)["backupStartTime"] == "04:00"
+    ctl.text("service", "backup-config", "update", ident, "--clear-backup-start-time", "--backup-period-hours", "12")
+    assert ctl.json("service", "backup-config", "get", ident)["backupPeriodInHours"] == 12
+    assert ctl.json("backup", "list", ident) == []
+
+    key = ctl.json("key", "create", "--name", "queries", "--ip-allow", "0.0.0.0/0")["key"]["id"]  # without a role
+    ctl.text("service", "query-endpoint", "create", ident, "--role", "sql_console_read_only", "--open-api-key", key,
+             "--allowed-origins", "https://example.org")
+    endpoint = ctl.json("service", "query-endpoint", "get", ident)
+    assert (endpoint["openApiKeys"], endpoint["allowedOrigins"]) == ([key], "https://example.org")
+    ctl.text("service", "query-endpoint", "delete", ident)
+    assert "no such query endpoint" in ctl.refused("service", "query-endpoint", "get", ident)
+    ctl.text("key", "delete", key)
+    assert isinstance(ctl.json("service", "private-endpoint", "get-config", ident)["endpointServiceId"], str)
+
+
 def test_what_is_wrong_is_said_in_words(ctl):
     assert "must be" in ctl.refused("service", "create", "--name", "x", "--min-replica-memory-gb", "8",
                                     "--max-replica-memory-gb", "400")

@@ -110,10 +110,15 @@ static int take_one(struct api_request *q, const char *name, const json_t *value
     return 0;
 }
 
+/* Written as a string in the published description, sent as an object by the official command line. */
 static int parse(struct api_request *q, json_t **ret)
 {
     const char *text = api_body_text(q, "settings");
     struct err why = ERR_INIT;
+    if (!text) {
+        *ret = json_incref(api_body(q, "settings"));
+        return 0;
+    }
     if (js_parse(text, strlen(text), PATCH_MAX, ret, &why) < 0)
         return api_refuse(q, 400, "settings: must be a JSON object written as a string: %s", why.message);
     if (!json_is_object(*ret))
@@ -141,7 +146,8 @@ int clickhouse_setting_update(struct api_request *q, struct err *err)
             return r;
     }
     autofree char *text = js_text(applied);
-    q->result = json_pack("{s:s,s:O}", "settings", text, "warnings", warnings);
+    json_t *shown = api_body_text(q, "settings") ? json_string(text) : json_incref(applied);
+    q->result = json_pack("{s:o,s:O}", "settings", shown, "warnings", warnings);
     if (json_object_size(wanted) == 0 || (before && json_equal(before, stored)))
         return 0;
     json_object_set(c.spec, FIELD, stored);
