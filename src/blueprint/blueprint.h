@@ -16,9 +16,10 @@
 #define BLUEPRINT_SERVICE "service"
 
 /* Ports inside the data plane. The published ones are in blueprint_env. */
-#define BLUEPRINT_HTTP_PORT 8123   /* ClickHouse, plain HTTP */
-#define BLUEPRINT_TCP_PORT 9000    /* ClickHouse, native protocol (server only) */
-#define BLUEPRINT_HEALTH_PORT 8404 /* ingress: GET /ping */
+#define BLUEPRINT_HTTP_PORT 8123    /* ClickHouse, plain HTTP */
+#define BLUEPRINT_TCP_PORT 9000     /* ClickHouse, native protocol (server only) */
+#define BLUEPRINT_METRICS_PORT 9363 /* ClickHouse, GET /metrics: for the agent, not behind the ingress */
+#define BLUEPRINT_HEALTH_PORT 8404  /* ingress: GET /ping */
 #define BLUEPRINT_DNS_PORT 5353
 
 /* Slots: 1 ingress, 2 name server, from 16 on 16 * ordinal + replica. */

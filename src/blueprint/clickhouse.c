@@ -22,6 +22,7 @@ static const char *setting_of(const struct desired_service *s, const char *name)
 static void embedded_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     buf_printf(out, "listen = ${address}:%d\n", BLUEPRINT_HTTP_PORT);
+    buf_printf(out, "metrics_listen = ${address}:%d\n", BLUEPRINT_METRICS_PORT);
     buf_adds(out, "data_path = ${volume:data}/engine\n"
                   "bucket_path = ${volume:data}/blobs\n"
                   "library = ${param:engine_library}\n"
@@ -240,6 +241,13 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_true(&x, "shutdown_wait_unfinished_queries");
     xml_int(&x, "shutdown_wait_unfinished", STOP_GRACE_MS / 1000 - 5);
     server_logs(&x);
+    xml_open(&x, "prometheus");
+    xml_text(&x, "endpoint", "/metrics");
+    xml_int(&x, "port", BLUEPRINT_METRICS_PORT);
+    xml_true(&x, "metrics");
+    xml_true(&x, "events");
+    xml_true(&x, "asynchronous_metrics");
+    xml_close(&x);
     if (env->reader_sha256)
         server_startup(&x);
     xml_comment(&x, "Nothing is reported to anybody outside.");
@@ -373,6 +381,7 @@ void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_se
     build_label(a, w, "replica", "0");
     w->image = arena_strdup(a, env->clickhouse_image);
     build_port(a, w, "http", BLUEPRINT_HTTP_PORT);
+    build_port(a, w, "metrics", BLUEPRINT_METRICS_PORT);
     build_volume(a, w, &(struct workload_volume){.name = "data", .keep = true, .bucket = env->bucket});
     if (env->engine == BLUEPRINT_EMBEDDED)
         embedded(s, env, a, w);

@@ -22,6 +22,7 @@ const struct conf_key config_keys[] = {
     {"library", CONF_PATH, AT(library), NULL, 0, 0, "libchdb.so as tools/fetch-chdb leaves it"},
     {"users_file", CONF_PATH, AT(users_file), NULL, 0, 0, "JSON file of users and password hashes"},
     {"query_log", CONF_STRING, AT(query_log), "", 0, 0, "file for one JSON line an executed query, without its text"},
+    {"metrics_listen", CONF_STRING, AT(metrics_listen), "", 0, 0, "address:port of the loopback for GET /metrics"},
     {"settings_file", CONF_STRING, AT(settings_file), "", 0, 0, "JSON file of the engine's settings"},
     {"startup_file", CONF_STRING, AT(startup_file), "", 0, 0, "statements to run before serving, one a line"},
     {"engine_grants", CONF_STRING, AT(engine_grants), "", 0, 1000,
@@ -73,6 +74,8 @@ static int config_check(const struct config *c, struct err *err)
         r = err_set(err, -EINVAL, "backup_path: must be an absolute path");
     if (r == 0 && *c->query_log && c->query_log[0] != '/')
         r = err_set(err, -EINVAL, "query_log: must be an absolute path");
+    if (r == 0 && *c->metrics_listen && ((r = config_listen(c->metrics_listen, &address, err)) < 0 || address.is_unix))
+        r = err_set(err, -EINVAL, "metrics_listen: must be an address and port of the loopback such as 127.0.0.1:9363");
     if (r == 0 && *c->settings_file && c->settings_file[0] != '/')
         r = err_set(err, -EINVAL, "settings_file: must be an absolute path");
     if (r == 0 && *c->startup_file && c->startup_file[0] != '/')

@@ -1,5 +1,6 @@
 /* ownhouse-clickhouse: the embedded ClickHouse engine behind ClickHouse's HTTP interface. */
 #include "clickhouse/http.h"
+#include "clickhouse/metrics.h"
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -198,7 +199,7 @@ static bool idle_within(const struct http *h, int64_t ms)
 
 /* Running queries get their time, then they are stopped; the engine is closed, so that nothing is replayed at the
  * next start. The engine's destructors may hang at exit, so the process leaves by _exit. */
-static OH_NORETURN void shut_down(struct service *s, struct http *h)
+static OH_NORETURN void shut_down(struct service *s, struct http *h, struct metrics *m)
 {
     char count[32];
     snprintf(count, sizeof(count), "%zu", running_count(s->running));
@@ -216,6 +217,7 @@ static OH_NORETURN void shut_down(struct service *s, struct http *h)
     }
     signal(SIGALRM, still_closing);
     alarm(CLOSE_TIMEOUT_S);
+    metrics_stop(m);
     sessions_free(s->sessions);
     engine_close(s->engine);
     log_info("stopped");
@@ -227,6 +229,7 @@ static int run(const char *config_path, bool check_only)
     static struct service service;
     struct err err = ERR_INIT;
     struct http *http;
+    struct metrics *metrics = NULL;
     enum log_level level;
     sigset_t signals;
 
@@ -251,6 +254,8 @@ static int run(const char *config_path, bool check_only)
     int64_t began = clock_mono_ms(&clock_system);
     int r = open_service(&service, &err);
     if (r == 0)
+        r = metrics_start(&service, &metrics, &err);
+    if (r == 0)
         r = http_start(&service, &http, &err);
     if (r < 0) {
         complain(&err);
@@ -260,7 +265,7 @@ static int run(const char *config_path, bool check_only)
     snprintf(took, sizeof(took), "%lld", (long long)(clock_mono_ms(&clock_system) - began));
     log_info("ready", "listen", service.config.listen, "engine", engine_version(service.engine), "start_ms", took);
     serve(&service, &signals);
-    shut_down(&service, http);
+    shut_down(&service, http, metrics);
 }
 
 int main(int argc, char **argv)

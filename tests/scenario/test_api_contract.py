@@ -111,8 +111,12 @@ class Comparison:
             self.note(where, f"no status {status}")
         for status in sorted(set(a["responses"]) - set(b["responses"])):
             self.note("every operation", f"status {status}")
-        result_a, result_b = (x["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
-                              for x in (a, b))
+        (kind_a, answer_a), (kind_b, answer_b) = (next(iter(x["responses"]["200"]["content"].items())) for x in (a, b))
+        if kind_a != kind_b:
+            return self.note(where, f"answer {kind_a} instead of {kind_b}")
+        if kind_b == "text/plain":
+            return self.schemas(f"{where} answer", answer_a["schema"], answer_b["schema"])
+        result_a, result_b = answer_a["schema"]["properties"], answer_b["schema"]["properties"]
         self.properties(f"{where} answer", result_a, result_b)
 
     def run(self):

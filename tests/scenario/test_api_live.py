@@ -125,3 +125,36 @@ def test_settings_and_scaling_reach_the_engine(system):
     wait_until("the base's memory", 60,
                lambda: setting(system, "max_server_memory_usage", "server_settings") == memory)
     wait_until("running", 60, lambda: call(system, "GET", path)["state"] == "running")
+
+
+def metrics(system, path):
+    credentials = json.loads((system.home / "credentials.json").read_text())
+    context = ssl.create_default_context(cafile=str(system.home / "control/keys/edge-ca.pem"))
+    c = http.client.HTTPSConnection("localhost", system.port, context=context, timeout=20)
+    secret = base64.b64encode(f"{credentials['keyId']}:{credentials['keySecret']}".encode()).decode()
+    c.request("GET", f"/v1/organizations/{credentials['organizationId']}{path}", headers={"Authorization": f"Basic {secret}"})
+    response = c.getresponse()
+    text = response.read().decode()
+    c.close()
+    assert response.status == 200, text
+    return {line.split("{")[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#")}
+
+
+def test_metrics_are_what_the_engine_counted(system):
+    service = call(system, "GET", "/services")[0]
+    path = f"/services/{service['id']}/prometheus"
+    first = wait_until("metrics", 60, lambda: (m := metrics(system, path)).get("ClickHouseProfileEvents_Query") and m)
+    assert first["ClickHouse_ServiceInfo"] == 1 and first["ClickHouseMetrics_MemoryTracking"] > 0
+    system.select("CREATE TABLE IF NOT EXISTS counted (secret_column UInt64) ORDER BY tuple()")
+    for _ in range(20):
+        system.query("INSERT INTO counted VALUES (4711)")
+    later = wait_until("what was done", 90, lambda: (m := metrics(system, path)) and m.get(
+        "ClickHouseProfileEvents_InsertedRows", 0) >= first.get("ClickHouseProfileEvents_InsertedRows", 0) + 20 and m)
+    assert later["ClickHouseProfileEvents_InsertQuery"] >= first.get("ClickHouseProfileEvents_InsertQuery", 0) + 20
+    assert later["ClickHouseAsyncMetrics_TotalRowsOfMergeTreeTables"] >= 20
+    assert set(metrics(system, path + "?filtered_metrics=true")) < set(later) == set(metrics(system, "/prometheus"))
+    system.select("DROP TABLE counted")
+    c = system.connection()  # the ingress does not lead to where the agent reads
+    c.request("GET", "/metrics")
+    assert c.getresponse().status in (401, 403, 404)
+    c.close()

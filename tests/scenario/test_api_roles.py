@@ -41,6 +41,7 @@ TABLE = {
     "instanceScalingUpdate": CHANGE_SERVICES, "instanceReplicaScalingUpdate": CHANGE_SERVICES,
     "scalingScheduleGet": LOOK_INTO_SERVICES, "scalingScheduleUpsert": CHANGE_SERVICES,
     "scalingScheduleDelete": CHANGE_SERVICES,
+    "instancePrometheusGet": LOOK_AT_SERVICES, "organizationPrometheusGet": LOOK_AT_SERVICES,
     "serviceClickhouseSettingsListGet": LOOK_AT_SERVICES, "serviceClickhouseSettingsSchemaGet": LOOK_AT_SERVICES,
     "serviceClickhouseSettingGet": LOOK_AT_SERVICES, "serviceClickhouseSettingsUpdate": CHANGE_SERVICES,
     "serviceClickhouseSettingDelete": CHANGE_SERVICES,

@@ -1,6 +1,7 @@
 """The published service operations beyond reading, creating and patching: what is stored, checked and shown."""
 import concurrent.futures
 import json
+import time
 import uuid
 
 import pytest
@@ -391,3 +392,41 @@ def test_settings_that_are_refused(api, service, settings, sentence):
     answer = api.call("PATCH", path, {"settings": settings})
     assert answer.status == 400 and answer.error.startswith(sentence), answer.json
     assert api.call("GET", path).result == {"settings": []}
+
+
+# --- metrics ------------------------------------------------------------------------------------------------------
+
+
+def lines(answer):
+    assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    return answer.raw.decode().splitlines()
+
+
+def test_prometheus(api, infra, service):
+    other = api.call("POST", "/services", {"name": 'quo"te\\', **AWS}).result["service"]
+    api.observe(service["id"], "running")
+    body = {"services": [{"id": service["id"], "state": "running", "metrics": {
+        "ClickHouseMetrics_Query": 3, "ClickHouseProfileEvents_Merge": 4, "Secret": 5}}]}
+    api.sql("INSERT INTO observed (infrastructure_id, agent_id, desired_version, body, received_at) VALUES (?, 'a', 1, ?, ?)",
+            infra["id"], json.dumps(body), int(time.time() * 1000))
+    labels = (f'clickhouse_org="{api.organization}",clickhouse_service="{service["id"]}",clickhouse_service_name="demo"')
+    got = lines(api.call("GET", f"/services/{service['id']}/prometheus"))
+    assert (f'ClickHouse_ServiceInfo{{{labels},clickhouse_cluster_status="running",clickhouse_version="26.1.2.3",'
+            'scrape="full"} 1') in got
+    assert f"ClickHouseMetrics_Query{{{labels}}} 3" in got and f"ClickHouseProfileEvents_Merge{{{labels}}} 4" in got
+    assert "# TYPE ClickHouseMetrics_Query gauge" in got and "# TYPE ClickHouseProfileEvents_Merge counter" in got
+    assert not any("Secret" in x or other["id"] in x for x in got)
+    filtered = lines(api.call("GET", f"/services/{service['id']}/prometheus?filtered_metrics=true"))
+    assert f"ClickHouseMetrics_Query{{{labels}}} 3" in filtered and not any("_Merge" in x for x in filtered)
+    everything = lines(api.call("GET", "/prometheus"))
+    assert any('clickhouse_service_name="quo\\"te\\\\"' in x for x in everything) and len(everything) == len(got) + 1
+    assert api.call("GET", f"/services/{NOBODY}/prometheus").error == "there is no such service"
+    assert api.call("GET", "/prometheus?filtered_metrics=maybe").status == 400
+    role = api.call("POST", "/roles", {"name": "one", "actors": [], "policies": [{
+        "allowDeny": "ALLOW", "permissions": ["control-plane:service:view"], "resources": [f"instance/{other['id']}"]}]}).result
+    _, key = api.new_key([role["id"]], name="one")
+    mine = lines(api.call("GET", "/prometheus", key=key))
+    assert any(other["id"] in x for x in mine) and not any(service["id"] in x for x in mine)
+    api.sql("UPDATE observed SET received_at = 1")  # from long ago: nothing is claimed of now
+    assert [x for x in lines(api.call("GET", "/prometheus")) if "ClickHouseMetrics" in x] == []
+    api.sql("DELETE FROM observed")

@@ -1,7 +1,7 @@
 /* Builds the `observed` message. */
 #include "agent/operator/observe.h"
 
-enum detail { DETAIL_ALL, DETAIL_NO_WORKLOADS, DETAIL_NO_TEXTS };
+enum detail { DETAIL_ALL, DETAIL_NO_METRICS, DETAIL_NO_WORKLOADS, DETAIL_NO_TEXTS };
 
 static json_t *text(const char *s)
 {
@@ -14,6 +14,13 @@ static const char *engine_version(const struct observe_input *in, const struct r
     char name[WORKLOAD_NAME_MAX + 1];
     snprintf(name, sizeof(name), "clickhouse-%s-0", s->id);
     return in->version_of(name, in->data);
+}
+
+static json_t *metrics_of(const struct observe_input *in, const struct reconcile_service *s)
+{
+    char name[WORKLOAD_NAME_MAX + 1];
+    snprintf(name, sizeof(name), "clickhouse-%s-0", s->id);
+    return in->metrics_of ? in->metrics_of(name, in->data) : NULL;
 }
 
 static json_t *services(const struct observe_input *in, enum detail detail)
@@ -32,6 +39,9 @@ static json_t *services(const struct observe_input *in, enum detail detail)
         json_object_set_new(o, "notice", text(texts ? s->notice : ""));
         json_object_set_new(o, "error", text(texts ? s->error : ""));
         json_object_set_new(o, "restarts", json_integer(s->restarts));
+        json_t *metrics = detail == DETAIL_ALL ? metrics_of(in, s) : NULL;
+        if (metrics)
+            json_object_set(o, "metrics", metrics);
         json_array_append_new(list, o);
     }
     return list;
@@ -40,7 +50,7 @@ static json_t *services(const struct observe_input *in, enum detail detail)
 static json_t *workloads(const struct observe_input *in, enum detail detail)
 {
     json_t *list = json_array();
-    for (size_t i = 0; in->observed && detail == DETAIL_ALL && i < in->observed->n; i++) {
+    for (size_t i = 0; in->observed && detail < DETAIL_NO_WORKLOADS && i < in->observed->n; i++) {
         const struct runtime_status *s = &in->observed->items[i];
         json_t *o = json_object();
         json_object_set_new(o, "name", text(s->name));

@@ -13,8 +13,11 @@ struct observe_input {
     const struct reconcile_plan *plan;                           /* NULL: no document yet */
     const struct runtime_status_list *observed;                  /* NULL: not known */
     const char *(*version_of)(const char *workload, void *data); /* engine's version, "" = not known */
+    /* {metric: value} of a workload, borrowed, NULL = none; NULL here: no metrics at all */
+    json_t *(*metrics_of)(const char *workload, void *data);
     void *data;
 };
 
-/* New reference. Over OBSERVE_MAX_BYTES the list of workloads is left out first, then the texts of services. */
+/* New reference. Over OBSERVE_MAX_BYTES the metrics are left out first, then the list of workloads, then the texts of
+ * services. */
 json_t *observe_message(const struct observe_input *in);

@@ -6,11 +6,13 @@
 #include "agent/operator/kept.h"
 #include "agent/operator/observe.h"
 #include "agent/operator/reconcile.h"
+#include "agent/operator/scrape.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
 #include <sys/stat.h>
 
+#define SCRAPE_MS 20000      /* between rounds; reports carry what the last one found */
 #define REPORT_MS 25000      /* the link promises one at least every 30 s */
 #define POLL_MS 2000         /* without a change descriptor */
 #define LOOK_ANYWAY_MS 10000 /* with one: a lost wake-up costs this much */
@@ -30,6 +32,7 @@ struct operator_loop {
     struct kept kept;
     struct certs *certs;
     struct asks *asks;
+    struct scrape *scrape;
     struct reconcile_memory *memory;
 
     struct blueprint_certificate certificate;
@@ -48,7 +51,7 @@ struct operator_loop {
     int64_t waiting_since_ms; /* for the ingress to take up its files; -1 = it has */
     int told_again;           /* in a row, without success */
 
-    json_t *observed;
+    json_t *observed, *plain; /* plain: without metrics, whose change alone is no news */
     int64_t reported_ms;
     char trouble[ERR_MESSAGE_MAX]; /* last one told, so that it is told once */
 };
@@ -269,6 +272,31 @@ static const char *version_of(const char *workload, void *data)
     return asks_get(o->asks, workload);
 }
 
+static void scrape_engines(struct operator_loop *o, const struct runtime_status_list *observed)
+{
+    autofree struct scrape_target *targets = mem_alloc((observed->n + 1) * sizeof(*targets));
+    size_t n = 0;
+    for (size_t i = 0; i < observed->n; i++) {
+        const struct runtime_status *s = &observed->items[i];
+        if (s->state == RUNTIME_RUNNING && s->address && *s->address && !strncmp(s->name, "clickhouse-", 11))
+            targets[n++] = (struct scrape_target){s->name, s->address, BLUEPRINT_METRICS_PORT};
+    }
+    scrape_want(o->scrape, targets, n);
+}
+
+static json_t *metrics_of(const char *workload, void *data)
+{
+    struct operator_loop *o = data;
+    return scrape_get(o->scrape, workload);
+}
+
+static void on_first_metrics(void *data)
+{
+    struct operator_loop *o = data;
+    o->reported_ms = clock_mono_ms(o->c.clock) - REPORT_MS;
+    operator_nudge(o);
+}
+
 static void report(struct operator_loop *o, const struct runtime_status_list *observed,
                    const struct reconcile_plan *plan)
 {
@@ -283,10 +311,13 @@ static void report(struct operator_loop *o, const struct runtime_status_list *ob
         .data = o,
     };
     int64_t now = clock_mono_ms(o->c.clock);
-    json_t *fresh = observe_message(&in);
-    bool same = o->observed && json_equal(fresh, o->observed) && now - o->reported_ms < REPORT_MS;
+    json_t *plain = observe_message(&in);
+    bool same = o->plain && json_equal(plain, o->plain) && now - o->reported_ms < REPORT_MS;
+    json_decref(o->plain);
     json_decref(o->observed);
-    o->observed = fresh;
+    o->plain = plain;
+    in.metrics_of = metrics_of;
+    o->observed = observe_message(&in);
     if (same)
         return;
     o->reported_ms = now;
@@ -321,6 +352,7 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
         *again_ms = MIN(*again_ms, plan.again_ms);
     }
     ask_workloads(o, &observed, again_ms);
+    scrape_engines(o, &observed);
     report(o, &observed, known ? &plan : NULL);
     reconcile_plan_free(&plan);
     runtime_status_list_free(&observed);
@@ -421,6 +453,7 @@ static void release(struct operator_loop *o)
     certs_free(o->certs);
     reconcile_memory_free(o->memory);
     json_decref(o->observed);
+    json_decref(o->plain);
     free(o->kept_path);
     arena_free(o->arena);
     free(o);
@@ -453,6 +486,7 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
         return r;
     }
     o->asks = asks_new(config->loop, config->clock, on_answer, o);
+    o->scrape = scrape_new(config->loop, config->clock, SCRAPE_MS, on_first_metrics, o);
     take_kept(o);
     *ret = o;
     return 0;
@@ -495,12 +529,14 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     bool polled = o->handles == 2;
     o->done = done;
     o->done_data = data;
-    o->handles++; /* the work thread of asks */
+    o->handles += 2; /* the work threads of asks and scrape */
     if (o->started) {
         uv_close((uv_handle_t *)&o->timer, on_closed);
         if (polled)
             uv_close((uv_handle_t *)&o->change, on_closed);
     }
     o->started = false;
+    struct scrape *scrape = o->scrape;
     asks_free(o->asks, one_less, o);
+    scrape_free(scrape, one_less, o);
 }

@@ -16,7 +16,7 @@ struct query_parameter {
 
 struct answer {
     int status;
-    const struct schema *schema;
+    const struct schema *schema; /* NULL: plain text */
 };
 
 struct operation {

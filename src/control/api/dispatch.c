@@ -36,6 +36,8 @@ static const struct api_entry table[] = {
     {"upgradeWindowGet", upgrade_window_get},
     {"upgradeWindowUpdate", upgrade_window_put},
     {"upgradeWindowDelete", upgrade_window_delete},
+    {"instancePrometheusGet", service_prometheus},
+    {"organizationPrometheusGet", organization_prometheus},
     {"serviceClickhouseSettingsListGet", clickhouse_setting_list},
     {"serviceClickhouseSettingsSchemaGet", clickhouse_setting_schema},
     {"serviceClickhouseSettingGet", clickhouse_setting_get},

@@ -41,6 +41,8 @@ int scaling_schedule_delete(struct api_request *q, struct err *err);
 int upgrade_window_get(struct api_request *q, struct err *err);
 int upgrade_window_put(struct api_request *q, struct err *err);
 int upgrade_window_delete(struct api_request *q, struct err *err);
+int service_prometheus(struct api_request *q, struct err *err);
+int organization_prometheus(struct api_request *q, struct err *err);
 int clickhouse_setting_list(struct api_request *q, struct err *err);
 int clickhouse_setting_schema(struct api_request *q, struct err *err);
 int clickhouse_setting_get(struct api_request *q, struct err *err);

@@ -147,7 +147,9 @@ static enum MHD_Result send_text(struct http_request *h, struct MHD_Connection *
         return MHD_NO;
     h->status = status;
     if (len)
-        MHD_add_response_header(r, "Content-Type", "application/json; charset=utf-8");
+        MHD_add_response_header(r, "Content-Type",
+                                status == 200 && h->q.plain ? "text/plain; version=0.0.4; charset=utf-8"
+                                                            : "application/json; charset=utf-8");
     MHD_add_response_header(r, "X-Request-Id", h->q.id);
     MHD_add_response_header(r, "Cache-Control", "no-store");
     if (status == 401)
@@ -257,7 +259,7 @@ static enum MHD_Result take_body(struct http_request *h, const char *data, size_
 static int check_answer(struct http_request *h, int status, json_t **answer)
 {
     struct err err = ERR_INIT;
-    if (!h->q.api->check_answers)
+    if (!h->q.api->check_answers || (h->q.plain && status == 200))
         return status;
     if (!*answer && js_parse(h->q.list.data, h->q.list.len, h->q.list.len, answer, &err) < 0)
         *answer = json_null();

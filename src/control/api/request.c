@@ -320,7 +320,7 @@ int api_carry_out(struct api_request *q, const struct contract_request *request,
     }
     if (r < 0)
         return faulted(q, r, &err, ret);
-    if (q->list.len)
+    if (q->list.len && !q->plain)
         buf_adds(&q->list, "]}");
     *ret = q->list.len ? NULL : success(q, q->result);
     return 200;

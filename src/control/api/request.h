@@ -52,6 +52,7 @@ struct api_request {
     json_t *result;        /* set by the handler; NULL = none */
     json_t *result_stored; /* the same without secrets, for a repetition; NULL = result itself */
     struct buf list;       /* the whole answer as text, when the handler gives its result item by item */
+    bool plain;            /* list is plain text and no envelope (Prometheus) */
     int status;            /* of a refusal; set although the handler returned 0: the transaction stands all the same */
     char refusal[ERR_MESSAGE_MAX];
 };

@@ -75,6 +75,7 @@ static int load(struct seen *seen, struct err *err)
     json_array_foreach(services, i, one)
     {
         const char *id = json_string_value(json_object_get(one, "id"));
+        json_object_del(one, "metrics"); /* they change all the time; who wants them reads the report itself */
         if (id)
             json_object_set(seen->by_id, id, one);
     }

@@ -2,6 +2,7 @@
 #include "control/link/observed.h"
 
 #include "base/keys.h"
+#include "blueprint/metrics.h"
 
 enum field_type { FIELD_TEXT, FIELD_INT, FIELD_UUID, FIELD_STATE };
 
@@ -86,6 +87,27 @@ static int copy_fields(const json_t *from, const char *path, const struct field 
     return 0;
 }
 
+/* Metrics that are not in the list are left behind, as unknown fields are. */
+static int copy_metrics(const json_t *from, const char *path, json_t *into, struct err *err)
+{
+    json_t *metrics = json_object_get(from, "metrics"), *out = NULL, *value;
+    const char *name;
+    if (!metrics)
+        return 0;
+    if (!json_is_object(metrics) || json_object_size(metrics) > METRICS_MAX)
+        return err_set(err, -EINVAL, "%s.metrics: must be an object of at most %d fields", path, METRICS_MAX);
+    json_object_set_new(into, "metrics", out = json_object());
+    json_object_foreach(metrics, name, value)
+    {
+        if (!metric_find(name, strlen(name)))
+            continue;
+        if (!json_is_integer(value) || json_integer_value(value) < 0)
+            return err_set(err, -EINVAL, "%s.metrics.%s: must be a whole number, not below 0", path, name);
+        json_object_set(out, name, value);
+    }
+    return 0;
+}
+
 static int copy_list(const json_t *from, const char *key, size_t max, const struct field *fields, size_t n,
                      json_t *into, struct err *err)
 {
@@ -103,7 +125,8 @@ static int copy_list(const json_t *from, const char *key, size_t max, const stru
         snprintf(path, sizeof(path), "observed.%s[%zu]", key, i);
         if (!json_is_object(item))
             return err_set(err, -EINVAL, "%s: must be an object", path);
-        if ((r = copy_fields(item, path, fields, n, copy, err)) < 0)
+        if ((r = copy_fields(item, path, fields, n, copy, err)) < 0 ||
+            (fields == service_fields && (r = copy_metrics(item, path, copy, err)) < 0))
             return r;
     }
     return 0;

@@ -518,6 +518,31 @@ static void the_engine_is_asked_for_its_version(void **state)
     stop(f);
 }
 
+static void engine_counts(uv_poll_t *p, int status OH_UNUSED, int events OH_UNUSED)
+{
+    struct listener *l = p->data;
+    answer(l, "200 OK",
+           "# TYPE ClickHouseMetrics_Query gauge\nClickHouseMetrics_Query 7\nClickHouseMetrics_TableSecret 8\n"
+           "ClickHouseProfileEvents_Query{table=\"secret\"} 9\n");
+    assert_non_null(strstr(l->request, "GET /metrics "));
+}
+
+static void of_the_engines_counters_only_the_listed_leave(void **state)
+{
+    struct fixture *f = *state;
+    struct listener engine;
+    if (!listener_open(&engine, f, BLUEPRINT_METRICS_PORT, engine_counts))
+        skip();
+    start(f);
+    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
+    UNTIL(f, json_object_get(json_array_get(json_object_get(f->observed, "services"), 0), "metrics"));
+    autofree char *text =
+        js_text(json_object_get(json_array_get(json_object_get(f->observed, "services"), 0), "metrics"));
+    assert_string_equal(text, "{\"ClickHouseMetrics_Query\":7}");
+    listener_close(&engine);
+    stop(f);
+}
+
 /* HAProxy loses a reload signal that comes while it starts; found by a scenario under load. */
 static void an_ingress_that_missed_its_reload_is_told_again(void **state)
 {
@@ -560,6 +585,7 @@ int main(void)
         TEST(a_clock_gone_wrong_removes_nothing),
         TEST(a_broken_runtime_is_told_once_and_tried_again),
         TEST(the_engine_is_asked_for_its_version),
+        TEST(of_the_engines_counters_only_the_listed_leave),
         TEST(an_ingress_that_missed_its_reload_is_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,16 @@ static void reports_are_cut_to_known_fields(void **state)
     assert_non_null(strstr(text, SERVICE));
 }
 
+static void metrics_are_cut_to_the_list(void **state)
+{
+    autojson json_t *m = observed(), *out = NULL;
+    json_object_set_new(json_array_get(json_object_get(m, "services"), 0), "metrics",
+                        json_pack("{si ss}", "ClickHouseMetrics_Query", 7, "SELECT", "something"));
+    assert_int_equal(observed_check(m, &out, NULL), 0);
+    autofree char *text = js_text(json_object_get(json_array_get(json_object_get(out, "services"), 0), "metrics"));
+    assert_string_equal(text, "{\"ClickHouseMetrics_Query\":7}");
+}
+
 static void bad_report(const char *list, const char *key, json_t *value, const char *sentence)
 {
     autojson json_t *m = observed(), *out = NULL;
@@ -192,6 +202,11 @@ static void bad_report(const char *list, const char *key, json_t *value, const c
 static void bad_reports_are_refused_by_name(void **state)
 {
     bad_report(NULL, "desiredVersion", json_integer(-1), "desiredVersion");
+    bad_report("services", "metrics", json_array(), "metrics");
+    bad_report("services", "metrics", json_pack("{ss}", "ClickHouseMetrics_Query", "x"),
+               "metrics.ClickHouseMetrics_Query");
+    bad_report("services", "metrics", json_pack("{si}", "ClickHouseMetrics_Query", -1),
+               "metrics.ClickHouseMetrics_Query");
     bad_report(NULL, "services", json_object(), "services");
     bad_report(NULL, "services", json_pack("[i]", 1), "services[0]");
     bad_report("services", "id", json_string("../../etc"), "services[0].id");
@@ -218,6 +233,7 @@ int main(void)
         cmocka_unit_test(enrolment_takes_nothing_else),
         cmocka_unit_test(rates_are_kept),
         cmocka_unit_test(reports_are_cut_to_known_fields),
+        cmocka_unit_test(metrics_are_cut_to_the_list),
         cmocka_unit_test(bad_reports_are_refused_by_name),
         cmocka_unit_test(a_broken_sentence_is_sent),
     };
