@@ -1,0 +1,93 @@
+// When backups are made, and which there are.
+import { useMemo, useState } from 'react';
+import { useApi, useChange } from '../api/hooks';
+import type { Schemas } from '../api/client';
+import { useSession } from '../app/session';
+import { useWords } from '../i18n';
+import { Button, Card, Empty, Facts, Select, TextInput, Time } from '../ui/basics';
+import { Loaded, Problem } from '../ui/errors';
+import { List, type Column } from '../ui/table';
+import { announce } from '../ui/toast';
+import { State } from './states';
+
+type Configuration = Schemas['BackupConfiguration'];
+type Backup = Schemas['Backup'];
+
+export function bytes(n: number, locale: string): string {
+  const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
+  const step = n > 0 ? Math.min(Math.floor(Math.log10(n) / 3), units.length - 1) : 0;
+  return new Intl.NumberFormat(locale, { style: 'unit', unit: units[step], maximumFractionDigits: 1 }).format(n / 1000 ** step);
+}
+
+export function ServiceBackups({ service: s }: { service: Schemas['Service'] }) {
+  const { t, locale, word, number } = useWords();
+  const configuration = useApi('backupConfigurationGet', { path: { serviceId: s.id! } });
+  const backups = useApi('backupGetList', { path: { serviceId: s.id! } });
+  const columns = useMemo<Column<Backup>[]>(
+    () => [
+      { key: 'started', title: t('backup.started'), value: (b) => b.startedAt, render: (b) => <Time value={b.startedAt} /> },
+      { key: 'status', title: t('service.state'), width: '9rem', value: (b) => word('state', b.status), render: (b) => <State value={b.status ?? ''} /> },
+      { key: 'type', title: t('backup.type'), value: (b) => b.type, render: (b) => word('backup', b.type), minor: true },
+      { key: 'size', title: t('backup.size'), width: '8rem', value: (b) => b.sizeInBytes, render: (b) => (b.sizeInBytes === undefined ? '–' : bytes(b.sizeInBytes, locale)), end: true },
+      { key: 'took', title: t('backup.took'), width: '8rem', value: (b) => b.durationInSeconds, render: (b) => (b.durationInSeconds === undefined ? '–' : `${number(b.durationInSeconds)} s`), minor: true, end: true },
+    ],
+    [t, locale, word, number],
+  );
+  return (
+    <div className="oh-stack">
+      <Card title={t('backup.when')}>
+        <Loaded query={configuration}>{(c) => <Form key={JSON.stringify(c)} service={s} saved={c as Configuration} />}</Loaded>
+      </Card>
+      <Card title={t('service.backups')}>
+        <Loaded query={backups}>
+          {(list) => <List label={t('service.backups')} rows={list as Backup[]} columns={columns} rowKey={(b) => b.id!} sort={{ key: 'started', down: true }} search={false} empty={<Empty title={t('backup.empty')}>{t('backup.empty.do')}</Empty>} />}
+        </Loaded>
+      </Card>
+    </div>
+  );
+}
+
+function Form({ service: s, saved }: { service: Schemas['Service']; saved: Configuration }) {
+  const { t } = useWords();
+  const { can } = useSession();
+  const [period, setPeriod] = useState(String(saved.backupPeriodInHours ?? 24));
+  const [kept, setKept] = useState(String(saved.backupRetentionPeriodInHours ?? 24));
+  const [start, setStart] = useState(saved.backupStartTime ?? '');
+  const change = useChange('backupConfigurationUpdate', () => announce(t('form.saved')));
+  if (!can('backupConfigurationUpdate'))
+    return (
+      <Facts
+        items={[
+          [t('backup.period'), t('backup.hours', { n: saved.backupPeriodInHours ?? 24 })],
+          [t('backup.retention'), t('backup.hours', { n: saved.backupRetentionPeriodInHours ?? 24 })],
+          saved.backupStartTime ? [t('backup.start'), `${saved.backupStartTime} UTC`] : null,
+        ]}
+      />
+    );
+  const periods = [...new Set([6, 8, 12, 24, 48, 168, Number(period)])].sort((a, b) => a - b);
+  const keeps = [...new Set([24, 48, 72, 168, 336, 720, Number(kept)])].sort((a, b) => a - b);
+  return (
+    <form
+      className="oh-form"
+      onSubmit={(e) => {
+        e.preventDefault();
+        change.mutate({
+          path: { serviceId: s.id! },
+          body: { backupRetentionPeriodInHours: Number(kept), backupStartTime: start || null, ...(start ? { backupPeriodInHours: null } : { backupPeriodInHours: Number(period) }) },
+        });
+      }}
+    >
+      <div className="oh-columns">
+        <Select label={t('backup.period')} hint={start ? t('backup.period.daily') : undefined} disabled={!!start} value={start ? '24' : period} onChange={setPeriod} options={periods.map((n) => ({ value: String(n), label: t('backup.hours', { n }) }))} />
+        <Select label={t('backup.retention')} value={kept} onChange={setKept} options={keeps.map((n) => ({ value: String(n), label: t('backup.days', { n: n / 24 }) }))} />
+        <TextInput label={t('backup.start')} hint="UTC" type="time" optional value={start} onChange={setStart} />
+      </div>
+      {change.error && <Problem problem={change.error} />}
+      <div className="oh-form-actions">
+        <Button submit kind="primary" busy={change.isPending}>
+          {t('form.save')}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,103 @@
+// A browser that watches for what must not happen: console errors, reports of the Content-Security-Policy, requests to
+// another host, pages that break. Chromium is Debian's; Playwright and axe come from the console's own packages.
+import { createRequire } from 'node:module';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createHash, X509Certificate } from 'node:crypto';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const top = fileURLToPath(new URL('../../', import.meta.url));
+const require = createRequire(path.join(top, 'console/package.json'));
+const { chromium } = require('playwright-core');
+const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+export const url = process.env.OWNHOUSE_URL;
+export const results = process.env.OWNHOUSE_RESULTS ?? path.join(top, 'test-results/console');
+mkdirSync(results, { recursive: true });
+
+/** SHA-256 of the public key: this certificate is trusted, and no other is. */
+function pin(file) {
+  const key = new X509Certificate(readFileSync(file)).publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(key).digest('base64');
+}
+
+export async function launch() {
+  const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'];
+  if (process.env.OWNHOUSE_EDGE) flags.push(`--ignore-certificate-errors-spki-list=${pin(process.env.OWNHOUSE_EDGE)}`);
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: flags });
+}
+
+/** A person at a browser of their own. `allowed`: patterns of console messages that this test brings about itself. */
+export class Person {
+  static async at(browser, { language = 'en', theme = 'light', width = 1280, height = 900, allowed = [] } = {}) {
+    const context = await browser.newContext({
+      viewport: { width, height },
+      locale: language === 'zh' ? 'zh-CN' : 'en-US',
+      colorScheme: theme,
+      timezoneId: 'UTC',
+      permissions: ['clipboard-read', 'clipboard-write'],
+    });
+    context.setDefaultTimeout(Number(process.env.OWNHOUSE_PATIENCE ?? 60000));
+    const person = new Person();
+    Object.assign(person, { context, problems: [], allowed, page: await context.newPage() });
+    await person.page.addInitScript(() => {
+      document.addEventListener('securitypolicyviolation', (e) =>
+        console.error(`CSP ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
+    });
+    const note = (text) => {
+      if (!person.allowed.some((a) => a.test(text))) person.problems.push(text);
+    };
+    person.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && note(`console ${m.type()}: ${m.text()} ${m.location().url}`));
+    person.page.on('pageerror', (e) => note(`page error: ${e.stack}`));
+    person.page.on('request', (r) => {
+      const to = new URL(r.url());
+      if (!['data:', 'blob:'].includes(to.protocol) && to.origin !== new URL(url).origin) note(`request to ${r.url()}`);
+    });
+    return person;
+  }
+  async go(to) {
+    await this.page.goto(url + to);
+  }
+  /** Until nothing is loading any more. */
+  async settled() {
+    await this.page.waitForFunction(() => document.querySelector('h1') && !document.querySelector('.oh-skeleton'));
+    await this.page.evaluate(() => document.fonts.ready);
+  }
+  async signIn(email, password) {
+    await this.go('/sign-in');
+    await this.page.locator('input[type=email]').fill(email);
+    await this.page.locator('input[type=password]').fill(password);
+    await this.page.locator('button[type=submit]').click();
+    await this.page.locator('.oh-frame').waitFor();
+  }
+  async shot(name) {
+    await this.page.screenshot({ path: path.join(results, `${name}.png`), fullPage: true, animations: 'disabled' });
+  }
+  /** Sentences, one a violation of WCAG 2.2 AA. */
+  async axe() {
+    await this.page.evaluate((source) => {
+      if (!window.axe) new Function(source)();
+    }, axeSource).catch(async () => {
+      // The policy forbids eval in the page; Playwright's isolated world is not the page.
+      await this.page.evaluate(axeSource);
+    });
+    const found = await this.page.evaluate(() =>
+      window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+    return found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${v.help}: ${n.target.join(' ')}: ${n.failureSummary}`));
+  }
+  /** What sticks out of the window sideways. */
+  async overflow() {
+    return this.page.evaluate(() => {
+      const width = document.documentElement.clientWidth;
+      if (document.documentElement.scrollWidth <= width) return [];
+      return [...document.querySelectorAll('body *')]
+        .filter((e) => e.getBoundingClientRect().right > width + 1 && !e.closest('.oh-scroll, .oh-week-frame, .oh-tabs, .oh-hidden, pre'))
+        .slice(0, 5)
+        .map((e) => `${e.tagName}.${e.className} reaches ${Math.round(e.getBoundingClientRect().right)} of ${width} px`);
+    });
+  }
+  async close() {
+    await this.context.close();
+  }
+}
