@@ -23,9 +23,39 @@ const struct conf_key control_config_keys[] = {
         "local cloud: a clickhouse binary, used instead of the embedded engine"),
     KEY(haproxy_program, CONF_PATH, "/usr/sbin/haproxy", 0, 0, "HAProxy"),
     KEY(knot_program, CONF_PATH, "/usr/sbin/knotd", 0, 0, "local cloud: Knot DNS"),
+    KEY(smtp_url, CONF_STRING, "", 0, 512, "mail server: smtps://HOST:465 or smtp://HOST:587 (empty: no mail is sent)"),
+    KEY(smtp_user, CONF_STRING, "", 0, 254, "name to sign in to the mail server with (empty: without)"),
+    KEY(smtp_password_file, CONF_PATH, "", 0, 0, "file with its password, readable by its owner only"),
+    KEY(smtp_from, CONF_STRING, "", 0, 254, "address that mail comes from"),
+    KEY(smtp_ca_file, CONF_PATH, "", 0, 0, "authorities of the mail server (default: the system's)"),
+    KEY(oidc_issuer, CONF_STRING, "", 0, 512, "identity provider: its issuer, https:// (empty: none)"),
+    KEY(oidc_name, CONF_STRING, "Single sign-on", 0, 64, "what the console calls it"),
+    KEY(oidc_client_id, CONF_STRING, "", 0, 254, "client id there"),
+    KEY(oidc_client_secret_file, CONF_PATH, "", 0, 0, "file with the client's secret (empty: a public client)"),
+    KEY(oidc_ca_file, CONF_PATH, "", 0, 0, "authorities of the identity provider (default: the system's)"),
     KEY(log_level, CONF_STRING, "info", 0, 8, "debug, info, warn or error"),
     {0},
 };
+
+/* Settings that only make sense together. */
+static int check_outward(const char *path, struct control_config *c, struct err *err)
+{
+    const char *wrong = NULL;
+    if (*c->smtp_url && strncmp(c->smtp_url, "smtp://", 7) && strncmp(c->smtp_url, "smtps://", 8))
+        wrong = "smtp_url: must begin with smtps:// or smtp://";
+    else if (*c->smtp_url && !strchr(c->smtp_from, '@'))
+        wrong = "smtp_from: is required with smtp_url, an e-mail address";
+    else if (*c->smtp_user && !*c->smtp_password_file)
+        wrong = "smtp_password_file: is required with smtp_user";
+    else if (*c->oidc_issuer && strncmp(c->oidc_issuer, "https://", 8))
+        wrong = "oidc_issuer: must begin with https://";
+    else if (*c->oidc_issuer && !*c->oidc_client_id)
+        wrong = "oidc_client_id: is required with oidc_issuer";
+    if (!wrong)
+        return 0;
+    control_config_free(c);
+    return err_set(err, -EINVAL, "%s: %s", path, wrong);
+}
 
 int control_config_load(const char *path, struct control_config *into, struct err *err)
 {
@@ -40,7 +70,17 @@ int control_config_load(const char *path, struct control_config *into, struct er
                     into->log_level);
         control_config_free(into);
     }
-    return r;
+    return r < 0 ? r : check_outward(path, into, err);
+}
+
+bool control_has_outward(const struct control_config *c)
+{
+    return (c->smtp_url && *c->smtp_url) || (c->oidc_issuer && *c->oidc_issuer);
+}
+
+char *control_url(const struct control_config *c, const char *path)
+{
+    return mem_printf("https://%s:%lld%s", c->server_name, (long long)c->listen_port, path);
 }
 
 void control_config_free(struct control_config *c)

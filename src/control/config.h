@@ -16,6 +16,10 @@ struct control_config {
     char *clickhouse_program; /* local cloud: absolute path of a clickhouse binary ("" = none) */
     char *haproxy_program;
     char *knot_program; /* local cloud: knotd */
+    char *smtp_url;     /* mail server; "" = no mail is sent */
+    char *smtp_user, *smtp_password_file, *smtp_from, *smtp_ca_file;
+    char *oidc_issuer; /* identity provider; "" = people sign in with passwords only */
+    char *oidc_name, *oidc_client_id, *oidc_client_secret_file, *oidc_ca_file;
     char *log_level;
 };
 
@@ -26,5 +30,9 @@ void control_config_free(struct control_config *c);
 
 /* Paths below state_dir; free(). */
 char *control_path(const struct control_config *c, const char *relative);
+/* https://server_name:listen_port with a path behind it, for links that people get; free(). */
+char *control_url(const struct control_config *c, const char *path);
+/* Is there anything for the outward role to do? */
+bool control_has_outward(const struct control_config *c);
 /* The SQLite file, in a folder of its own so that a role's file rights can name it. */
 char *control_database(const struct control_config *c);

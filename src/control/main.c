@@ -32,10 +32,8 @@ struct options {
 };
 
 static int (*const role_mains[ROLE_COUNT])(struct role *) = {
-    [ROLE_API] = role_api_main,
-    [ROLE_LINK] = role_link_main,
-    [ROLE_CONTROLLER] = role_controller_main,
-    [ROLE_SIGNER] = role_signer_main,
+    [ROLE_API] = role_api_main,       [ROLE_LINK] = role_link_main,       [ROLE_CONTROLLER] = role_controller_main,
+    [ROLE_SIGNER] = role_signer_main, [ROLE_OUTWARD] = role_outward_main,
 };
 
 static int wrong_usage(const char *what)

@@ -27,7 +27,8 @@
 #define CERTIFICATE_CHECK_MS 3600000
 
 /* Lower numbers start first and stop last: the signer must answer before the link asks. */
-static const int start_order[CHILD_COUNT] = {ROLE_SIGNER, ROLE_API, ROLE_CONTROLLER, ROLE_LINK, CHILD_FRONT};
+static const int start_order[CHILD_COUNT] = {ROLE_SIGNER,     ROLE_OUTWARD, ROLE_API,
+                                             ROLE_CONTROLLER, ROLE_LINK,    CHILD_FRONT};
 
 struct child {
     const char *name;
@@ -78,6 +79,16 @@ static int take_lock(struct parent *p, struct err *err)
     return 0;
 }
 
+static int make_pair(int *ret_asker, int *ret_asked, struct err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set_errno(err, -errno, "cannot make a socket pair");
+    *ret_asker = pair[0];
+    *ret_asked = pair[1];
+    return 0;
+}
+
 static int make_descriptors(struct parent *p, struct err *err)
 {
     int bell[ROLE_COUNT];
@@ -89,20 +100,20 @@ static int make_descriptors(struct parent *p, struct err *err)
     for (int i = 0; i < ROLE_COUNT; i++) {
         struct role *r = &p->roles[i];
         r->id = (enum role_id)i;
-        r->signer = -1;
+        r->signer = r->outward = -1;
         memcpy(r->bell, bell, sizeof(bell));
         for (int j = 0; j < ROLE_COUNT; j++)
-            r->askers[j] = -1;
+            r->askers[j] = r->outward_askers[j] = -1;
     }
     static const enum role_id askers[] = {ROLE_LINK, ROLE_CONTROLLER, ROLE_API};
-    for (size_t i = 0; i < ARRAY_SIZE(askers); i++) {
-        int pair[2];
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-            return err_set_errno(err, -errno, "cannot make a socket pair");
-        p->roles[askers[i]].signer = pair[0];
-        p->roles[ROLE_SIGNER].askers[askers[i]] = pair[1];
-    }
-    return 0;
+    static const enum role_id outward_askers[] = {ROLE_API, ROLE_CONTROLLER};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(askers); i++)
+        r = make_pair(&p->roles[askers[i]].signer, &p->roles[ROLE_SIGNER].askers[askers[i]], err);
+    for (size_t i = 0; r == 0 && control_has_outward(p->config) && i < ARRAY_SIZE(outward_askers); i++)
+        r = make_pair(&p->roles[outward_askers[i]].outward, &p->roles[ROLE_OUTWARD].outward_askers[outward_askers[i]],
+                      err);
+    return r;
 }
 
 static void become_child(pid_t parent_pid)
@@ -297,6 +308,8 @@ int parent_main(const char *self, const char *config_path, const struct control_
         fprintf(stderr, "ownhouse-control: %s\n", err.message);
         return 1;
     }
+    if (!control_has_outward(config))
+        p.children[ROLE_OUTWARD].restart_at_ms = INT64_MAX; /* nothing to do: never started */
     log_info("running", "state_dir", config->state_dir);
     run(&p);
     log_info("stopped");

@@ -22,6 +22,7 @@ static const struct {
                    {"keys/link-ca.pem", "keys/link-ca-spare.pem"},
                    {"store", "run"}},
     [ROLE_SIGNER] = {true, 0, {NULL}, {"keys"}},
+    [ROLE_OUTWARD] = {true, SANDBOX_THREADS | SANDBOX_INET, {NULL}, {NULL}},
     [ROLE_CONTROLLER] = {false, 0, {NULL}, {NULL}},
 };
 
@@ -33,15 +34,28 @@ static void resolve(const struct control_config *c, const char *const *from, con
     to[n] = NULL;
 }
 
-/* The console's files are the one folder outside state_dir. */
-static void add_console(const struct control_config *c, const char *to[PATHS_MAX + 1])
+/* What lies outside state_dir: the console's files, and the secrets that the outward role shows to other hosts. */
+static void add_path(const char *path, const char *to[PATHS_MAX + 1])
 {
     size_t n = 0;
     while (to[n])
         n++;
-    if (n < PATHS_MAX && c->console_dir && *c->console_dir) {
-        to[n] = mem_strdup(c->console_dir);
+    if (n < PATHS_MAX && path && *path) {
+        to[n] = mem_strdup(path);
         to[n + 1] = NULL;
+    }
+}
+
+static void add_outside(const struct role *r, const char *to[PATHS_MAX + 1])
+{
+    const struct control_config *c = &r->config;
+    if (r->id == ROLE_API)
+        add_path(c->console_dir, to);
+    if (r->id == ROLE_OUTWARD) {
+        const char *const files[] = {c->smtp_password_file, c->smtp_ca_file, c->oidc_client_secret_file,
+                                     c->oidc_ca_file};
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+            add_path(files[i], to);
     }
 }
 
@@ -54,8 +68,7 @@ int privileges_drop(const struct role *r, char ret[64], struct err *err)
         return 0;
     resolve(&r->config, table[r->id].read, read);
     resolve(&r->config, table[r->id].write, write);
-    if (r->id == ROLE_API)
-        add_console(&r->config, read);
+    add_outside(r, read);
     struct sandbox_rules rules = {.read = read, .write = write, .allow = table[r->id].allow};
     int n = sandbox_apply(&rules, &report, err);
     for (size_t i = 0; i < PATHS_MAX && read[i]; i++)

@@ -9,14 +9,12 @@
 #include <sys/eventfd.h>
 
 const char *const role_names[ROLE_COUNT] = {
-    [ROLE_API] = "api",
-    [ROLE_LINK] = "link",
-    [ROLE_CONTROLLER] = "controller",
-    [ROLE_SIGNER] = "signer",
+    [ROLE_API] = "api",       [ROLE_LINK] = "link",       [ROLE_CONTROLLER] = "controller",
+    [ROLE_SIGNER] = "signer", [ROLE_OUTWARD] = "outward",
 };
 
 #define ROLE_FDS_VARIABLE "OWNHOUSE_ROLE_FDS"
-#define ROLE_FDS (2 * ROLE_COUNT + 1)
+#define ROLE_FDS (3 * ROLE_COUNT + 2)
 
 void role_ring(const struct role *r, enum role_id whom)
 {
@@ -36,8 +34,10 @@ static void each_fd(struct role *r, int *slots[ROLE_FDS])
     for (int i = 0; i < ROLE_COUNT; i++) {
         slots[i] = &r->bell[i];
         slots[ROLE_COUNT + 1 + i] = &r->askers[i];
+        slots[2 * ROLE_COUNT + 2 + i] = &r->outward_askers[i];
     }
     slots[ROLE_COUNT] = &r->signer;
+    slots[2 * ROLE_COUNT + 1] = &r->outward;
 }
 
 char *role_fds_export(const struct role *r)

@@ -7,15 +7,17 @@
 
 #include "control/config.h"
 
-enum role_id { ROLE_API, ROLE_LINK, ROLE_CONTROLLER, ROLE_SIGNER, ROLE_COUNT };
+enum role_id { ROLE_API, ROLE_LINK, ROLE_CONTROLLER, ROLE_SIGNER, ROLE_OUTWARD, ROLE_COUNT };
 extern const char *const role_names[ROLE_COUNT];
 
 struct role {
     enum role_id id;
     struct control_config config;
-    int bell[ROLE_COUNT];   /* eventfds, non-blocking; bell[id] is our own: read it when it polls readable */
-    int signer;             /* SOCK_SEQPACKET to the signer (link, controller, api), or -1 */
-    int askers[ROLE_COUNT]; /* signer only: SOCK_SEQPACKET from each asker, or -1 */
+    int bell[ROLE_COUNT];           /* eventfds, non-blocking; bell[id] is our own: read it when it polls readable */
+    int signer;                     /* SOCK_SEQPACKET to the signer (link, controller, api), or -1 */
+    int askers[ROLE_COUNT];         /* signer only: SOCK_SEQPACKET from each asker, or -1 */
+    int outward;                    /* SOCK_SEQPACKET to the outward role (api, controller), or -1 */
+    int outward_askers[ROLE_COUNT]; /* outward only: from each asker, or -1 */
 };
 
 /* Wakes another role. Never blocks, never fails for the caller. */
@@ -28,3 +30,4 @@ int role_api_main(struct role *r);
 int role_link_main(struct role *r);
 int role_controller_main(struct role *r);
 int role_signer_main(struct role *r);
+int role_outward_main(struct role *r);

@@ -18,7 +18,7 @@ static const struct api_entry table[] = {
     {"memberUpdate", member_update},
     {"memberDelete", member_delete},
     {"invitationGetList", invitation_list},
-    {"invitationCreate", invitation_create},
+    {"invitationCreate", invitation_create, NULL, invitation_create_after, API_LANE_OUTWARD},
     {"invitationGet", invitation_get},
     {"invitationDelete", invitation_delete},
     {"instanceGetList", service_list},

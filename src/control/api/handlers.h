@@ -19,6 +19,7 @@ int member_update(struct api_request *q, struct err *err);
 int member_delete(struct api_request *q, struct err *err);
 int invitation_list(struct api_request *q, struct err *err);
 int invitation_create(struct api_request *q, struct err *err);
+int invitation_create_after(struct api_request *q, struct err *err);
 int invitation_get(struct api_request *q, struct err *err);
 int invitation_delete(struct api_request *q, struct err *err);
 

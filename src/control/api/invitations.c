@@ -3,6 +3,7 @@
 #include "control/api/handlers.h"
 #include "control/api/rbac.h"
 #include "control/identity/password.h"
+#include "control/outward.h"
 
 #define TOKEN_LENGTH 43
 #define LIFE_MS (7 * 24 * 3600 * 1000LL)
@@ -104,12 +105,55 @@ static int insert(struct api_request *q, const char *id, const char *email, cons
 /* The token stands behind #, which browsers do not send, so that it gets into no log. */
 static json_t *with_link(const struct api_request *q, const json_t *invitation, const char *token)
 {
-    const struct control_config *c = &q->api->role->config;
-    autofree char *link = mem_printf("https://%s:%lld/invitation#%s", c->server_name, (long long)c->listen_port, token);
+    autofree char *path = mem_printf("/invitation#%s", token), *link = control_url(&q->api->role->config, path);
     json_t *v = json_copy((json_t *)(uintptr_t)invitation);
     json_object_set_new(v, "ownhouse", json_pack("{s:s,s:s}", "link", link, "notice", NOTICE));
     mem_wipe(link, strlen(link));
+    mem_wipe(path, strlen(path));
     return v;
+}
+
+static int mail_link(struct api_request *q, const char *email, const char *link, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(q->store, "SELECT name FROM organization WHERE id = $1",
+                        STORE_ARGS(store_text(q->who.organization)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    const char *name = store_column_text(rows, 0);
+    autofree char *subject = mem_printf("Invitation to %s", name);
+    autofree char *text = mem_printf("%s invites you to %s on OwnHouse.\n\n"
+                                     "Open this link within seven days to accept:\n%s\n\n"
+                                     "Whoever has the link can use it; do not pass it on. If you do not know what this "
+                                     "is about, do nothing.\n",
+                                     *q->who.user ? q->who.name : "Somebody", name, link);
+    r = outward_mail(q->api->role->outward, email, subject, text, err);
+    mem_wipe(text, strlen(text));
+    return r;
+}
+
+/* Sent once the invitation stands. Where no mail can be sent, the inviter hands the link on. */
+int invitation_create_after(struct api_request *q, struct err *err)
+{
+    const char *url = q->api->role->config.smtp_url;
+    json_t *own = json_object_get(q->result, "ownhouse");
+    const char *email = json_string_value(json_object_get(q->result, "email"));
+    struct err why = ERR_INIT;
+    if (!own || !url || !*url) /* no mail server, or a repetition, which has no link any more */
+        return 0;
+    if (mail_link(q, email, json_string_value(json_object_get(own, "link")), &why) == 0) {
+        json_object_del(own, "link");
+        json_object_set_new(own, "notice", json_string(arena_printf(q->arena, "The link was sent to %s.", email)));
+        return 0;
+    }
+    json_object_set_new(own, "notice",
+                        json_string(arena_printf(q->arena,
+                                                 "No e-mail was sent (%s). Give this link to the invited "
+                                                 "person: it is shown only in this answer.",
+                                                 why.message)));
+    return 0;
 }
 
 int invitation_create(struct api_request *q, struct err *err)

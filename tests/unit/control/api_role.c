@@ -48,7 +48,7 @@ static int start_signer(struct role *api)
 
 int main(int argc, char **argv)
 {
-    struct role r = {.id = ROLE_API, .signer = -1};
+    struct role r = {.id = ROLE_API, .signer = -1, .outward = -1};
     struct err err = ERR_INIT;
     pthread_t watcher;
     char name[] = "localhost";

@@ -11,9 +11,9 @@
 
 static struct role empty(void)
 {
-    struct role r = {.id = ROLE_CONTROLLER, .signer = -1};
+    struct role r = {.id = ROLE_CONTROLLER, .signer = -1, .outward = -1};
     for (int i = 0; i < ROLE_COUNT; i++)
-        r.bell[i] = r.askers[i] = -1;
+        r.bell[i] = r.askers[i] = r.outward_askers[i] = -1;
     return r;
 }
 
@@ -50,18 +50,19 @@ static void fds_come_back_each_in_its_place(void **state)
 
 static void a_malformed_variable_is_refused(void **state)
 {
+#define SOME "-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1," /* all but the last */
     static const char *const bad[] = {"",
                                       "x",
                                       "3,4,5",
-                                      "-1,-1,-1,-1,-1,-1,-1,-1",         /* one short */
-                                      "-1,-1,-1,-1,-1,-1,-1,-1,-1,-1",   /* one too many */
-                                      "-1,-1,-1,-1,-1,-1,-1,-1,-1,",     /* a comma too many */
-                                      "-1,-1,-1,-1,-1,-1,-1,-1,-1 ",     /* and a blank */
-                                      "-2,-1,-1,-1,-1,-1,-1,-1,-1",      /* no descriptor */
-                                      "9999999,-1,-1,-1,-1,-1,-1,-1,-1", /* nor this */
-                                      "-1,,-1,-1,-1,-1,-1,-1,-1,-1",     /* an empty one */
-                                      "-1;-1;-1;-1;-1;-1;-1;-1;-1",      /* another separator */
-                                      "99999999999999999999,-1,-1,-1,-1,-1,-1,-1,-1"};
+                                      "-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1", /* one short */
+                                      SOME "-1,-1",                                      /* one too many */
+                                      SOME "-1,",                                        /* a comma too many */
+                                      SOME "-1 ",                                        /* and a blank */
+                                      SOME "-2",                                         /* no descriptor */
+                                      SOME "9999999",                                    /* nor this */
+                                      SOME "",                                           /* an empty one */
+                                      "-1;" SOME,                                        /* another separator */
+                                      SOME "99999999999999999999"};
     struct role r = empty();
     struct err err = ERR_INIT;
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -70,7 +71,7 @@ static void a_malformed_variable_is_refused(void **state)
             fail_msg("taken: %s", bad[i]);
         assert_non_null(strstr(err.message, VARIABLE));
     }
-    setenv(VARIABLE, "-1,-1,-1,-1,-1,-1,-1,-1,-1", 1);
+    setenv(VARIABLE, SOME "-1", 1);
     assert_int_equal(role_fds_import(&r, NULL), 0);
     assert_int_equal(role_fds_import(&r, &err), -EINVAL); /* it was removed: a second start has none */
     assert_non_null(strstr(err.message, "parent"));
