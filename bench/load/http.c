@@ -5,7 +5,7 @@
  *   RATE       requests a second, begun when they are due whatever became of those before (open loop); an answer's time
  *              counts from then, so a server that stalls cannot hide it. 0: each connection asks again once answered
  *   REQUESTS   one a line, METHOD PATH [BODY], asked in turn
- * $OWNHOUSE_LOAD_AUTHORIZATION is the value of the header, if there is to be one. Connections are made and used once
+ * $OWNHOUSE_LOAD_HEADER is one more header, NAME: VALUE, if there is to be one. Connections are made and used once
  * before the time begins. Prints one JSON line: times in milliseconds, and how often each status was answered. */
 #include "base/buf.h"
 #include "base/clock.h"
@@ -68,7 +68,7 @@ static void read_requests(void)
 {
     autofree char *line = NULL;
     size_t room = 0;
-    const char *authorization = getenv("OWNHOUSE_LOAD_AUTHORIZATION");
+    const char *header = getenv("OWNHOUSE_LOAD_HEADER"), *port = strncmp(target, "tls:", 4) ? NULL : target + 4;
     requests = calloc(REQUESTS_MAX, sizeof(*requests));
     while (n_requests < REQUESTS_MAX && getline(&line, &room, stdin) > 0) {
         line[strcspn(line, "\n")] = 0;
@@ -76,9 +76,10 @@ static void read_requests(void)
         if (!path)
             fail("a request has no path");
         struct buf *b = &requests[n_requests++];
-        buf_printf(b, "%s %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: http-load\r\n", method, path);
-        if (authorization)
-            buf_printf(b, "Authorization: %s\r\n", authorization);
+        buf_printf(b, "%s %s HTTP/1.1\r\nHost: localhost%s%s\r\nUser-Agent: http-load\r\n", method, path,
+                   port ? ":" : "", port ? port : "");
+        if (header)
+            buf_printf(b, "%s\r\n", header);
         if (rest)
             buf_printf(b, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(rest));
         buf_printf(b, "\r\n%s", rest ? rest : "");

@@ -120,7 +120,8 @@ static void https(const struct control_config *c, struct buf *out)
                "    retries 3\n"
                "    option redispatch\n"
                "    http-request disable-l7-retry if ! METH_GET\n"
-               "    server api unix@%s/run/api.sock maxconn 256\n",
+               /* Each place costs the api role 64 KiB; it has sixteen threads, and the rest wait here. */
+               "    server api unix@%s/run/api.sock maxconn 96\n",
                c->state_dir, c->state_dir);
 }
 
