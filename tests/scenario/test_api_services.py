@@ -430,3 +430,34 @@ def test_prometheus(api, infra, service):
     api.sql("UPDATE observed SET received_at = 1")  # from long ago: nothing is claimed of now
     assert [x for x in lines(api.call("GET", "/prometheus")) if "ClickHouseMetrics" in x] == []
     api.sql("DELETE FROM observed")
+
+
+# --- lists --------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_never_older_than_what_it_lists(api, infra, service):
+    """Lists keep the texts of views; whatever a view is made of must make a new one."""
+    path = f"/services/{service['id']}"
+    other = api.call("POST", "/services", {"name": "other", **AWS}).result["service"]
+
+    def is_current():
+        for _ in range(2):
+            listed = api.call("GET", "/services").result
+            assert listed == [api.call("GET", f"/services/{i}").result for i in (service["id"], other["id"])]
+        return listed[0]
+    is_current()
+    api.call("PATCH", path, {"name": "renamed"}).result
+    assert is_current()["name"] == "renamed"
+    api.observe(service["id"], "running", notice="as the agent says")
+    assert is_current()["ownhouse"]["notice"] == "as the agent says"
+    api.call("PATCH", path + "/state", {"command": "stop"}).result
+    assert is_current()["state"] == "stopping"
+    api.call("PATCH", "", {"privateEndpoints": {"add": [{"id": "vpce-list", **{"cloudProvider": "aws", "region": "us-east-1"}}]}})
+    assert "vpce-list" in is_current()["availablePrivateEndpointIds"]
+    api.call("POST", path + "/scalingSchedule", {"entries": [entry()]}).result
+    assert len(is_current()["scalingSchedule"]["entries"]) == 1
+    api.call("DELETE", path + "/scalingSchedule")
+    api.call("DELETE", path)
+    assert is_current()["state"] == "terminating"
+    api.call("DELETE", path + "?deleteData=true")
+    assert is_current()["ownhouse"]["deleteData"] is True

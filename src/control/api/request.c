@@ -152,11 +152,16 @@ void api_list_begin(struct api_request *q)
     buf_printf(&q->list, "{\"status\":200,\"requestId\":\"%s\",\"result\":[", q->id);
 }
 
-void api_list_add(struct api_request *q, const json_t *item)
+struct buf *api_list_next(struct api_request *q)
 {
     if (q->list.data[q->list.len - 1] != '[')
         buf_addc(&q->list, ',');
-    js_append(item, &q->list);
+    return &q->list;
+}
+
+void api_list_add(struct api_request *q, const json_t *item)
+{
+    js_append(item, api_list_next(q));
 }
 
 static json_t *success(const struct api_request *q, json_t *result)

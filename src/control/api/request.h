@@ -23,7 +23,8 @@ struct api {
     const struct clock *clock;
     struct contract *contract;
     struct events *events;
-    bool check_answers; /* test builds: an answer outside the contract becomes a 500 */
+    struct view_cache *views; /* of services in lists; NULL: none are kept */
+    bool check_answers;       /* test builds: an answer outside the contract becomes a 500 */
     struct throttle *throttle;
     struct lane *lanes[API_LANES]; /* lanes[API_INLINE] is NULL */
     pthread_mutex_t *signer_lock;  /* one question at a time on role->signer */
@@ -83,6 +84,8 @@ void api_header(struct api_request *q, const char *name, const char *value);
  * it, so that no more than one item is ever held as a tree. */
 void api_list_begin(struct api_request *q);
 void api_list_add(struct api_request *q, const json_t *item);
+/* The place behind which an item's text may be put instead. */
+struct buf *api_list_next(struct api_request *q);
 
 /* Shorthands. A body field, or NULL; a query field, or NULL; a query flag. */
 static inline json_t *api_body(const struct api_request *q, const char *name)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "control/api/events.h"
 #include "control/api/http.h"
+#include "control/api/view_cache.h"
 
 #include <malloc.h>
 #include <poll.h>
@@ -10,6 +11,7 @@
 #include <sys/signalfd.h>
 
 #define STOP_WAIT_MS 10000
+#define VIEWS_MAX MIB(8) /* about 3,000 services */
 #define HASH_THREADS_MAX 4
 #define HASH_QUEUE 64
 #define OUTWARD_THREADS 4
@@ -74,6 +76,7 @@ static void make_parts(struct api *api, pthread_mutex_t *signer_lock)
 static int run(struct role *r, int signals, struct err *err)
 {
     struct api api = {.role = r, .clock = &clock_system, .check_answers = getenv("OWNHOUSE_CHECK_ANSWERS") != NULL};
+    api.views = view_cache_new(VIEWS_MAX);
     pthread_mutex_t signer_lock = PTHREAD_MUTEX_INITIALIZER;
     autofree char *socket_path = control_path(&r->config, "run/api.sock"), *folder = control_path(&r->config, "run"),
                   *database = control_database(&r->config);
@@ -100,6 +103,7 @@ static int run(struct role *r, int signals, struct err *err)
     events_free(api.events);
     throttle_free(api.throttle);
     contract_free(api.contract);
+    view_cache_free(api.views);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #define SERVICE_VIEW_COLUMNS                                                                                    \
     "s.id, s.name, s.slug, s.ordinal, s.state, s.delete_data, s.spec, s.generation, s.observed, s.created_at, " \
     "s.infrastructure_id, i.provider, i.region, i.domain, a.config, a.provider, o.config"
+#define SERVICE_VIEW_COLUMNS_COUNT 17
 #define SERVICE_VIEW_TABLES                                                                                \
     "service s JOIN infrastructure i ON i.id = s.infrastructure_id JOIN account a ON a.id = i.account_id " \
     "JOIN organization o ON o.id = s.organization_id"
