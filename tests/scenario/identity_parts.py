@@ -51,7 +51,7 @@ class Answer:
 class ControlPlane:
     def __init__(self, **settings):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="oh-identity-"))
-        self.port = free_ports(1)
+        self.port = settings.get("listen_port") or free_ports(1)
         self.config = self.folder / "control.conf"
         self.log = self.folder / "control.out"
         self.process = None
@@ -76,7 +76,11 @@ class ControlPlane:
         env = dict(os.environ, OWNHOUSE_CHECK_ANSWERS="1")
         self.process = subprocess.Popen([CONTROL, "--config", self.config], stdout=open(self.log, "a"),
                                         stderr=subprocess.STDOUT, env=env)
-        wait_until("the control plane answers", 60, self.answers)
+        try:
+            wait_until("the control plane answers", 60, self.answers)
+        except BaseException:
+            self.stop()
+            raise
 
     def answers(self):
         assert self.process.poll() is None, self.log.read_text()
