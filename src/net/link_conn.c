@@ -383,7 +383,10 @@ void link_conn_handshake(struct link_conn *c, const char *server_name)
     }
     c->state = LINK_HANDSHAKE;
     link_conn_deadline(c, link_now(c) + (c->dialled ? LINK_DIALLED_HANDSHAKE_MS : LINK_HANDSHAKE_MS));
-    shake_hands(c);
+    /* Who accepts begins when the socket is readable: over a local socket all of a handshake can be over at once, and
+     * on_ready would come before the owner has set its user. */
+    if (server_name)
+        shake_hands(c);
 }
 
 static void read_some(struct link_conn *c)

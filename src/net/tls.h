@@ -15,7 +15,11 @@
 /* An engineer's device at the relay: no client certificate either, since the relay is not who lets it in
  * (api/access.md) */
 #define TLS_ALPN_ACCESS "ownhouse-access/1"
-#define TLS_URI_MAX 200 /* bytes of a URI name, with NUL */
+/* Inside, end to end between device and gate: a grant's certificate is required; none, where a grant is opened. */
+#define TLS_ALPN_GATE "ownhouse-gate/1"
+#define TLS_ALPN_GATE_OPEN "ownhouse-gate-open/1"
+#define TLS_GATE_NAME "gate.ownhouse" /* the DNS name of every gate's certificate: whose it is, the pin says */
+#define TLS_URI_MAX 200               /* bytes of a URI name, with NUL */
 #define TLS_RENEW_GRACE_DAYS 30
 #define TLS_PEM_MAX KIB(64) /* longest PEM text that parsers take */
 
