@@ -116,7 +116,8 @@ static int run(const struct arguments *a)
 
 static int run_role(const struct arguments *a)
 {
-    static int (*const mains[])(struct agent_role *) = {role_operator_main, role_supervisor_main, role_ledger_main};
+    static int (*const mains[])(struct agent_role *) = {role_operator_main, role_supervisor_main, role_ledger_main,
+                                                        role_gate_main};
     struct agent_role role = {.config_path = a->config};
     for (size_t i = 0; i < AGENT_ROLE_COUNT; i++) {
         if (strcmp(a->role, agent_role_names[i]))

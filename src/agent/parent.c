@@ -43,10 +43,11 @@ static const int death_signals[AGENT_ROLE_COUNT] = {
     [AGENT_ROLE_OPERATOR] = SIGTERM,
     [AGENT_ROLE_SUPERVISOR] = SIGUSR2,
     [AGENT_ROLE_LEDGER] = SIGTERM,
+    [AGENT_ROLE_GATE] = SIGTERM,
 };
 
 /* Who records in the ledger. */
-static const bool records[AGENT_ROLE_COUNT] = {[AGENT_ROLE_OPERATOR] = true};
+static const bool records[AGENT_ROLE_COUNT] = {[AGENT_ROLE_OPERATOR] = true, [AGENT_ROLE_GATE] = true};
 
 /* A pair for each; they outlive the processes, so that a role that starts again finds its peer. */
 static int make_fds(struct parent *p, struct err *err)
@@ -137,12 +138,13 @@ static void end_role(struct child *c, int sig, int grace_ms)
     uv_timer_start(&c->timer, on_kill_timer, (uint64_t)grace_ms, 0);
 }
 
-/* The operator first, so that nobody asks for anything while workloads stop; the ledger last, since all record. */
+/* The gate first, so that nobody is left inside, and the operator, so that nobody asks for anything while workloads
+ * stop; the ledger last, since all record. */
 static void go_on_ending(struct parent *p)
 {
     struct child *operator= & p->children[AGENT_ROLE_OPERATOR], *supervisor = &p->children[AGENT_ROLE_SUPERVISOR],
                  *ledger = &p->children[AGENT_ROLE_LEDGER];
-    if (operator->pid)
+    if (operator->pid || p->children[AGENT_ROLE_GATE].pid)
         return;
     if (supervisor->pid) {
         if (!uv_is_active((uv_handle_t *)&supervisor->timer))
@@ -165,6 +167,7 @@ static void begin_ending(struct parent *p, int sig)
     log_info(sig == SIGUSR2 ? "ending; workloads go on" : "ending, with all workloads");
     uv_timer_stop(&p->children[AGENT_ROLE_SUPERVISOR].timer);
     uv_timer_stop(&p->children[AGENT_ROLE_LEDGER].timer);
+    end_role(&p->children[AGENT_ROLE_GATE], SIGTERM, OPERATOR_GRACE_MS);
     end_role(&p->children[AGENT_ROLE_OPERATOR], SIGTERM, OPERATOR_GRACE_MS);
     go_on_ending(p);
 }

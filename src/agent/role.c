@@ -7,6 +7,7 @@ const char *const agent_role_names[AGENT_ROLE_COUNT] = {
     [AGENT_ROLE_OPERATOR] = "operator",
     [AGENT_ROLE_SUPERVISOR] = "supervisor",
     [AGENT_ROLE_LEDGER] = "ledger",
+    [AGENT_ROLE_GATE] = "gate",
 };
 
 #define VARIABLE "OWNHOUSE_AGENT_FDS"

@@ -1,4 +1,6 @@
 /* The operator role: link, operator and process runtime on one loop, with as few rights as that takes. */
+#include "agent/gate/gate.h"
+#include "agent/gate_client.h"
 #include "agent/ledger/client.h"
 #include "agent/link/identity.h"
 #include "agent/operator/operator.h"
@@ -6,9 +8,11 @@
 #include "agent/recorder.h"
 #include "agent/role.h"
 #include "agent/status.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sandbox.h"
+#include "blueprint/placement.h"
 #include "version.h"
 
 #include <malloc.h>
@@ -16,6 +20,7 @@
 #define ENROL_TIMEOUT_MS 600000
 #define STATUS_EACH_MS 5000
 #define STATUS_SOON_MS 100
+#define LOG_TAIL KIB(256)
 
 struct operator_role {
     struct agent_role *role;
@@ -27,6 +32,9 @@ struct operator_role {
     struct operator_loop *operator;
     struct agent_link *link;
     struct recorder recorder;
+    struct gate_client *gate;
+    char *reader; /* password of the gate's user at the engines */
+    char reader_sha256[65];
     char sandbox[64];
     bool ending;
 };
@@ -77,6 +85,7 @@ static void on_observed(const json_t *observed OH_UNUSED, void *data)
     struct operator_role *o = data;
     if (o->link)
         agent_link_notify(o->link);
+    gate_client_changed(o->gate);
     write_status_soon(o);
 }
 
@@ -132,12 +141,108 @@ static json_t *observe(void *data)
     return operator_observed(((struct operator_role *)data)->operator);
 }
 
+/* ---- between gate and the rest ---- */
+
+static const char *label(const struct runtime_status *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_labels; i++)
+        if (!strcmp(s->labels[i].name, name))
+            return s->labels[i].value;
+    return "";
+}
+
+/* Where the gate finds its targets; the engines' reader has no right on a customer's table where the engine knows
+ * rights. */
+static json_t *places(void *data)
+{
+    struct operator_role *o = data;
+    struct runtime_status_list list = {0};
+    json_t *workloads = json_array();
+    if (o->runtime->ops->observe(o->runtime, &list, NULL) == 0)
+        for (size_t i = 0; i < list.n; i++) {
+            const struct runtime_status *s = &list.items[i];
+            bool runs = s->state == RUNTIME_RUNNING || s->state == RUNTIME_UNREADY;
+            json_array_append_new(workloads,
+                                  json_pack("{ss ss ss ss ss ss ss si sI}", "name", s->name, "state",
+                                            runtime_state_names[s->state], "address",
+                                            runs && s->address ? s->address : "", "role", label(s, BLUEPRINT_ROLE),
+                                            "service", label(s, BLUEPRINT_SERVICE), "slug", label(s, "slug"), "error",
+                                            s->error, "restarts", s->restarts, "sinceMs", (json_int_t)s->since_ms));
+        }
+    runtime_status_list_free(&list);
+    return json_pack("{ss sb ss so}", "type", "places", "server", (int)(o->place.env.engine == BLUEPRINT_SERVER),
+                     "reader", o->reader, "workloads", workloads);
+}
+
+static void on_grant_ended(const char *grant, void *data)
+{
+    struct operator_role *o = data;
+    if (o->link)
+        agent_link_cut(o->link, grant);
+}
+
+static void on_revoke(const char *grant, void *data)
+{
+    gate_client_revoke(((struct operator_role *)data)->gate, grant, "it was revoked at the control plane");
+}
+
+/* The tail of the workload's own output. Where workloads do not run as processes of this machine, there is none here.
+ */
+static char *read_log(const char *workload, int64_t lines, void *data)
+{
+    struct operator_role *o = data;
+    autofree char *path = mem_printf("%s/jobs/%s/logs/output.log", o->place.runtime.dir, workload);
+    autoclose int fd = placement_name_valid(workload) ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END), from = MAX(size - (off_t)LOG_TAIL, 0);
+    if (size < 0)
+        return NULL;
+    autofree char *text = mem_alloc((size_t)(size - from) + 1);
+    ssize_t n = pread(fd, text, (size_t)(size - from), from);
+    char *at = text + (n > 0 ? n : 0);
+    for (int64_t seen = 0; at > text; at--)
+        if (at[-1] == '\n' && seen++ == lines)
+            break;
+    return mem_strdup(at);
+}
+
+/* Made once; the engines know its hash (blueprint/clickhouse.c), the gate is told it over its socket. */
+static int load_reader(struct operator_role *o, struct err *err)
+{
+    autofree char *path = mem_printf("%s/gate-reader", o->place.state_dir);
+    unsigned char raw[24];
+    size_t len = 0;
+    int r = fs_read_secret(path, KIB(1), &o->reader, &len, err);
+    if (r == -ENOENT) {
+        o->reader = mem_alloc(2 * sizeof(raw) + 1);
+        random_bytes(raw, sizeof(raw));
+        hex_encode(raw, sizeof(raw), o->reader);
+        mem_wipe(raw, sizeof(raw));
+        r = fs_mkdirs(o->place.state_dir, 0700, err);
+        if (r == 0)
+            r = fs_write_atomic(path, o->reader, strlen(o->reader), 0600, err);
+    }
+    if (r < 0)
+        return r;
+    sha256_hex(o->reader, strlen(o->reader), o->reader_sha256);
+    o->place.env.reader_sha256 = o->reader_sha256;
+    return 0;
+}
+
+static void start_gate_client(struct operator_role *o)
+{
+    autofree char *socket = agent_path(&o->role->config, GATE_CONTROL_SOCKET);
+    struct gate_client_config config = {
+        .loop = &o->loop, .socket = socket, .places = places, .ended = on_grant_ended, .log = read_log, .data = o};
+    o->gate = gate_client_new(&config);
+}
+
 /* ---- beginning and end ---- */
 
 static void on_link_stopped(void *data)
 {
     struct operator_role *o = data;
     operator_stop(o->operator, NULL, NULL);
+    gate_client_free(TAKE_PTR(o->gate));
     for (size_t i = 0; i < ARRAY_SIZE(o->signals); i++)
         uv_close((uv_handle_t *)&o->signals[i], NULL);
     uv_close((uv_handle_t *)&o->status_timer, NULL);
@@ -189,6 +294,10 @@ static int start_operator(struct operator_role *o, struct err *err)
     int r;
     if ((r = identity_load(o->place.link_dir, &id, err)) < 0)
         return r;
+    if ((r = load_reader(o, err)) < 0) {
+        identity_free(&id);
+        return r;
+    }
     struct operator_config config = {
         .loop = &o->loop,
         .state_dir = o->place.state_dir,
@@ -218,6 +327,7 @@ static int start_operator(struct operator_role *o, struct err *err)
 
 static int start_link(struct operator_role *o, struct err *err)
 {
+    autofree char *gate_socket = agent_path(&o->role->config, GATE_SESSIONS_SOCKET);
     struct agent_link_config config = {
         .loop = &o->loop,
         .dir = o->place.link_dir,
@@ -228,6 +338,8 @@ static int start_link(struct operator_role *o, struct err *err)
         .on_desired = on_desired,
         .observe = observe,
         .record = record,
+        .on_revoke = on_revoke,
+        .gate_socket = gate_socket,
         .on_event = on_link_event,
         .data = o,
     };
@@ -259,6 +371,7 @@ static int start(struct operator_role *o, struct err *err)
     if ((r = start_operator(o, err)) < 0 || (r = start_link(o, err)) < 0)
         return r;
     operator_start(o->operator);
+    start_gate_client(o);
     write_status_soon(o);
     return 0;
 }
@@ -282,6 +395,9 @@ int role_operator_main(struct agent_role *r)
     }
     if (o.runtime)
         o.runtime->ops->free(o.runtime);
+    if (o.reader)
+        mem_wipe(o.reader, strlen(o.reader));
+    free(o.reader);
     place_free(&o.place);
     return result < 0;
 }

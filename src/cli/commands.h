@@ -4,4 +4,4 @@
 #include "cli/command.h"
 
 extern const struct cli_command up_command, down_command, status_command, services_command, plan_command, logs_command,
-    bench_command, version_command, set_up_command;
+    bench_command, version_command, set_up_command, access_command, connect_command;

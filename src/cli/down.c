@@ -23,7 +23,7 @@ struct down {
     bool destroyed; /* the plan engine has removed the infrastructures */
 };
 
-static const char *const home_entries[] = {"control", "accounts", "credentials.json", "settings.json"};
+static const char *const home_entries[] = {"control", "accounts", "credentials.json", "device.key", "settings.json"};
 
 static bool anything_here(const struct cli *c)
 {

@@ -2,11 +2,11 @@
 #include "store/migrations.h"
 
 extern const char migration_0001_foundation[], migration_0002_access[], migration_0003_invitation[],
-    migration_0004_access_grant[], migration_0005_session[];
+    migration_0004_access_grant[], migration_0005_session[], migration_0006_access_request[];
 
 const struct migration migrations[] = {
     {1, "0001_foundation", migration_0001_foundation}, {2, "0002_access", migration_0002_access},
     {3, "0003_invitation", migration_0003_invitation}, {4, "0004_access_grant", migration_0004_access_grant},
-    {5, "0005_session", migration_0005_session},
+    {5, "0005_session", migration_0005_session},       {6, "0006_access_request", migration_0006_access_request},
 };
 const size_t migrations_count = sizeof(migrations) / sizeof(migrations[0]);

@@ -64,6 +64,8 @@ TABLE = {
     "planGetList": LOOK_AT_INFRASTRUCTURE, "planGet": LOOK_AT_INFRASTRUCTURE, "planApprove": ADMINS,
     "planDiscard": ADMINS, "agentGetList": LOOK_AT_INFRASTRUCTURE, "agentGet": LOOK_AT_INFRASTRUCTURE,
     "eventsGet": LOOK_AT_ORGANIZATION,
+    "accessGrantGetList": LOOK_AT_INFRASTRUCTURE, "accessGrantGet": LOOK_AT_INFRASTRUCTURE,
+    "accessGrantCreate": ADMINS, "accessGrantRevoke": ADMINS,
 }
 # For people who are signed in, whatever their roles; never for keys.
 PERSONAL = {"sessionGet", "sessionDelete", "sessionGetList", "sessionDeleteOthers", "sessionRevoke", "profileGet",

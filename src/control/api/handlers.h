@@ -91,6 +91,11 @@ int plan_get(struct api_request *q, struct err *err);
 int plan_approve(struct api_request *q, struct err *err);
 int plan_discard(struct api_request *q, struct err *err);
 
+int access_list(struct api_request *q, struct err *err);
+int access_create(struct api_request *q, struct err *err);
+int access_get(struct api_request *q, struct err *err);
+int access_revoke(struct api_request *q, struct err *err);
+
 int agent_list(struct api_request *q, struct err *err);
 int agent_get(struct api_request *q, struct err *err);
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "consent/device.h"
 
 #define COMPACT_BYTES KIB(64)
 
@@ -121,20 +122,11 @@ static size_t count_of(const struct hub *h, const char *grant)
     return n;
 }
 
-static void signed_text(struct buf *out, const char *grant, int64_t time_ms)
+static bool proves_itself(const struct peer *p, const struct directory_grant *g)
 {
-    buf_printf(out, "ownhouse-device-v1\nrelay\n%s\n%lld\n", grant, (long long)time_ms);
-}
-
-static bool device_proves(const struct peer *p, const struct directory_grant *g)
-{
-    autobuf struct buf text = BUF_INIT;
-    unsigned char signature[ED25519_SIGNATURE_SIZE];
     int64_t off = clock_wall_ms(p->hub->clock) - p->connect_ms;
-    signed_text(&text, p->grant, p->connect_ms);
     return off < HUB_DEVICE_SKEW_MS && off > -HUB_DEVICE_SKEW_MS &&
-           hex_decode(p->connect_signature, signature, sizeof(signature)) == 0 &&
-           signature_valid(g->device_key, text.data, text.len, signature);
+           device_proves(g->device_key, DEVICE_FOR_RELAY, p->grant, p->connect_ms, "", p->connect_signature);
 }
 
 void answer_connect(struct peer *p, int result, const struct directory_grant *g, const struct err *err)
@@ -147,7 +139,7 @@ void answer_connect(struct peer *p, int result, const struct directory_grant *g,
         peer_close_busy(p, "the control plane cannot reach its store at the moment: try again later");
         return;
     }
-    if (result < 0 || !device_proves(p, g)) {
+    if (result < 0 || !proves_itself(p, g)) {
         peer_close(p, result < 0 ? err->message
                                  : "the grant is for another device key, or this device's clock is more than ten "
                                    "minutes off");

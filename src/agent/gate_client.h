@@ -1,0 +1,30 @@
+/* The operator's end of the gate's control socket: tells which workloads there are, passes revocations on and word of
+ * ended grants back, and reads logs when an engineer's grant lets him see them.
+ *
+ * Runs on the operator's loop; comes back by itself when the gate has started again. */
+#pragma once
+
+#include "agent/config.h"
+#include "base/js.h"
+
+#include <uv.h>
+
+struct gate_client;
+
+struct gate_client_config {
+    uv_loop_t *loop;
+    const char *socket;
+    /* {"type":"places", ...} as it is now; new reference. */
+    json_t *(*places)(void *data);
+    /* Nothing of this grant is left. */
+    void (*ended)(const char *grant, void *data);
+    /* The last lines of a workload's log, free(); NULL: there is none. */
+    char *(*log)(const char *workload, int64_t lines, void *data);
+    void *data;
+};
+
+struct gate_client *gate_client_new(const struct gate_client_config *config);
+void gate_client_free(struct gate_client *c); /* the loop must turn once more; NULL is fine */
+/* What runs has changed. */
+void gate_client_changed(struct gate_client *c);
+void gate_client_revoke(struct gate_client *c, const char *grant, const char *why);

@@ -1,0 +1,325 @@
+"""Engineers' access on a whole system: request, the customer's signature, sessions through the relay to the gate, records in the
+ledger, and every way in which it ends."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from full_system import BUILD, OWNHOUSE, System, engine_available, wait_until
+
+SIGN = BUILD / "tests/scenario/programs/consent-sign"
+
+
+@pytest.fixture(scope="module")
+def system():
+    if not engine_available():
+        pytest.skip("skipped: embedded engine not available")
+    s = System()
+    try:
+        s.up()
+        yield s
+    finally:
+        s.purge()
+
+
+def agent_home(s):
+    return next(s.home.glob("accounts/laptop/*/agent"))
+
+
+def leaves(s):
+    """All leaves of the agent's own ledger, in their order."""
+    out = {}
+    log = agent_home(s) / "ledger/log"
+    for path in [*log.glob("tile/entries/**/*"), *log.glob("tail-*")]:
+        for m in re.finditer(rb'\{"body":.*?"type":"ownhouse/leaf","v":1\}', path.read_bytes() if path.is_file() else b"", re.S):
+            leaf = json.loads(m.group(0))
+            out[leaf["index"]] = leaf
+    return [out[i] for i in sorted(out)]
+
+
+def of_grant(s, grant):
+    return [leaf for leaf in leaves(s) if leaf["body"].get("grant") == grant]
+
+
+def request(s, *words, minutes=10):
+    return s.ok("access", "request", "--reason", "a test", "--minutes", str(minutes), *words)
+
+
+def sign(s, grant, key=None, deny=False):
+    """The customer's approval of a request, as a file."""
+    paper, out = s.root / f"{grant['id']}.request", s.root / f"{grant['id']}.approval"
+    paper.write_text(json.dumps(grant["request"]))
+    words = [str(SIGN), str(key or s.customer / "approver.key"), str(paper)] + (["deny"] if deny else [])
+    out.write_text(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    return out
+
+
+def approved(s, *words, **kwargs):
+    grant = request(s, *words, **kwargs)
+    return grant, sign(s, grant)
+
+
+def sql(s, grant, approval, statement, *words):
+    return s.run("connect", grant["id"], "--approval", str(approval), "--format", "TabSeparated", "--sql", statement, *words,
+                 timeout=60)
+
+
+class Session:
+    """`ownhouse connect` with its ports."""
+
+    def __init__(self, s, grant, approval, *words):
+        self.process = subprocess.Popen([str(OWNHOUSE), "connect", grant["id"], "--approval", str(approval), "--home", str(s.home),
+                                         "--json", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        line = self.process.stdout.readline()
+        assert '"ports"' in line, line
+        self.ports = {p["target"]: p["port"] for p in json.loads(line)["ports"]}
+
+    def ask(self, target, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[target], timeout=60)
+        connection.request(method, path, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, text.decode(), answer
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+        self.process.stdout.close()
+
+    def ended(self):
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def session(system):
+    grant, approval = approved(system, "--target", "clickhouse.diag,cluster.view")
+    s = Session(system, grant, approval)
+    s.grant, s.approval = grant, approval
+    yield s
+    s.stop()
+
+
+def test_request_signature_connect_query_record(system):
+    grant, approval = approved(system)
+    result = sql(system, grant, approval, "SELECT count() FROM ownhouse_diag.tables WHERE database = 'ownhouse_diag'")
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 10
+    found = of_grant(system, grant["id"])
+    events = [leaf["body"]["event"] for leaf in found]
+    assert events[:5] == ["grant-open", "certificate", "session-open", "request", "result"]
+    asked = next(leaf["body"] for leaf in found if leaf["body"]["event"] == "request")
+    said = next(leaf["body"] for leaf in found if leaf["body"]["event"] == "result")
+    assert asked["query"].startswith("SELECT count()") and asked["id"] == said["id"]
+    assert said["bytes"] == len(result.stdout) and said["rows"] == 1 and said["status"] == 200
+    import hashlib
+    assert said["sha256"] == hashlib.sha256(result.stdout.encode()).hexdigest()
+
+
+def test_without_the_customers_signature_nobody_gets_in(system):
+    grant = request(system)
+    result = system.run("connect", grant["id"], "--sql", "SELECT 1")
+    assert result.returncode == 4 and "has signed" in result.stderr
+    # A key that is not the customer's: the device does not believe it; told to believe it, the gate does not.
+    other = system.root / "other.key"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(other)], check=True, capture_output=True)
+    os.chmod(other, 0o600)
+    public = subprocess.run(["openssl", "pkey", "-in", str(other), "-pubout", "-outform", "DER"], check=True,
+                            capture_output=True).stdout[-32:].hex()
+    forged = sign(system, grant, other)
+    assert sql(system, grant, forged, "SELECT 1").returncode == 4
+    result = sql(system, grant, forged, "SELECT 1", "--approver", public)
+    assert result.returncode == 4 and "not allowed" in result.stderr, result.stderr
+    refused = [leaf for leaf in of_grant(system, grant["id"]) if leaf["kind"] == "access.denied"]
+    assert refused and refused[-1]["body"]["event"] == "grant-refused"
+
+
+def test_an_approval_is_good_for_one_request_only(system):
+    grant, approval = approved(system, minutes=5)
+    longer = request(system, minutes=480)
+    result = sql(system, longer, approval, "SELECT 1")
+    assert result.returncode == 4 and "has signed" in result.stderr
+
+
+def test_a_request_altered_on_the_way_is_refused(system):
+    """A control plane that changes what it carries: the database is its own."""
+    import sqlite3
+    grant, approval = approved(system, minutes=5)
+    db = sqlite3.connect(system.home / "control/store/control.db", timeout=30)
+    request_now = dict(grant["request"], minutes=480)
+    db.execute("UPDATE access_grant SET request = ? WHERE id = ?", (json.dumps(request_now), grant["id"]))
+    db.commit()
+    db.close()
+    result = sql(system, grant, approval, "SELECT 1")
+    assert result.returncode == 4 and "has signed" in result.stderr
+
+
+def test_what_is_not_on_the_list_is_refused_and_recorded(system, session):
+    for statement in ("SELECT * FROM system.users", "SELECT hasColumnInTable('default', 'x', 'y')", "SELECT file('/etc/passwd')",
+                      "SELECT 1 SETTINGS log_queries = 0", "INSERT INTO default.x VALUES (1)"):
+        status, text, _ = session.ask("clickhouse.diag", "POST", "/", statement)
+        assert status == 403 and "not on the gate's list" in text, statement
+        last = [leaf["body"] for leaf in of_grant(system, session.grant["id"])][-1]
+        assert last["event"] == "request-refused" and last["said"] == statement
+    for path in ("/?query=SELECT+1&user=default", "/?query=SELECT+1&max_threads=64", "/?query=SELECT+1&query=SELECT+2",
+                 "/?database=system&query=SELECT+1", "/dashboard", "//", "/?param_x=1&query=SELECT+1"):
+        status, text, _ = session.ask("clickhouse.diag", "GET", path)
+        assert status in (400, 403), (path, status, text)
+    status, _, _ = session.ask("clickhouse.diag", "POST", "/", "SELECT 1", {"X-ClickHouse-User": "default",
+                                                                             "X-ClickHouse-Key": system.password(),
+                                                                             "X-ClickHouse-Database": "system"})
+    assert status == 200  # headers of the client's never reach the engine
+
+
+def test_the_engines_errors_tell_no_values(system, session):
+    system.select("CREATE TABLE IF NOT EXISTS default.canary (card String) ENGINE = MergeTree ORDER BY card")
+    status, text, _ = session.ask("clickhouse.diag", "POST", "/", "SELECT toUInt64('4111-1111-secret')")
+    assert status == 400 and "4111" not in text and "CANNOT_PARSE" in text
+
+
+def test_a_customers_table_cannot_be_read(system, session):
+    system.select("CREATE TABLE IF NOT EXISTS default.tables (name String) ENGINE = MergeTree ORDER BY name")
+    system.select("INSERT INTO default.tables VALUES ('canary-row')")
+    for statement in ("SELECT * FROM default.tables", "SELECT name FROM tables", "SELECT 1 IN (SELECT name FROM default.tables)",
+                      "WITH tables AS (SELECT * FROM tables) SELECT * FROM tables",
+                      "SELECT name AS tables FROM ownhouse_diag.tables WHERE name IN tables"):
+        status, text, _ = session.ask("clickhouse.diag", "POST", "/", statement)
+        assert status in (400, 403) and "canary-row" not in text, statement
+
+
+def test_targets_and_services_are_the_grants_alone(system):
+    grant, approval = approved(system, "--target", "cluster.view")
+    s = Session(system, grant, approval)
+    try:
+        assert set(s.ports) == {"cluster.view"}
+        status, text, _ = s.ask("cluster.view", "GET", "/workloads")
+        assert status == 200 and {w["role"] for w in json.loads(text)} >= {"ingress", "clickhouse"}
+        assert "password" not in text and "sha256" not in text
+        status, text, _ = s.ask("cluster.view", "GET", "/workloads/ingress/logs?lines=5")
+        assert status == 200 and len(text.splitlines()) <= 5
+        for method, path in (("GET", "/workloads/ingress/files"), ("GET", "/workloads/../logs"), ("POST", "/workloads"),
+                             ("GET", "/workloads/ingress/exec"), ("GET", "/workloads/%69ngress/logs"), ("GET", "/secrets")):
+            assert s.ask("cluster.view", method, path)[0] in (404, 405), path
+    finally:
+        s.stop()
+
+
+def test_no_prometheus_is_said_plainly(system):
+    grant, approval = approved(system, "--target", "prometheus.read")
+    s = Session(system, grant, approval)
+    try:
+        status, text, _ = s.ask("prometheus.read", "GET", "/api/v1/query?query=up")
+        assert status in (200, 503), text
+        if status == 503:
+            assert "no Prometheus" in text
+        for path in ("/federate", "/api/v1/admin/tsdb/snapshot", "/api/v1/read", "/api/v1/../admin", "/api/v1/query%2f"):
+            assert s.ask("prometheus.read", "GET", path)[0] == 403, path
+    finally:
+        s.stop()
+
+
+def test_revocation_ends_the_session_and_is_acknowledged(system, session):
+    assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+    result = system.run("access", "revoke", session.grant["id"])
+    assert result.returncode == 0 and "nothing of it is left" in result.stdout, result.stderr
+    assert session.ended() == 1
+    end = of_grant(system, session.grant["id"])[-2:]
+    assert "grant-ended" in [leaf["body"]["event"] for leaf in end]
+    again = sql(system, session.grant, session.approval, "SELECT 1")
+    assert again.returncode == 4
+
+
+def control(system, message):
+    """One question to the gate's control socket, as the customer's own commands ask it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.settimeout(30)
+        s.connect(str(agent_home(system) / "run/gate-control.sock"))
+        s.send(json.dumps(message).encode())
+        while message["type"] in ("status", "lock", "unlock"):
+            answer = json.loads(s.recv(200000))
+            if answer["type"] == "status":
+                return answer
+        s.recv(200000)
+        return None
+
+
+def test_the_customer_ends_a_grant_without_the_control_plane(system, session):
+    system.kill("ownhouse-control --role link", signal.SIGSTOP)
+    try:
+        control(system, {"type": "revoke", "grant": session.grant["id"], "why": "local"})
+        status = control(system, {"type": "status"})
+        assert session.grant["id"] not in [g["id"] for g in status["grants"]]
+        assert of_grant(system, session.grant["id"])[-1]["kind"] in ("access.end", "access.session")
+    finally:
+        system.kill("ownhouse-control --role link", signal.SIGCONT)
+    assert session.ended() == 1
+
+
+def test_a_lock_ends_all_and_lets_nobody_in(system, session):
+    status = control(system, {"type": "lock"})
+    assert status["locked"] and status["grants"] == []
+    assert session.ended() == 1
+    grant, approval = approved(system)
+    result = sql(system, grant, approval, "SELECT 1")
+    assert result.returncode == 4 and "locked" in result.stderr
+    assert not control(system, {"type": "unlock"})["locked"]
+    assert sql(system, grant, approval, "SELECT 1").returncode == 0
+
+
+def test_a_key_taken_out_of_the_policy_ends_its_grants(system, session):
+    bundle = json.loads((system.customer / "bundle.json").read_text())
+    path = agent_home(system) / "policy/policy.json"
+    policy = {"type": "ownhouse/policy", "v": 1, "version": 2, "mode": "open", "quorum": 1,
+              "approvers": [{"name": "new", "key": "11" * 32}]}
+    path.write_text(json.dumps(policy))
+    os.chmod(path, 0o600)
+    try:
+        assert session.ended() == 1
+        end = next(leaf["body"] for leaf in of_grant(system, session.grant["id"]) if leaf["body"]["event"] == "grant-ended")
+        assert "not allowed" in end["why"] or "policy" in end["why"]
+    finally:
+        path.unlink()
+    assert bundle["approverKeys"]
+
+
+def test_a_restart_of_the_gate_ends_sessions_but_not_the_grants_clock(system, session):
+    before = next(g for g in control(system, {"type": "status"})["grants"] if g["id"] == session.grant["id"])
+    assert system.kill("--role gate") == 1
+    assert session.ended() == 1
+    wait_until("gate again", 30, lambda: (agent_home(system) / "run/gate-control.sock").exists() and len(system.pids("--role gate")) == 1)
+
+    def again():
+        result = sql(system, session.grant, session.approval, "SELECT 1")
+        return result.returncode == 0
+    wait_until("session after restart", 30, again)
+    after = next(g for g in control(system, {"type": "status"})["grants"] if g["id"] == session.grant["id"])
+    assert after["remainingMs"] < before["remainingMs"]
+
+
+def test_the_relay_reads_nothing(system, session):
+    """What a session says and hears is in no log, store or memory file of the control plane."""
+    marker = "canary4711session"
+    status, text, _ = session.ask("clickhouse.diag", "POST", "/", f"SELECT '{marker}' AS a")
+    assert status == 200 and marker in text
+    for path in (system.home / "control").rglob("*"):
+        if path.is_file():
+            assert marker.encode() not in path.read_bytes(), path
+    for pid in system.pids("ownhouse-control --role link"):
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                span, rights = line.split()[:2]
+                if "r" not in rights or "w" not in rights:
+                    continue
+                start, end = (int(x, 16) for x in span.split("-"))
+                try:
+                    memory.seek(start)
+                    assert marker.encode() not in memory.read(end - start)
+                except (OSError, ValueError):
+                    continue
