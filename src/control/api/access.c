@@ -158,7 +158,7 @@ int access_create(struct api_request *q, struct err *err)
 int access_revoke(struct api_request *q, struct err *err)
 {
     const char *id = q->match.path[1];
-    autofree char *by = mem_printf("API key %s", q->who.key_name);
+    autofree char *by = mem_printf("%s %s", *q->who.key ? "API key" : "user", q->who.name);
     autojson json_t *before = NULL;
     int64_t changed = 0;
     int r = one(q, id, &before, err);
