@@ -120,8 +120,9 @@ static void https(const struct control_config *c, struct buf *out)
                "    retries 3\n"
                "    option redispatch\n"
                "    http-request disable-l7-retry if ! METH_GET\n"
-               /* Each place costs the api role 64 KiB; it has sixteen threads, and the rest wait here. */
-               "    server api unix@%s/run/api.sock maxconn 96\n",
+               /* Each place costs the api role 64 KiB; the rest wait here. More than sixteen threads and what may be
+                * queued for signing in (64 and 64) can hold. */
+               "    server api unix@%s/run/api.sock maxconn 160\n",
                c->state_dir, c->state_dir);
 }
 

@@ -56,7 +56,7 @@ TABLE = {
     "upgradeWindowGet": LOOK_AT_SERVICES, "upgradeWindowUpdate": CHANGE_SERVICES, "upgradeWindowDelete": CHANGE_SERVICES,
     "instanceStateUpdate": CHANGE_SERVICES, "instancePasswordUpdate": CHANGE_SERVICES,
     "organizationByocInfrastructureCreate": ADMINS, "organizationByocInfrastructureUpdate": ADMINS,
-    "organizationByocInfrastructureDelete": ADMINS,
+    "organizationByocInfrastructureDelete": ADMINS, "organizationByocInfrastructureGet": LOOK_AT_ORGANIZATION,
     "accountGetList": LOOK_AT_INFRASTRUCTURE, "accountGet": LOOK_AT_INFRASTRUCTURE,
     "accountCreate": ADMINS, "accountDelete": ADMINS,
     "infrastructureGetList": LOOK_AT_INFRASTRUCTURE, "infrastructureGet": LOOK_AT_INFRASTRUCTURE,

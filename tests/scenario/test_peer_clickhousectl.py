@@ -228,6 +228,7 @@ def test_organization_usage_and_activities(ctl):
     ctl.text("org", "update", "--new-name", "Peers", "--enable-core-dumps", "false")
     assert ctl.json("org", "list")[0]["name"] == "Peers"
     ctl.text("org", "update", "--new-name", organization["name"], "--enable-core-dumps", "true")
+    assert ctl.json("org", "byoc", "get", organization["byocConfig"][0]["id"]) == organization["byocConfig"][0]
     quota = ctl.json("org", "quota", "get", "services-per-organization")
     assert quota in ctl.json("org", "quota", "list") and quota["usage"] >= 1
     today = time.strftime("%Y-%m-%d", time.gmtime())

@@ -225,6 +225,11 @@ int byoc_create(struct api_request *q, struct err *err)
     return r < 0 ? r : answer_one(q, id, err);
 }
 
+int byoc_get(struct api_request *q, struct err *err)
+{
+    return answer_one(q, q->match.path[1], err);
+}
+
 int byoc_update(struct api_request *q, struct err *err)
 {
     const char *name = api_body_text(q, "displayName");

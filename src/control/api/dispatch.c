@@ -69,6 +69,7 @@ static const struct api_entry table[] = {
     {"accountGet", account_get},
     {"accountDelete", account_delete},
     {"organizationByocInfrastructureCreate", byoc_create},
+    {"organizationByocInfrastructureGet", byoc_get},
     {"organizationByocInfrastructureUpdate", byoc_update},
     {"organizationByocInfrastructureDelete", byoc_delete},
     {"infrastructureGetList", infrastructure_list},

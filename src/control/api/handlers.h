@@ -79,6 +79,7 @@ int account_get(struct api_request *q, struct err *err);
 int account_delete(struct api_request *q, struct err *err);
 
 int byoc_create(struct api_request *q, struct err *err);
+int byoc_get(struct api_request *q, struct err *err);
 int byoc_update(struct api_request *q, struct err *err);
 int byoc_delete(struct api_request *q, struct err *err);
 int infrastructure_list(struct api_request *q, struct err *err);
