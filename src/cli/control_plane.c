@@ -21,6 +21,28 @@ int control_plane_find(const struct cli *c, struct proc_id *ret)
     return background_find(lock, ret);
 }
 
+static bool is_ours(const char *name, size_t len)
+{
+    static const char *const names[] = {"state_dir",      "listen_port",    "accounts_dir",       "agent_program",
+                                        "engine_program", "engine_library", "clickhouse_program", "haproxy_program",
+                                        "knot_program",   "console_dir"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strlen(names[i]) == len && !strncmp(name, names[i], len))
+            return true;
+    return false;
+}
+
+/* Settings that the operator added (mail, identity provider, addresses) stay. */
+static void keep_others(const char *old, struct buf *out)
+{
+    while (*old) {
+        size_t len = strcspn(old, "\n"), name = strcspn(old, " \t=\n");
+        if (*old != '#' && name && name < len && !is_ours(old, name))
+            buf_printf(out, "%.*s\n", (int)len, old);
+        old += len + (old[len] == '\n');
+    }
+}
+
 int control_plane_configure(const struct cli *c, const struct install *i, struct err *err)
 {
     autofree char *path = cli_path(c, "control/control.conf"), *state = cli_path(c, "control"),
@@ -46,8 +68,11 @@ int control_plane_configure(const struct cli *c, const struct install *i, struct
         buf_printf(&out, "engine_program = %s\nengine_library = %s\n", i->engine, i->engine_library);
     if (i->console && *i->console)
         buf_printf(&out, "console_dir = %s\n", i->console);
+    int known = fs_read(path, KIB(256), &old, NULL, NULL);
+    if (known == 0)
+        keep_others(old, &out);
     text = buf_take(&out);
-    if (fs_read(path, KIB(256), &old, NULL, NULL) == 0 && !strcmp(old, text))
+    if (known == 0 && !strcmp(old, text))
         return 0;
     r = fs_write_atomic(path, text, strlen(text), 0600, err);
     return r < 0 ? r : 1;

@@ -17,7 +17,7 @@ static void errors(struct buf *out)
     } all[] = {
         {400, "The request is not valid HTTP."},
         {408, "The request was not sent in time."},
-        {429, "Too many requests from this address. Wait ten seconds and try again."},
+        {429, "Too many requests from this address. Wait a minute and try again."},
         {500, "The control plane failed to answer."},
         {502, "The control plane answered with something that is not HTTP."},
         {503, "The control plane is starting or restarting. Try again in a few seconds."},
@@ -86,9 +86,16 @@ static void https(const struct control_config *c, struct buf *out)
                "    mode http\n"
                "    bind unix@%s/run/https.sock mode 600 accept-proxy ssl crt %s/keys/edge.pem alpn h2,http/1.1\n"
                "    stick-table type ipv6 size 100k expire 60s store http_req_rate(10s),conn_cur\n"
-               "    tcp-request connection track-sc0 src\n"
-               "    tcp-request connection reject if { sc0_conn_cur gt 2000 }\n"
-               "    http-request deny deny_status 429 if { sc0_http_req_rate gt 20000 }\n"
+               /* After the PROXY header: before it there is no address to count. */
+               "    tcp-request session track-sc0 src,ipmask(32,64)\n"
+               "    tcp-request session reject if { sc0_conn_cur gt 2000 }\n"
+               "    http-request deny deny_status 429 if { sc0_http_req_rate gt 50000 }\n"
+               /* A body arrives here, in time, before a place behind is taken for it. */
+               "    option http-buffer-request\n"
+               /* Failed attempts to sign in; who succeeds may do so as often as they like. */
+               "    acl signs_in path_beg /v1/session /v1/setUp /v1/invitation /v1/profile\n"
+               "    http-request track-sc1 src,ipmask(32,64) table sign_in if signs_in METH_POST\n"
+               "    http-request deny deny_status 429 if signs_in METH_POST { sc1_http_err_rate(sign_in) gt 120 }\n"
                /* libmicrohttpd 0.9.75 sends its own refusal of a request without Host twice over. */
                "    http-request deny deny_status 400 if !HTTP_1.0 !{ req.hdr(host) -m found }\n"
                "    http-request del-header X-Forwarded-For\n"
@@ -105,6 +112,9 @@ static void https(const struct control_config *c, struct buf *out)
                /* Streams of events stay open for minutes: they must not take the places of answers that end. */
                "    use_backend events if { path_beg /v1/organizations/ } { path_end /events }\n"
                "    default_backend api\n"
+               "\n"
+               "backend sign_in\n"
+               "    stick-table type ipv6 size 100k expire 120s store http_err_rate(60s)\n"
                "\n"
                "backend events\n"
                "    mode http\n"

@@ -256,6 +256,14 @@ def test_guessing_is_slowed_and_the_owner_gets_in(control):
     wait_until("the delay passes", 60, lambda: stranger.sign_in(email).status == 200, every=0.5)
 
 
+def test_the_front_stops_an_address_that_only_fails(control):
+    one, other = Browser(control), Browser(control)
+    answers = [one.post("/v1/invitation", token="x" * 43) for _ in range(140)]
+    assert answers[-1].status == 429 and answers[-1].error.startswith("Too many requests from this address")
+    assert one.get("/v1/signIn").status == 200  # what is no attempt goes on
+    assert other.post("/v1/invitation", token="x" * 43).status == 404
+
+
 def test_many_at_once_share_the_memory(control):
     email, _ = new_member(control)
     statuses = []
