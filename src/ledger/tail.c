@@ -60,7 +60,7 @@ static void add_record(struct tail *t, uint64_t at, uint32_t len, const struct m
 static int scan(struct tail *t, struct err *err)
 {
     struct stat st;
-    unsigned char head[HEAD];
+    unsigned char head[HEAD] = {0};
     autofree char *data = mem_alloc(MAX_LEAF);
     if (fstat(t->fd, &st) < 0)
         return err_set_errno(err, -errno, "cannot stat the ledger's tail");
@@ -122,7 +122,8 @@ static int rewrite(struct tail *t, size_t from, struct err *err)
     uint64_t skipped = from < t->n ? t->records[from].at - HEAD : t->end;
     for (size_t i = from; i < t->n; i++)
         t->records[i].at -= skipped;
-    memmove(t->records, t->records + from, (t->n - from) * sizeof(*t->records));
+    if (from < t->n)
+        memmove(t->records, t->records + from, (t->n - from) * sizeof(*t->records));
     t->n -= from;
     t->first += from;
     t->end -= skipped;
