@@ -272,7 +272,9 @@ def test_backup_bucket_and_its_secrets(api, service):
     assert api.call("PATCH", path, {"bucketProvider": "AWS"}).status == api.call("DELETE", path).status == 404
     secret = "canary-" + uuid.uuid4().hex
     gcp = {"bucketProvider": "GCP", "bucketPath": "gs://b/c", "accessKeyId": "GOOG1"}
-    made = api.call("POST", path, {**gcp, "secretAccessKey": secret}).result
+    once = {"Idempotency-Key": "bucket"}
+    made = api.call("POST", path, {**gcp, "secretAccessKey": secret}, headers=once).result
+    assert api.call("POST", path, {**gcp, "secretAccessKey": secret}, headers=once).result == made
     assert made == {**gcp, "id": made["id"]} and api.call("GET", path).result == made
     assert types_of(api, service)[0] == "service_update_backup_bucket"
     assert api.call("POST", path, {**gcp, "secretAccessKey": secret}).error.startswith("serviceId: the service has a backup")
