@@ -1,5 +1,5 @@
-/* The gate's list without the gate, for tests: reads statements from standard input, each ended by a NUL, and says for each on a
- * line `pass` or why not. With --views it prints the statements that make the views. */
+/* The gate's list without the gate, for tests: reads statements from standard input, each ended by a NUL, and says for
+ * each on a line `pass` or why not. With --views it prints the statements that make the views. */
 #include "agent/gate/query.h"
 #include "base/mem.h"
 #include "blueprint/diag.h"
