@@ -155,7 +155,7 @@ char *agent_path(const struct agent_config *c, const char *below)
 
 int agent_config_prepare(const struct agent_config *c, struct err *err)
 {
-    static const char *const folders[] = {"link", "state", "runtime", "run", "ledger", "gate", "policy"};
+    static const char *const folders[] = {"link", "state", "runtime", "run", "ledger", "gate", "policy", "consent"};
     struct stat st;
     int r = fs_mkdirs(c->home, 0700, err);
     if (r < 0)

@@ -1,8 +1,9 @@
 /* agent.conf: the agent's settings, one table line each; and where it keeps what, below `home`:
  *   link/     identity of the link (agent/link/identity.h)      state/  the operator's state
  * (agent/operator/operator.h) gate/  the access authority and open grants (agent/gate/gate.h)
- *   policy/  the customer's policy, if it is newer than the bundle's (agent/policy.h)   ledger/  the ledger's key and
- * log (agent/ledger/role_ledger.c) runtime/  the supervised folder (blueprint/placement.h)     run/    instance lock
+ *   policy/  the customer's policy, if it is newer than the bundle's (agent/policy.h)   consent/  what was asked and
+ * signed (agent/consent/keeper.h) ledger/  the ledger's key and log (agent/ledger/role_ledger.c) runtime/  the
+ * supervised folder (blueprint/placement.h)     run/    instance lock
  *
  * The file and `home` may be written by nobody but the agent's own user. */
 #pragma once

@@ -1,4 +1,5 @@
 /* The operator role: link, operator and process runtime on one loop, with as few rights as that takes. */
+#include "agent/desk.h"
 #include "agent/gate/gate.h"
 #include "agent/gate_client.h"
 #include "agent/ledger/client.h"
@@ -18,7 +19,7 @@
 #include <malloc.h>
 
 #define ENROL_TIMEOUT_MS 600000
-#define STATUS_EACH_MS 5000
+#define STATUS_EACH_MS 5000 /* what time alone changes is looked at as often */
 #define STATUS_SOON_MS 100
 #define LOG_TAIL KIB(256)
 
@@ -35,6 +36,7 @@ struct operator_role {
     struct gate_client *gate;
     char *reader; /* password of the gate's user at the engines */
     char reader_sha256[65];
+    struct desk *desk;
     char sandbox[64];
     bool ending;
 };
@@ -55,15 +57,19 @@ static void write_status(uv_timer_t *t)
 {
     struct operator_role *o = t->data;
     struct err err = ERR_INIT;
-    autojson json_t *status = json_object();
+    autojson json_t *status = json_object(), *ledger = NULL;
     if (o->ending)
         return;
+    desk_work(o->desk);
     json_object_set_new(status, "version", json_string(OWNHOUSE_VERSION));
     json_object_set_new(status, "sandbox", json_string(o->sandbox));
     json_object_set_new(status, "link", agent_link_status_json(o->link));
     json_object_set_new(status, "desiredVersion", json_integer(operator_desired_version(o->operator)));
     if (!strcmp(o->role->config.runtime, "kubernetes"))
         json_object_set_new(status, "cluster", cluster_status(o));
+    json_object_set_new(status, "consent", desk_status(o->desk));
+    if (ledger_ask_status(o->recorder.fd, &ledger, NULL) == 0)
+        json_object_set(status, "ledger", ledger);
     json_t *observed = operator_observed(o->operator);
     if (observed)
         json_object_set_new(status, "observed", observed);
@@ -107,8 +113,7 @@ static int64_t desired_version(void *data)
 
 static int may_accept(int64_t version, const char *document, size_t len, void *data, struct err *err)
 {
-    struct operator_role *o = data;
-    return recorder_desired(&o->recorder, version, document, len, "accepted", "", err);
+    return desk_may_accept(((struct operator_role *)data)->desk, version, document, len, err);
 }
 
 static int on_desired(int64_t version, const char *document, size_t len, const char *signature_hex, void *data,
@@ -124,9 +129,7 @@ static int on_desired(int64_t version, const char *document, size_t len, const c
         return 0;
     }
     log_warn("desired document refused", "version", text, "error", err ? err->message : "");
-    /* Refused whether or not that can be written down. */
-    if (recorder_desired(&o->recorder, version, document, len, "refused", err ? err->message : "", &own) < 0)
-        log_error("a refusal could not be recorded", "error", own.message);
+    desk_not_taken(o->desk, version, document, len, signature_hex, err ? err : &own);
     return r;
 }
 
@@ -134,6 +137,19 @@ static int record(const char *type, const char *text, size_t len, const char *de
 {
     struct operator_role *o = data;
     return recorder_egress(&o->recorder, type, text, len, destination, err);
+}
+
+static void on_message(const char *type, const json_t *message, void *data)
+{
+    struct operator_role *o = data;
+    if (!strcmp(type, "consent"))
+        desk_message(o->desk, message);
+    write_status_soon(o);
+}
+
+static void on_open(void *data)
+{
+    desk_say(((struct operator_role *)data)->desk, true);
 }
 
 static json_t *observe(void *data)
@@ -264,8 +280,9 @@ static int confine(struct operator_role *o, struct err *err)
     const struct agent_config *c = &o->role->config;
     struct sandbox_report report = {0};
     /* Not the ledger's folder: its key and its leaves are its own role's. */
-    autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run");
-    const char *read[8], *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, NULL};
+    autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run"), *consent = agent_path(c, "consent"),
+                  *policy = agent_path(c, "policy");
+    const char *read[8], *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, NULL};
     char folder[4096];
     size_t n = 0;
     const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials};
@@ -286,11 +303,34 @@ static int confine(struct operator_role *o, struct err *err)
     return r;
 }
 
+static int open_desk(struct operator_role *o, const struct bundle *bundle, const struct identity *id, const char *dir,
+                     const char *kept, struct err *err)
+{
+    autofree char *policy = agent_path(&o->role->config, "policy/policy.json");
+    struct desk_config config = {
+        .dir = dir,
+        .policy_path = policy,
+        .kept_path = kept,
+        .infrastructure = id->infrastructure,
+        .bundle = bundle,
+        .recorder = &o->recorder,
+        .clock = &clock_system,
+        .on_event = on_operator_event,
+        .data = o,
+    };
+    int r = desk_open(&config, &o->desk, err);
+    if (r == 0)
+        r = recorder_begin(&o->recorder, bundle, id->agent, id->infrastructure,
+                           keeper_policy(desk_keeper(o->desk))->digest, err);
+    return r;
+}
+
 static int start_operator(struct operator_role *o, struct err *err)
 {
     const struct agent_config *c = &o->role->config;
     struct bundle *bundle = NULL;
     struct identity id = {0};
+    autofree char *consent = agent_path(c, "consent"), *kept = mem_printf("%s/desired.json", o->place.state_dir);
     int r;
     if ((r = identity_load(o->place.link_dir, &id, err)) < 0)
         return r;
@@ -312,14 +352,13 @@ static int start_operator(struct operator_role *o, struct err *err)
         .on_event = on_operator_event,
         .data = o,
     };
-    if ((r = identity_bundle(o->place.link_dir, &bundle, err)) == 0 &&
-        (r = place_runtime(&o->place, c, id.infrastructure, &o->runtime, err)) == 0) {
+    if ((r = identity_bundle(o->place.link_dir, &bundle, err)) == 0)
+        r = open_desk(o, bundle, &id, consent, kept, err);
+    if (r == 0 && (r = place_runtime(&o->place, c, id.infrastructure, &o->runtime, err)) == 0) {
         memcpy(config.desired_key, bundle->desired_key, sizeof(config.desired_key));
         config.runtime = o->runtime;
         r = operator_new(&config, &o->operator, err);
     }
-    if (r == 0)
-        r = recorder_begin(&o->recorder, bundle, id.agent, id.infrastructure, "", err);
     bundle_free(bundle);
     identity_free(&id);
     return r;
@@ -340,10 +379,14 @@ static int start_link(struct operator_role *o, struct err *err)
         .record = record,
         .on_revoke = on_revoke,
         .gate_socket = gate_socket,
+        .on_message = on_message,
+        .on_open = on_open,
         .on_event = on_link_event,
         .data = o,
     };
-    return agent_link_start(&config, &o->link, err);
+    int r = agent_link_start(&config, &o->link, err);
+    desk_join(o->desk, o->operator, o->link);
+    return r;
 }
 
 static void open_loop(struct operator_role *o)
@@ -393,6 +436,7 @@ int role_operator_main(struct agent_role *r)
         uv_run(&o.loop, UV_RUN_DEFAULT);
         uv_loop_close(&o.loop);
     }
+    desk_free(o.desk);
     if (o.runtime)
         o.runtime->ops->free(o.runtime);
     if (o.reader)

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/js.h"
 #include "base/mem.h"
+#include "consent/policy.h"
 #include "net/tls.h"
 
 static const char *const bundle_fields[] = {"v",          "control",      "linkCa", "spareSpki", "desiredKey",
@@ -162,27 +163,21 @@ static int take_keys(const json_t *root, struct bundle *b, struct err *err)
     return r;
 }
 
+/* What a policy may say is the consent layer's to know. */
 static int take_policy(const json_t *root, struct bundle *b, struct err *err)
 {
     json_t *policy = NULL;
-    const char *mode = NULL;
+    autopolicy struct policy *checked = NULL;
     int r = js_object(root, "", "policy", &policy, err);
-    if (r == 0)
-        r = js_only(policy, "policy", (const char *const[]){"v", "mode", NULL}, err);
     if (r == 0)
         r = take_version(policy, "policy", err);
     if (r == 0)
-        r = js_string(policy, "policy", "mode", 16, &mode, err);
+        r = policy_from_bundle(policy, (const unsigned char(*)[ED25519_PUBLIC_SIZE])b->approver_keys, b->approver_count,
+                               &checked, err);
     if (r < 0)
         return r;
-    if (!strcmp(mode, "open"))
-        b->mode = BUNDLE_OPEN;
-    else if (!strcmp(mode, "sealed"))
-        b->mode = BUNDLE_SEALED;
-    else
-        return err_set(err, -EINVAL, "policy.mode: must be \"open\" or \"sealed\"");
-    if (b->mode == BUNDLE_SEALED && b->approver_count == 0)
-        return err_set(err, -EINVAL, "policy.mode: sealed needs at least one key in approverKeys");
+    b->mode = checked->mode == POLICY_SEALED ? BUNDLE_SEALED : BUNDLE_OPEN;
+    b->policy = js_text(policy);
     return 0;
 }
 
@@ -269,6 +264,7 @@ void bundle_free(struct bundle *b)
     if (!b)
         return;
     free(b->canonical);
+    free(b->policy);
     mem_wipe(b, sizeof(*b));
     free(b);
 }

@@ -32,6 +32,7 @@ struct bundle {
     unsigned char approver_keys[BUNDLE_MAX_APPROVERS][ED25519_PUBLIC_SIZE];
     size_t approver_count;
     enum bundle_mode mode;
+    char *policy;                  /* as JSON text: what consent/policy.h's policy_from_bundle() takes */
     char token[BUNDLE_TOKEN_SIZE]; /* "" when it is in a file of its own */
     char fingerprint[65];          /* 64 lower-case hex digits */
     char *canonical;               /* the text that the fingerprint is of */

@@ -210,24 +210,10 @@ static int run(struct enrolment *e, struct err *err)
     return r < 0 ? err_set(err, r, "cannot enrol: %s", e->why.message) : 0;
 }
 
-/* A policy that this version cannot keep must not be taken as if it did. */
-static int refuse_sealed(const struct agent_enrol_config *config, const struct bundle *bundle, struct err *err)
-{
-    if (bundle->mode != BUNDLE_SEALED)
-        return 0;
-    return err_set(
-        err, -ENOTSUP,
-        "%s: policy.mode: this version of the agent cannot check customers' signatures, so it does not serve "
-        "under the policy sealed: use open, or wait for a version that can",
-        config->bundle_file);
-}
-
 int agent_enrol(const struct agent_enrol_config *config, char ret_fingerprint[65], struct err *err)
 {
     struct enrolment e = {.config = config, .clock = config->clock ? config->clock : &clock_system};
     int r = bundle_load(config->bundle_file, &e.bundle, err);
-    if (r == 0 && (r = refuse_sealed(config, e.bundle, err)) < 0)
-        bundle_free(e.bundle);
     if (r < 0)
         return r;
     if (config->name)

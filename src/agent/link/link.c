@@ -491,11 +491,6 @@ int agent_link_start(const struct agent_link_config *config, struct agent_link *
     int r = identity_load(l->dir, &l->identity, err);
     if (r == 0)
         r = identity_bundle(l->dir, &l->bundle, err);
-    if (r == 0 && l->bundle->mode == BUNDLE_SEALED)
-        r = err_set(err, -ENOTSUP,
-                    "%s: this agent was enrolled under the policy sealed, which this version cannot keep: it takes no "
-                    "orders from the control plane",
-                    l->dir);
     if (r < 0) {
         destroy(l);
         return r;

@@ -34,7 +34,7 @@ struct agent_enrol_config {
 /* Blocks. Makes the key, sends its request with the token, stores the answer. Already enrolled with the same bundle: 0
  * at once. Resumes after a crash at any point. ret_fingerprint: of the bundle, for the customer to compare. Errors:
  * -EACCES (token not accepted, or the peer is not who the bundle names), -EEXIST (enrolled with another bundle),
- * -ETIMEDOUT, -EINVAL (bundle, token or answer malformed), -ENOTSUP (a policy that this version cannot keep). */
+ * -ETIMEDOUT, -EINVAL (bundle, token or answer malformed). */
 OH_MUST_CHECK int agent_enrol(const struct agent_enrol_config *config, char ret_fingerprint[65], struct err *err);
 
 /* ---- the link: always ---- */
@@ -73,7 +73,7 @@ struct agent_link_config {
 
 struct agent_link;
 
-/* Texts are copied. -ENOENT: not enrolled; -ENOTSUP: enrolled under the policy sealed. Dials at once. */
+/* Texts are copied. -ENOENT: not enrolled. Dials at once. */
 OH_MUST_CHECK int agent_link_start(const struct agent_link_config *config, struct agent_link **ret, struct err *err);
 /* There is something new to report. Many calls make one message; the last state counts. */
 void agent_link_notify(struct agent_link *l);

@@ -7,6 +7,7 @@
 #include "agent/operator/observe.h"
 #include "agent/operator/reconcile.h"
 #include "agent/operator/scrape.h"
+#include "agent/operator/restarts.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -34,6 +35,7 @@ struct operator_loop {
     struct asks *asks;
     struct scrape *scrape;
     struct reconcile_memory *memory;
+    struct restarts restarts;
 
     struct blueprint_certificate certificate;
     struct workload_list wanted;
@@ -155,6 +157,8 @@ static int render(struct operator_loop *o, struct err *err)
     o->c.env.n_certificates = o->certificate.pem != NULL;
     workload_list_init(&fresh);
     int r = blueprint_render(o->kept.desired, &o->c.env, &fresh, err);
+    if (r == 0)
+        restarts_apply(&o->restarts, &fresh);
     char(*digests)[65] = mem_alloc((fresh.n + 1) * sizeof(*digests));
     for (size_t i = 0; r == 0 && i < fresh.n; i++)
         r = runtime_digest(&fresh.items[i], digests[i], err);
@@ -395,6 +399,20 @@ int operator_offer_desired(struct operator_loop *o, int64_t version, const char 
     return 0;
 }
 
+int operator_restart(struct operator_loop *o, const char *service, struct err *err)
+{
+    const struct desired *d = o->kept.desired;
+    for (size_t i = 0; d && i < d->n_services; i++) {
+        if (strcmp(d->services[i].id, service) || d->services[i].state != DESIRED_RUNNING)
+            continue;
+        int r = restarts_add(&o->restarts, service, err);
+        o->rendered = false;
+        operator_nudge(o);
+        return r;
+    }
+    return err_set(err, -ENOENT, "there is no running service %s", service);
+}
+
 int64_t operator_desired_version(const struct operator_loop *o)
 {
     return o->kept.version;
@@ -452,6 +470,7 @@ static void release(struct operator_loop *o)
     kept_clear(&o->kept);
     certs_free(o->certs);
     reconcile_memory_free(o->memory);
+    restarts_free(&o->restarts);
     json_decref(o->observed);
     json_decref(o->plain);
     free(o->kept_path);
@@ -479,6 +498,8 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     copy_config(o, config);
     o->kept_path = mem_printf("%s/desired.json", config->state_dir);
     o->memory = reconcile_memory_new();
+    autofree char *restarts_path = mem_printf("%s/restarts.json", config->state_dir);
+    restarts_open(&o->restarts, restarts_path);
     o->waiting_since_ms = -1;
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);
     if (r < 0) {

@@ -5,7 +5,8 @@
  * workloads, against what the runtime observes; reconcile.h decides, one careful step at a time.
  *
  * State folder (0700, made here): desired.json (document, version, signature; 0600), ca.key, ca.pem (the data plane's
- * own authority), service.key, service.pem (the ingress's certificate), operator.secret. Keys never leave it. */
+ * own authority), service.key, service.pem (the ingress's certificate), operator.secret, restarts.json (restarts asked
+ * for). Keys never leave it. */
 #pragma once
 
 #include "base/clock.h"
@@ -64,5 +65,8 @@ OH_MUST_CHECK int operator_offer_desired(struct operator_loop *o, int64_t versio
 int64_t operator_desired_version(const struct operator_loop *o);
 /* The last `observed` message, for a link that has just connected; NULL before the first pass. New reference. */
 json_t *operator_observed(const struct operator_loop *o);
+/* Restarts the engines of a service by the rules of a rolling change. -ENOENT: the document has no such service that
+ * runs. */
+OH_MUST_CHECK int operator_restart(struct operator_loop *o, const char *service, struct err *err);
 /* Looks again soon; for whoever knows that something changed. */
 void operator_nudge(struct operator_loop *o);
