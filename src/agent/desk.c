@@ -14,6 +14,8 @@ struct desk {
     struct agent_link *link;
     json_t *said;         /* the last report that the link took */
     char used[UUID_SIZE]; /* the request that let the document of just now pass */
+    int64_t witnessed;    /* leaves that the witness has cosigned, as it says */
+    int64_t offered;      /* leaves of the checkpoint that it was offered last on this connection; -1: none */
     bool unrecorded;      /* news that the ledger did not take: nothing is done until it does */
 };
 
@@ -36,7 +38,8 @@ int desk_open(const struct desk_config *config, struct desk **ret, struct err *e
     *d = (struct desk){.c = *config,
                        .dir = mem_strdup(config->dir),
                        .kept_path = mem_strdup(config->kept_path),
-                       .infrastructure = mem_strdup(config->infrastructure)};
+                       .infrastructure = mem_strdup(config->infrastructure),
+                       .offered = -1};
     const struct bundle *b = config->bundle;
     int r = js_parse(b->policy, strlen(b->policy), BUNDLE_MAX_BYTES, &short_form, err);
     if (r == 0)
@@ -225,6 +228,8 @@ static void run_request(struct desk *d, const struct consent_request *q, const s
                     json_pack("{sI ss ss}", "version", (json_int_t)p->version, "digest", p->digest, "request", q->id));
 }
 
+static void offer_checkpoint(struct desk *d);
+
 static bool is_kind(const struct consent_request *q, const char *prefix)
 {
     return !strncmp(q->operations[0]->name, prefix, strlen(prefix));
@@ -255,6 +260,7 @@ void desk_work(struct desk *d)
     if (signed_document)
         offer_waiting(d);
     desk_say(d, false);
+    offer_checkpoint(d);
 }
 
 void desk_message(struct desk *d, const json_t *message)
@@ -273,6 +279,8 @@ void desk_say(struct desk *d, bool anyway)
 {
     struct err err = ERR_INIT;
     autojson json_t *report = keeper_report(d->keeper);
+    if (anyway)
+        d->offered = -1;
     if (!d->link || !report || (!anyway && d->said && json_equal(d->said, report)))
         return;
     if (agent_link_say(d->link, json_incref(report), &err) < 0) {
@@ -282,6 +290,47 @@ void desk_say(struct desk *d, bool anyway)
     }
     json_decref(d->said);
     d->said = json_incref(report);
+}
+
+/* ---- the witness ---- */
+
+/* Offers the newest checkpoint once it is newer than what was cosigned. */
+static void offer_checkpoint(struct desk *d)
+{
+    struct err err = ERR_INIT;
+    autojson json_t *status = NULL, *proof = NULL;
+    if (!d->link || ledger_ask_status(d->c.recorder->fd, &status, &err) < 0)
+        return;
+    int64_t size = json_integer_value(json_object_get(status, "signedSize"));
+    if (size <= d->witnessed || size == d->offered)
+        return;
+    if (ledger_ask_witness(d->c.recorder->fd, (uint64_t)d->witnessed, &proof, &err) < 0) {
+        event(d, true, err.message);
+        return;
+    }
+    json_t *m = json_pack("{ss sO sO sI sO}", "type", "checkpoint", "verifier", json_object_get(status, "verifier"),
+                          "note", json_object_get(proof, "note"), "from", (json_int_t)d->witnessed, "proof",
+                          json_object_get(proof, "proof"));
+    if (m && agent_link_say(d->link, m, &err) == 0)
+        d->offered = size;
+}
+
+void desk_cosigned(struct desk *d, const json_t *message)
+{
+    const char *note = json_string_value(json_object_get(message, "note")),
+               *why = json_string_value(json_object_get(message, "error"));
+    int64_t size = json_integer_value(json_object_get(message, "size"));
+    struct err err = ERR_INIT;
+    if (why && *why)
+        event(d, true, why);
+    if (note && *note && ledger_ask_cosigned(d->c.recorder->fd, note, &err) < 0)
+        event(d, true, err.message);
+    /* Where it says that it stands is where the next proof begins; a lie only costs it the proof. */
+    if (size >= 0 && !(why && *why)) {
+        d->witnessed = size;
+        if (!note || !*note)
+            d->offered = -1;
+    }
 }
 
 json_t *desk_status(const struct desk *d)

@@ -36,6 +36,8 @@ OH_MUST_CHECK int desk_may_accept(struct desk *d, int64_t version, const char *d
 /* A document was not taken (`why`): recorded; one that waits for a signature is kept for later. */
 void desk_not_taken(struct desk *d, int64_t version, const char *document, size_t len, const char *signature_hex,
                     const struct err *why);
+/* A `cosigned` message: the witness's answer to a checkpoint. */
+void desk_cosigned(struct desk *d, const json_t *message);
 /* A `consent` message. */
 void desk_message(struct desk *d, const json_t *message);
 /* Looks at what may be done now: after a message, and every few seconds, since time opens windows too. */

@@ -144,6 +144,8 @@ static void on_message(const char *type, const json_t *message, void *data)
     struct operator_role *o = data;
     if (!strcmp(type, "consent"))
         desk_message(o->desk, message);
+    else if (!strcmp(type, "cosigned"))
+        desk_cosigned(o->desk, message);
     write_status_soon(o);
 }
 

@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/sha.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -135,6 +136,63 @@ int signing_key_load(const char *path, struct signing_key **ret, struct err *err
     }
     *ret = wrap(pkey);
     return 0;
+}
+
+#define SCRYPT_N (1 << 14) /* 16 MiB, what OpenSSL takes to read it again without being told */
+
+int signing_key_save_protected(const struct signing_key *k, const char *path, const char *passphrase, struct err *err)
+{
+    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(k->pkey);
+    X509_ALGOR *scheme = PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), NULL, 0, NULL, SCRYPT_N, 8, 1);
+    X509_SIG *sealed = info && scheme ? PKCS8_set0_pbe(passphrase, (int)strlen(passphrase), info, scheme) : NULL;
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    int r = -EIO;
+    if (!sealed)
+        X509_ALGOR_free(scheme);
+    if (sealed && bio && PEM_write_bio_PKCS8(bio, sealed)) {
+        long n = BIO_get_mem_data(bio, &text);
+        r = fs_write_atomic(path, text, (size_t)n, 0600, err);
+    } else {
+        err_set(err, r, "cannot protect a private key");
+    }
+    X509_SIG_free(sealed);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    BIO_free(bio);
+    return r;
+}
+
+static int give_passphrase(char *out, int size, int writing OH_UNUSED, void *passphrase)
+{
+    size_t len = passphrase ? strlen(passphrase) : 0;
+    if (len == 0 || len > (size_t)size)
+        return -1;
+    memcpy(out, passphrase, len);
+    return (int)len;
+}
+
+int signing_key_load_protected(const char *path, const char *passphrase, struct signing_key **ret, struct err *err)
+{
+    autofree char *text = NULL;
+    size_t len = 0;
+    int r = fs_read_secret(path, KIB(16), &text, &len, err);
+    if (r < 0)
+        return r;
+    bool is_protected = strstr(text, "ENCRYPTED") != NULL;
+    BIO *bio = BIO_new_mem_buf(text, (int)len);
+    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, (void *)(uintptr_t)passphrase) : NULL;
+    BIO_free(bio);
+    mem_wipe(text, len);
+    if (pkey && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519) {
+        *ret = wrap(pkey);
+        return 0;
+    }
+    bool other = pkey != NULL;
+    EVP_PKEY_free(pkey);
+    if (is_protected && !other)
+        return err_set(err, -EACCES, "%s is protected, and the passphrase is %s", path,
+                       passphrase && *passphrase ? "wrong" : "missing: give --passphrase-file or type it");
+    return err_set(err, -EINVAL, "%s is not an Ed25519 private key in PEM form", path);
 }
 
 void signing_key_public(const struct signing_key *k, unsigned char out[ED25519_PUBLIC_SIZE])

@@ -9,7 +9,7 @@
  * unused until the first is lost), keys/desired.pub (64 hex digits). */
 #pragma once
 
-#include "base/err.h"
+#include "base/js.h"
 
 #define SIGNER_MESSAGE_MAX KIB(64)
 #define SIGNER_SERVER_NAME "link.ownhouse"
@@ -21,6 +21,10 @@ OH_MUST_CHECK int signer_agent_certificate(int fd, const char *agent_id, const c
                                            struct err *err);
 OH_MUST_CHECK int signer_server_certificate(int fd, const char *csr_pem, char **ret_chain_pem, struct err *err);
 /* signature: 128 hex digits and NUL. digest_hex: SHA-256 of the document's bytes. */
+/* Cosigns a checkpoint of an agent's ledger (control/signer/signer_witness.h); `checkpoint` has verifier, note, from
+ * and proof. 0 with *ret_note NULL: `from` was another than *ret_size, the size cosigned last. */
+OH_MUST_CHECK int signer_witness(int fd, const char *infrastructure, const json_t *checkpoint, char **ret_note,
+                                 uint64_t *ret_size, struct err *err);
 OH_MUST_CHECK int signer_desired(int fd, const char *infrastructure, int64_t version, const char digest_hex[65],
                                  char ret_signature[129], struct err *err);
 

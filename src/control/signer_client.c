@@ -136,3 +136,24 @@ int signer_totp_check(int fd, const char *user, const char *sealed, const char *
     int r = q ? ask(fd, q, &answer, err) : err_set(err, -EINVAL, "the code is not text");
     return r < 0 ? r : js_int(answer, "signer", "step", 0, INT64_MAX, ret_step, err);
 }
+
+int signer_witness(int fd, const char *infrastructure, const json_t *checkpoint, char **ret_note, uint64_t *ret_size,
+                   struct err *err)
+{
+    static const char *const fields[] = {"verifier", "note", "from", "proof"};
+    autojson json_t *q = json_pack("{s:s,s:s}", "op", "witness", "infrastructure", infrastructure), *answer = NULL;
+    const char *note = NULL;
+    int64_t size = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+        json_object_set(q, fields[i], json_object_get(checkpoint, fields[i]));
+    int r = ask(fd, q, &answer, err);
+    if (r == 0)
+        r = js_string_opt(answer, "signer", "note", SIGNER_MESSAGE_MAX, &note, err);
+    if (r == 0)
+        r = js_int(answer, "signer", note ? "size" : "from", 0, INT64_MAX, &size, err);
+    if (r < 0)
+        return r;
+    *ret_note = mem_strdup(note);
+    *ret_size = (uint64_t)size;
+    return 0;
+}

@@ -87,6 +87,14 @@ int infrastructure_get(struct api_request *q, struct err *err);
 int infrastructure_enrolment(struct api_request *q, struct err *err);
 int infrastructure_request_plan(struct api_request *q, struct err *err);
 
+int request_list(struct api_request *q, struct err *err);
+int request_get(struct api_request *q, struct err *err);
+int request_create(struct api_request *q, struct err *err);
+int request_approve(struct api_request *q, struct err *err);
+int request_after(struct api_request *q, struct err *err);
+int preapproval_create(struct api_request *q, struct err *err);
+int consent_get(struct api_request *q, struct err *err);
+
 int plan_list(struct api_request *q, struct err *err);
 int plan_get(struct api_request *q, struct err *err);
 int plan_approve(struct api_request *q, struct err *err);

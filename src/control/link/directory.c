@@ -54,8 +54,9 @@ int directory_states(struct store *s, struct directory_state **ret, size_t *ret_
     autofree struct directory_state *list = NULL;
     size_t count = 0, room = 0;
     int r = store_query(s,
-                        "SELECT a.id, a.infrastructure_id, a.state, d.version FROM agent a "
+                        "SELECT a.id, a.infrastructure_id, a.state, d.version, c.generation FROM agent a "
                         "LEFT JOIN desired_document d ON d.infrastructure_id = a.infrastructure_id "
+                        "LEFT JOIN consent c ON c.infrastructure_id = a.infrastructure_id "
                         "WHERE a.connected_since IS NOT NULL OR a.state <> 'enrolled'",
                         STORE_NO_ARGS, &rows, err);
     if (r < 0)
@@ -70,6 +71,7 @@ int directory_states(struct store *s, struct directory_state **ret, size_t *ret_
         copy_column(rows, 1, d->infrastructure, sizeof(d->infrastructure));
         d->revoked = strcmp(store_column_text(rows, 2), "enrolled") != 0;
         d->desired_version = store_column_int(rows, 3);
+        d->consent = store_column_int(rows, 4);
     }
     if (r < 0)
         return r;

@@ -31,6 +31,7 @@ struct directory_state {
     char infrastructure[UUID_SIZE];
     bool revoked;
     int64_t desired_version; /* 0: none yet */
+    int64_t consent;         /* generation of its requests and approvals, 0: none yet */
 };
 /* *ret: heap array, free(). */
 OH_MUST_CHECK int directory_states(struct store *s, struct directory_state **ret, size_t *ret_count, struct err *err);

@@ -80,8 +80,9 @@ struct peer {
     size_t held;         /* our part of hub->held_bytes */
     int64_t deadline_ms; /* monotonic, while young */
     int64_t not_after_ms, since_ms;
-    int64_t wanted; /* version waiting to be fetched, 0: none */
-    char *report;   /* the latest that waits behind one being stored */
+    int64_t consent; /* generation of what was carried to it last */
+    int64_t wanted;  /* version waiting to be fetched, 0: none */
+    char *report;    /* the latest that waits behind one being stored */
     int64_t report_version;
     uint32_t stream, refs;
     uint32_t scanned; /* number of the scan that found it in the store, 0: none yet */
@@ -154,6 +155,9 @@ void job_cut(struct peer *p, const char *grant);
 void job_enrol(struct peer *p, const char *token, const char *csr, const unsigned char spki[SHA256_SIZE],
                const char *name);
 void job_certificate(struct peer *p, const char *agent, const char *csr, const unsigned char spki[SHA256_SIZE]);
+void job_consent(struct peer *p);
+void job_consent_state(struct peer *p, json_t *message); /* takes over the reference, as the next */
+void job_checkpoint(struct peer *p, json_t *message);
 void job_document(struct peer *p, int64_t above);
 void job_observed(struct peer *p, int64_t desired_version, char *body); /* takes over body */
 void job_presence(struct hub *h);

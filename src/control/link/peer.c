@@ -195,6 +195,12 @@ static void act(struct peer *p, struct control_action *a)
         peer_young(p, HUB_ANSWER_MS);
         job_attach(p, a->session);
         break;
+    case CONTROL_CONSENT:
+        job_consent_state(p, TAKE_PTR(a->json));
+        break;
+    case CONTROL_CHECKPOINT:
+        job_checkpoint(p, TAKE_PTR(a->json));
+        break;
     case CONTROL_CUT:
         job_cut(p, a->grant);
         break;
@@ -202,6 +208,7 @@ static void act(struct peer *p, struct control_action *a)
         break;
     }
     json_decref(a->observed);
+    json_decref(a->json);
 }
 
 static void take_message(struct peer *p, const json_t *message)
@@ -375,6 +382,10 @@ void peer_apply_states(struct hub *h, const struct directory_state *states, size
             peer_close(p, "this agent's infrastructure has changed");
         else
             peer_want_document(p, states[i].desired_version);
+        if (!states[i].revoked && states[i].consent != p->consent && !p->closing) {
+            p->consent = states[i].consent;
+            job_consent(p);
+        }
     }
     registry_each(&h->agents, check_missing, &h->scans);
 }

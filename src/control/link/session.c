@@ -164,6 +164,57 @@ static int take_cut(const json_t *m, struct control_action *a, struct err *err)
     return r;
 }
 
+/* Texts that are kept are bounded; what they mean, the agent alone decides. */
+static int take_consent_state(const json_t *m, struct control_action *a, struct err *err)
+{
+    static const char *const states[] = {"waiting", "allowed", "refused", "running", "done", "failed", NULL};
+    json_t *policy = NULL, *list = NULL;
+    const char *digest = NULL;
+    int r = js_object(m, "consent-state", "policy", &policy, err);
+    if (r == 0)
+        r = js_string(m, "consent-state", "policyDigest", 64, &digest, err);
+    if (r == 0)
+        r = js_array(m, "consent-state", "requests", 400, &list, err);
+    for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        const char *id = NULL, *state = NULL, *why = NULL;
+        size_t k = 0;
+        r = take_uuid(o, "consent-state.requests", "id", &id, err);
+        if (r == 0)
+            r = js_string(o, "consent-state.requests", "state", 16, &state, err);
+        while (r == 0 && states[k] && strcmp(states[k], state))
+            k++;
+        if (r == 0 && !states[k])
+            r = err_set(err, -EINVAL, "consent-state.requests.state: is none that is known");
+        if (r == 0)
+            r = js_string(o, "consent-state.requests", "why", KIB(1), &why, err);
+    }
+    if (r == 0) {
+        a->type = CONTROL_CONSENT;
+        a->json = json_deep_copy(m);
+    }
+    return r;
+}
+
+static int take_checkpoint(const json_t *m, struct control_action *a, struct err *err)
+{
+    const char *verifier = NULL, *note = NULL;
+    json_t *proof = NULL;
+    int64_t from = 0;
+    int r = js_string(m, "checkpoint", "verifier", 400, &verifier, err);
+    if (r == 0)
+        r = js_string(m, "checkpoint", "note", KIB(8), &note, err);
+    if (r == 0)
+        r = js_int(m, "checkpoint", "from", 0, INT64_MAX, &from, err);
+    if (r == 0)
+        r = js_array(m, "checkpoint", "proof", 130, &proof, err);
+    if (r == 0) {
+        a->type = CONTROL_CHECKPOINT;
+        a->json = json_deep_copy(m);
+    }
+    return r;
+}
+
 static int take_error(struct control_session *s, const json_t *m, struct control_action *a, struct err *err)
 {
     const char *text = NULL;
@@ -208,6 +259,10 @@ static int dispatch(struct control_session *s, const char *type, const json_t *m
         return take_observed(m, a, err);
     if (!strcmp(type, "refused") && open)
         return take_refused(m, a, err);
+    if (!strcmp(type, "consent-state") && open && s->kind == CONTROL_LINKED)
+        return take_consent_state(m, a, err);
+    if (!strcmp(type, "checkpoint") && open && s->kind == CONTROL_LINKED)
+        return take_checkpoint(m, a, err);
     static const char *const known[] = {"enrol", "hello", "renew", "observed", "refused", "connect", "attach", "cut"};
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         if (!strcmp(type, known[i]))

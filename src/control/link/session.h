@@ -35,15 +35,17 @@ struct control_session {
 
 enum control_action_type {
     CONTROL_NOTHING,
-    CONTROL_ENROL,    /* token, csr, spki, name: answer with enrolled, or an error */
-    CONTROL_HELLO,    /* version, boot_id, desired_version: answer with welcome */
-    CONTROL_OBSERVED, /* observed, desired_version, version */
-    CONTROL_RENEW,    /* csr, spki: answer with renewed */
-    CONTROL_REFUSED,  /* desired_version, message: the agent did not take that document */
-    CONTROL_BYE,      /* message: the agent says why it closes */
-    CONTROL_CONNECT,  /* a device wants to reach its grant's gate: grant, time_ms, signature */
-    CONTROL_ATTACH,   /* an agent's own connection for one session: session */
-    CONTROL_CUT,      /* the gate has ended a grant: grant */
+    CONTROL_ENROL,      /* token, csr, spki, name: answer with enrolled, or an error */
+    CONTROL_HELLO,      /* version, boot_id, desired_version: answer with welcome */
+    CONTROL_OBSERVED,   /* observed, desired_version, version */
+    CONTROL_RENEW,      /* csr, spki: answer with renewed */
+    CONTROL_REFUSED,    /* desired_version, message: the agent did not take that document */
+    CONTROL_BYE,        /* message: the agent says why it closes */
+    CONTROL_CONNECT,    /* a device wants to reach its grant's gate: grant, time_ms, signature */
+    CONTROL_ATTACH,     /* an agent's own connection for one session: session */
+    CONTROL_CONSENT,    /* message: what the agent says of consent (json) */
+    CONTROL_CHECKPOINT, /* message: a checkpoint of its ledger, to be cosigned (json) */
+    CONTROL_CUT,        /* the gate has ended a grant: grant */
 };
 
 /* Strings are borrowed from the message. */
@@ -55,6 +57,7 @@ struct control_action {
     int64_t desired_version;
     const char *grant, *session, *signature; /* UUIDs; 128 hex digits */
     int64_t time_ms;
+    json_t *json;     /* new reference: a consent-state or checkpoint message, its form checked */
     json_t *observed; /* new reference: only known fields, checked */
     char message[401];
 };

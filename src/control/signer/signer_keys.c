@@ -97,7 +97,7 @@ int signer_keys_open(const struct control_config *c, const struct clock *clock, 
                      struct err *err)
 {
     autofree char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
-    autofree char *key = control_path(c, "keys/desired.key");
+    autofree char *key = control_path(c, "keys/desired.key"), *keys = control_path(c, "keys");
     struct signer_keys k = {.versions_dir = control_path(c, "keys/signed")};
     int r = make_missing(c, clock_wall_ms(clock), err);
     if (r == 0 && !fs_exists(k.versions_dir))
@@ -110,6 +110,8 @@ int signer_keys_open(const struct control_config *c, const struct clock *clock, 
         r = signing_key_load(key, &k.desired, err);
     if (r == 0)
         r = open_totp(c, k.totp, err);
+    if (r == 0)
+        r = signer_witness_open(keys, clock, &k.witness, err);
     if (r < 0) {
         signer_keys_close(&k);
         return err_wrap(err, r, "the signer's keys: restore the keys folder from a backup");
@@ -122,6 +124,7 @@ void signer_keys_close(struct signer_keys *k)
 {
     tls_ca_free(k->ca);
     signing_key_free(k->desired);
+    signer_witness_close(&k->witness);
     free(k->versions_dir);
     mem_wipe(k->totp, sizeof(k->totp));
     *k = (struct signer_keys){0};

@@ -5,12 +5,14 @@
 #include "base/keys.h"
 #include "control/config.h"
 #include "control/signer/signer_totp.h"
+#include "control/signer/signer_witness.h"
 #include "net/tls.h"
 
 struct signer_keys {
     struct tls_ca *ca;                        /* link CA in use */
     struct signing_key *desired;              /* desired-document key */
     char *versions_dir;                       /* one file an infrastructure: "<version> <digest>" */
+    struct signer_witness witness;            /* of agents' ledgers */
     unsigned char totp[SIGNER_TOTP_KEY_SIZE]; /* seals authenticators' secrets */
 };
 

@@ -101,6 +101,22 @@ static int totp_check(const struct signer_keys *k, const json_t *q, json_t *answ
     return r < 0 ? r : json_object_set_new(answer, "step", json_integer(step));
 }
 
+static int witness(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    autofree char *note = NULL;
+    uint64_t size = 0;
+    int r = signer_witness_cosign(&k->witness, q, &note, &size, err);
+    /* Where to prove from is no secret, and the agent cannot go on without it. */
+    if (r == -ERANGE) {
+        json_object_set_new(answer, "from", json_integer((json_int_t)size));
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    json_object_set_new(answer, "size", json_integer((json_int_t)size));
+    return json_object_set_new(answer, "note", json_string(note));
+}
+
 /* Who may ask what. */
 static const struct {
     const char *op;
@@ -110,6 +126,7 @@ static const struct {
     {"agent-certificate", ROLE_LINK, agent_certificate},
     {"server-certificate", ROLE_LINK, server_certificate},
     {"desired", ROLE_CONTROLLER, desired},
+    {"witness", ROLE_LINK, witness},
     {"totp-new", ROLE_API, totp_new},
     {"totp-check", ROLE_API, totp_check},
 };
