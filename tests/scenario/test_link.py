@@ -175,13 +175,6 @@ def test_a_second_enrolment_with_another_bundle_is_refused(control, agents):
     assert done.returncode == 1 and "another bundle" in done.stderr and "remove" in done.stderr
 
 
-def test_a_policy_that_cannot_be_enforced_is_not_promised(control, agents):
-    a = agents(control, enrol=False)
-    done = a.enrol(policy={"v": 1, "mode": "sealed"}, approverKeys=["a" * 64])
-    assert done.returncode == 1 and "sealed" in done.stderr
-    assert not (a.folder / "link").exists()
-
-
 def test_a_readable_token_file_is_refused(control, agents):
     a = agents(control, enrol=False)
     words = a.enrol_words(control.token(a.infrastructure))
