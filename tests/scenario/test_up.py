@@ -1,4 +1,5 @@
 """`ownhouse up` and its kin against the real system on this machine."""
+import http.client
 import json
 import os
 import random
@@ -6,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -79,6 +81,35 @@ def test_status_says_what_there_is(system):
         assert part in text
     if not system.isolated:
         assert "There is no network namespace" in text
+
+
+def test_the_way_into_the_console(system):
+    assert f"https://localhost:{system.port}/set-up#" in system.run(*system.up_words()).stdout
+    token = system.ok("set-up")["setUpLink"].split("#")[1]
+    status, answer = post(system, "/v1/setUp", {"token": token, "email": "me@example.org", "password": "four words or more"})
+    assert status == 200 and answer["result"]["state"] == "signed-in"
+    assert "setUpLink" not in system.up()  # somebody has signed in
+    assert post(system, "/v1/session", {"email": "me@example.org", "password": "four words or more"})[0] == 200
+    refused = system.run("set-up", "--email", "nobody@example.org")
+    assert refused.returncode != 0 and "no account with the address nobody@example.org" in refused.stderr
+
+
+def test_up_keeps_the_operators_settings(system):
+    path = system.home / "control/control.conf"
+    path.write_text(path.read_text() + "oidc_name = Kept\n")
+    running = system.pids("ownhouse-control")
+    system.up()
+    assert path.read_text().count("oidc_name = Kept\n") == 1 and system.pids("ownhouse-control") == running
+
+
+def post(system, path, body):
+    context = ssl.create_default_context(cafile=str(system.home / "control/keys/edge-ca.pem"))
+    connection = http.client.HTTPSConnection("localhost", system.port, context=context, timeout=30)
+    connection.request("POST", path, body=json.dumps(body), headers={"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
 
 
 def test_life_of_a_service(system):

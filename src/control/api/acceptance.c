@@ -141,6 +141,7 @@ static int confirm_owner(struct api_request *q, struct acceptance *a, struct err
     if (a->by_session)
         return person_by_id(q, c->person.id, &a->check.person, err);
     if (c->password && c->code == CODE_MISSING) {
+        throttle_code_asked(q->api->throttle, &c->attempt);
         q->result = json_pack("{s:s}", "state", "code-needed");
         return 0;
     }

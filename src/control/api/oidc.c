@@ -38,13 +38,13 @@ int sign_in_methods(struct api_request *q, struct err *err)
     return 0;
 }
 
-/* What the outward role could not do, told to who asks. */
+/* What the outward role could not do, told to who asks: nobody yet, so that files and hosts are for the log. */
 static int explain(struct api_request *q, int r, const struct err *err)
 {
-    if (r == -ENOENT)
-        return not_configured(q);
-    return api_refuse(q, r == -EACCES ? 401 : 503, "%s",
-                      *err->message ? err->message : "the identity provider cannot be reached");
+    static const char theirs[] = "the identity provider";
+    if (r == -EACCES && !strncmp(err->message, theirs, strlen(theirs)))
+        return api_refuse(q, 401, "%s", err->message);
+    return api_refuse(q, 503, "the identity provider cannot be asked now; the control plane's log says why");
 }
 
 /* ---- to the provider ---- */

@@ -24,8 +24,8 @@ int sign_in_before(struct api_request *q, struct err *err)
 int sign_in(struct api_request *q, struct err *err)
 {
     struct person_check *c = q->prepared;
-    /* The attempt stays counted, so that nobody can take back wrong codes by asking without one. */
     if (c->password && c->code == CODE_MISSING) {
+        throttle_code_asked(q->api->throttle, &c->attempt);
         q->result = json_pack("{s:s}", "state", "code-needed");
         return 0;
     }

@@ -154,7 +154,7 @@ int64_t throttle_begin(struct throttle *t, const struct throttle_attempt *a)
     return MAX(wait, (int64_t)0);
 }
 
-void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a)
+static void take_back(struct throttle *t, const struct throttle_attempt *a, bool succeeded)
 {
     struct keys k;
     keys_of(t, a, &k);
@@ -162,11 +162,21 @@ void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a)
     int64_t now = clock_mono_ms(t->clock);
     for (size_t i = 0; i < k.n; i++) {
         struct counter *c = place_of(t, k.key[i], now);
-        if (c->key != k.key[i] || !c->failures)
+        if (c->key != k.key[i] || !c->failures || (rules[k.kind[i]].cleared && !succeeded))
             continue;
         c->failures = rules[k.kind[i]].cleared ? 0 : c->failures - 1;
         if (c->failures <= rules[k.kind[i]].free)
             c->until = 0;
     }
     pthread_mutex_unlock(&t->lock);
+}
+
+void throttle_code_asked(struct throttle *t, const struct throttle_attempt *a)
+{
+    take_back(t, a, false);
+}
+
+void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a)
+{
+    take_back(t, a, true);
 }

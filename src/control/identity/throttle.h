@@ -29,5 +29,8 @@ void throttle_free(struct throttle *t); /* NULL is fine */
 
 /* 0: go on, the attempt is counted as failed. Else milliseconds to wait; nothing was counted. */
 OH_MUST_CHECK int64_t throttle_begin(struct throttle *t, const struct throttle_attempt *a);
+/* The password was right and a code is asked for: the counts of address and account are taken back; that of both
+ * together, or of the device, stands until a success, so that asking without a code forgives no wrong one. */
+void throttle_code_asked(struct throttle *t, const struct throttle_attempt *a);
 /* It was no failure: takes the count back; what belongs to account and address, or to the device, starts anew. */
 void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a);

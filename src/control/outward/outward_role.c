@@ -165,7 +165,8 @@ static void serve(struct outward *o, int signals)
         for (int i = 0; i < ROLE_COUNT; i++) {
             if (fds[i].revents & POLLIN)
                 receive(o, fds[i].fd, (enum role_id)i, text);
-            else if (fds[i].revents & POLLHUP) /* every end of this asker is closed */
+            /* An asker whose every end is closed stays readable for ever. */
+            if (fds[i].revents & POLLHUP)
                 fds[i].fd = -1;
         }
     }

@@ -84,6 +84,28 @@ static void a_success_forgets_the_pair_but_not_the_address(void **unused)
     assert_true(try("z", "192.0.2.1", NULL) > 0);
 }
 
+/* Twenty people of one office with authenticators, each asked for a code first. */
+static void being_asked_for_a_code_is_no_failure_of_the_address(void **unused)
+{
+    for (int i = 0; i < 60; i++) {
+        char account[8];
+        snprintf(account, sizeof(account), "a%d", i);
+        const struct throttle_attempt a = {account, "192.0.2.1", NULL};
+        assert_int_equal(throttle_begin(throttle, &a), 0);
+        throttle_code_asked(throttle, &a);
+        assert_int_equal(throttle_begin(throttle, &a), 0);
+        throttle_succeeded(throttle, &a);
+    }
+    /* But it forgives no wrong code: the sixth attempt of any kind is the last that is free. */
+    const struct throttle_attempt a = {"guessed", "192.0.2.1", NULL};
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(throttle_begin(throttle, &a), 0);
+        if (i % 2)
+            throttle_code_asked(throttle, &a);
+    }
+    assert_true(throttle_begin(throttle, &a) > 0);
+}
+
 static void a_whole_ipv6_network_is_one_address(void **unused)
 {
     for (int i = 0; i < 21; i++) {
@@ -149,6 +171,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refused_attempts_are_not_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(another_address_is_not_held_up, setup, teardown),
         cmocka_unit_test_setup_teardown(a_success_forgets_the_pair_but_not_the_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(being_asked_for_a_code_is_no_failure_of_the_address, setup, teardown),
         cmocka_unit_test_setup_teardown(a_whole_ipv6_network_is_one_address, setup, teardown),
         cmocka_unit_test_setup_teardown(many_guessers_do_not_lock_the_owner_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_known_browser_is_bounded_too, setup, teardown),
