@@ -67,7 +67,7 @@ def fuzz(program, system, place, seed, seconds, folder):
         [program, "run", folder / "openapi.json", "--url", f"https://localhost:{system.port}", "--tls-verify",
          system.home / "control/keys/edge-ca.pem", "--auth", f"{credentials['keyId']}:{credentials['keySecret']}",
          "--checks", CHECKS, "--seed", str(seed), "--max-time", str(seconds), "--phases", "examples,coverage,fuzzing,stateful",
-         "--continue-on-failure", "--request-timeout", "30", "--report", "junit,ndjson", "--report-dir", folder,
+         "--continue-on-failure", "--request-timeout", "30", "--request-retries", "2", "--report", "junit,ndjson", "--report-dir", folder,
          "--warnings", "off"],
         env=env, cwd=folder, capture_output=True, text=True, timeout=seconds + 300)
 

@@ -63,14 +63,16 @@ static void update_one(struct controller *c, const char *id)
     }
 }
 
-static void look(struct controller *c, bool nudged)
+/* Documents: whether those are looked at too. A pass that found all as it was is no reason to: with a thousand
+ * infrastructures there is always one that just ended. */
+static void look(struct controller *c, bool nudged, bool documents)
 {
     struct err err = ERR_INIT;
     char **ids = NULL;
     int r = list_infrastructures(c->store, &ids, &err);
     if (r < 0)
         log_error("cannot read the store", "error", err.message);
-    for (size_t i = 0; r == 0 && ids[i]; i++)
+    for (size_t i = 0; r == 0 && documents && ids[i]; i++)
         update_one(c, ids[i]);
     if (r == 0)
         workers_schedule(c->workers, ids, nudged);
@@ -79,17 +81,21 @@ static void look(struct controller *c, bool nudged)
 
 static void loop(struct controller *c)
 {
-    bool nudged = true;
+    bool nudged = true, documents = true;
+    int64_t looked = 0;
     for (;;) {
         struct pollfd fds[] = {
             {c->role->bell[ROLE_CONTROLLER], POLLIN, 0}, {c->stop_fd, POLLIN, 0}, {workers_fd(c->workers), POLLIN, 0}};
-        look(c, nudged);
+        if (documents)
+            looked = clock_mono_ms(&clock_system);
+        look(c, nudged, documents);
         int n = poll(fds, ARRAY_SIZE(fds), workers_wait_ms(c->workers, LOOK_MS));
         if (fds[1].revents)
             return;
         nudged = n > 0 && fds[0].revents;
         if (nudged)
             role_bell_clear(c->role);
+        documents = workers_changed(c->workers) || nudged || clock_mono_ms(&clock_system) - looked >= LOOK_MS;
     }
 }
 

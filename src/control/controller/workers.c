@@ -33,7 +33,8 @@ struct workers {
     pthread_mutex_t lock; /* guards the jobs' fields */
     struct job *jobs;
     int running;
-    int end_fd; /* eventfd: a thread ended */
+    bool changed; /* a pass that ended did something, or failed */
+    int end_fd;   /* eventfd: a thread ended */
 };
 
 struct workers *workers_new(struct role *role, const struct clock *clock)
@@ -99,6 +100,7 @@ static void *thread_main(void *data)
     j->due_ms = clock_mono_ms(w->clock) + (j->again ? 0 : delay_after(j, r, result));
     j->again = false;
     j->finished = true;
+    w->changed |= r < 0 || result != PASS_QUIET;
     pthread_mutex_unlock(&w->lock);
     /* Not the doorbell: that one means that something is wanted, and would start the next pass at once. */
     (void)!write(w->end_fd, &one, sizeof(one));
@@ -130,6 +132,15 @@ static void start(struct workers *w, struct job *j)
 int workers_fd(const struct workers *w)
 {
     return w->end_fd;
+}
+
+bool workers_changed(struct workers *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool changed = w->changed;
+    w->changed = false;
+    pthread_mutex_unlock(&w->lock);
+    return changed;
 }
 
 void workers_schedule(struct workers *w, char **ids, bool nudged)

@@ -10,6 +10,9 @@ struct workers *workers_new(struct role *role, const struct clock *clock);
 /* Polls readable when a pass has ended: time for workers_schedule, which clears it. */
 int workers_fd(const struct workers *w);
 
+/* Whether a pass that ended since the last call did something or failed, so that documents may have to change. */
+bool workers_changed(struct workers *w);
+
 /* Starts passes for the infrastructures that are due: at once for one never looked at or named by a doorbell
  * (`nudged`), else by their own next time (5 s when ready, back-off after failures). `ids` NULL-terminated. */
 void workers_schedule(struct workers *w, char **ids, bool nudged);

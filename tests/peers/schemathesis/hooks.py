@@ -4,6 +4,7 @@ a seed says the same thing each time."""
 import json
 import os
 import re
+import urllib.parse
 import uuid
 import zlib
 
@@ -38,6 +39,12 @@ def map_path_parameters(ctx, path_parameters):
         if ids and fits(name, drawn) and digest(drawn) % 16:
             path_parameters[name] = ids[digest(drawn) % len(ids)]
     return path_parameters
+
+
+@schemathesis.hook
+def filter_query(ctx, query):
+    """Longer ones HAProxy refuses with its own page before there is a request; api/differences.md says so."""
+    return len(urllib.parse.urlencode(query or {}, doseq=True)) < 12000
 
 
 @schemathesis.hook
