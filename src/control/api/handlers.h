@@ -146,6 +146,8 @@ OH_MUST_CHECK int byoc_config(struct api_request *q, const char *infrastructure,
 /* Plans, newest first: of one infrastructure and in one state, where these are not NULL. */
 OH_MUST_CHECK int plan_views(struct api_request *q, const char *infrastructure, const char *state, int limit,
                              json_t **ret, struct err *err);
+/* The plan of an infrastructure that waits or works, else its newest; JSON null if there is none. */
+OH_MUST_CHECK int plan_current(struct api_request *q, const char *infrastructure, json_t **ret, struct err *err);
 /* The wish has changed: proposals made for the earlier one can no longer be approved. */
 OH_MUST_CHECK int plan_supersede(struct api_request *q, const char *infrastructure, struct err *err);
 OH_MUST_CHECK int agent_views(struct api_request *q, const char *infrastructure, const char *agent, json_t **ret,

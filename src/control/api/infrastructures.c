@@ -59,45 +59,42 @@ static json_t *own_fields(struct store_rows *rows)
     return v;
 }
 
-/* The plan that waits or works; else the newest. */
-static int add_plan(struct api_request *q, json_t *v, struct err *err)
+/* Agents by infrastructure: all in one query, or those of one. */
+static int agents_by_infrastructure(struct api_request *q, const char *id, json_t **ret, struct err *err)
 {
-    const char *id = json_string_value(json_object_get(v, "id"));
-    autojson json_t *plans = NULL;
-    json_t *one, *chosen = NULL;
+    autojson json_t *all = NULL;
+    json_t *by_id = json_object(), *one;
     size_t i;
-    int r = plan_views(q, id, NULL, 16, &plans, err);
-    if (r < 0)
-        return r;
-    json_array_foreach(plans, i, one)
+    int r = agent_views(q, *id ? id : NULL, NULL, &all, err);
+    json_array_foreach(all, i, one)
     {
-        const char *state = json_string_value(json_object_get(one, "state"));
-        bool open = !strcmp(state, "proposed") || !strcmp(state, "approved") || !strcmp(state, "applying");
-        if (!chosen || (open && i))
-            chosen = one;
-        if (open)
-            break;
+        const char *infrastructure = json_string_value(json_object_get(one, "infrastructureId"));
+        json_t *list = json_object_get(by_id, infrastructure);
+        if (!list)
+            json_object_set_new(by_id, infrastructure, list = json_array());
+        json_array_append(list, one);
     }
-    json_object_set_new(v, "plan", chosen ? json_incref(chosen) : json_null());
-    return 0;
+    *ret = by_id;
+    return r;
 }
 
-static int complete(struct api_request *q, json_t *v, struct err *err)
+static int complete(struct api_request *q, json_t *v, const json_t *agents, struct err *err)
 {
-    json_t *agents = NULL;
-    int r = add_plan(q, v, err);
-    if (r == 0)
-        r = agent_views(q, json_string_value(json_object_get(v, "id")), NULL, &agents, err);
-    if (r == 0)
-        json_object_set_new(v, "agents", agents);
-    return r;
+    const char *id = json_string_value(json_object_get(v, "id"));
+    json_t *plan = NULL, *own = json_object_get(agents, id);
+    int r = plan_current(q, id, &plan, err);
+    if (r < 0)
+        return r;
+    json_object_set_new(v, "plan", plan);
+    json_object_set_new(v, "agents", own ? json_incref(own) : json_array());
+    return 0;
 }
 
 /* `account` and `id` "" = any; those that are gone only with `gone`. */
 static int views(struct api_request *q, const char *account, const char *id, bool gone, json_t **ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
-    autojson json_t *list = json_array();
+    autojson json_t *list = json_array(), *agents = NULL;
     json_t *one;
     size_t i;
     int r = store_query(
@@ -110,10 +107,12 @@ static int views(struct api_request *q, const char *account, const char *id, boo
         json_array_append_new(list, own_fields(rows));
         r = 0;
     }
+    if (r == 0)
+        r = agents_by_infrastructure(q, id, &agents, err);
     json_array_foreach(list, i, one)
     {
         if (r == 0)
-            r = complete(q, one, err);
+            r = complete(q, one, agents, err);
     }
     if (r == 0)
         *ret = TAKE_PTR(list);

@@ -58,6 +58,21 @@ int plan_views(struct api_request *q, const char *infrastructure, const char *st
     return r;
 }
 
+/* One row, by the index: a list of infrastructures asks for each. */
+int plan_current(struct api_request *q, const char *infrastructure, json_t **ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(q->store,
+                        "SELECT " COLUMNS " FROM plan p WHERE p.infrastructure_id = $1 ORDER BY "
+                        "p.state IN ('proposed', 'approved', 'applying') DESC, p.created_at DESC, p.id LIMIT 1",
+                        STORE_ARGS(store_text(infrastructure)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r >= 0)
+        *ret = r ? view(rows, false) : json_null();
+    return MIN(r, 0);
+}
+
 int plan_supersede(struct api_request *q, const char *infrastructure, struct err *err)
 {
     return store_exec(q->store,
