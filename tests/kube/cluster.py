@@ -149,13 +149,17 @@ class Cluster:
                    f"--service-account-private-key-file={d}/sa.key", f"--root-ca-file={d}/ca.crt", "--kube-api-qps=500",
                    "--kube-api-burst=1000", "--concurrent-statefulset-syncs=20", "--controllers=*,-tokencleaner,-bootstrapsigner",
                    "--pvclaimbinder-sync-period=2s")
-        self.spawn("scheduler", "scheduler", f"--kubeconfig={d}/admin.conf", "--leader-elect=false", "--secure-port=0",
-                   "--kube-api-qps=500", "--kube-api-burst=1000")
+        self.start_scheduler()
         self.spawn("stand", "kubelet", f"{d}/stand.conf", str(self.nodes))
         self.kubectl("create", "namespace", NAMESPACE)
         self.apply(chart_rbac())
         wait_until("the default service account", 60, lambda: self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"))
         wait_until("nodes", 60, lambda: len(self.admin.items("/api/v1/nodes")) == self.nodes)
+
+    def start_scheduler(self):
+        d = self.dir
+        self.spawn("scheduler", "scheduler", f"--kubeconfig={d}/admin.conf", "--leader-elect=false", "--secure-port=0",
+                   "--kube-api-qps=500", "--kube-api-burst=1000")
 
     def start_etcd(self):
         self.spawn("etcd", "etcd", str(self.dir), f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{self.peer_port}")

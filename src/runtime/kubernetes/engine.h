@@ -25,7 +25,15 @@ struct watch {
     int64_t due_ms, began_ms;
 };
 
-enum job_phase { JOB_APPLY, JOB_DELETE_RUN, JOB_DELETE_REST, JOB_DELETE_DATA, JOB_DELETE_SHARED, JOB_WAIT_GONE };
+enum job_phase {
+    JOB_APPLY,
+    JOB_SETTLE,
+    JOB_DELETE_RUN,
+    JOB_DELETE_REST,
+    JOB_DELETE_DATA,
+    JOB_DELETE_SHARED,
+    JOB_WAIT_GONE
+};
 
 struct job {
     struct job *next;
@@ -43,6 +51,7 @@ struct job {
     bool sent;        /* what this stage or phase needs was sent */
     int64_t bound_ms; /* the RoleBinding was written then: the API server needs a moment to heed it; 0 = was there */
     int64_t due_ms;   /* not before */
+    bool replaces;    /* earlier contents are left behind: they go once the new pods are ready */
     bool again;       /* the stage has to be sent once more */
     bool recreate;    /* the StatefulSet refused the change: it is deleted without its pods, then applied as new */
     bool failed, finished;

@@ -70,8 +70,7 @@ static void take_owners(struct kube_fact *f, const json_t *entries)
         const char *manager = TEXT(e, "manager"), *sub = TEXT(e, "subresource"), *operation = TEXT(e, "operation");
         if (!manager || (sub && *sub) || is_controller(manager))
             continue;
-        bool ours = !strcmp(manager, "ownhouse") && operation && !strcmp(operation, "Apply");
-        f->foreign |= !ours;
+        f->foreign |= strcmp(manager, "ownhouse") != 0;
         autofree char *fields = js_text(json_object_get(e, "fieldsV1"));
         h = hash(hash(hash(h, manager), operation), fields);
     }
@@ -108,7 +107,7 @@ static void take_set(struct kube_fact *f, const json_t *object)
                *renderer = TEXT(annotations, "ownhouse/renderer");
     snprintf(f->workload_digest, sizeof(f->workload_digest), "%s", digest ? digest : "");
     f->objects = copy(TEXT(annotations, "ownhouse/objects"));
-    f->renderer = renderer ? atoi(renderer) : 0;
+    snprintf(f->renderer, sizeof(f->renderer), "%s", renderer ? renderer : "");
     f->wanted = (int)INT(json_object_get(object, "spec"), "replicas");
     f->replicas = (int)INT(status, "replicas");
     f->ready = (int)INT(status, "readyReplicas");

@@ -26,9 +26,9 @@ struct kube_fact {
     size_t n_labels;
 
     /* StatefulSet, Deployment */
-    char workload_digest[65]; /* masked */
-    char *objects;            /* "Kind/name@digest ..." */
-    int renderer;
+    char workload_digest[65];             /* masked */
+    char *objects;                        /* "Kind/name@digest ..." */
+    char renderer[32];                    /* mark of the place and the rules that made it */
     int wanted, replicas, ready, updated; /* spec.replicas, status... */
     int64_t observed_generation;
     /* Pod */

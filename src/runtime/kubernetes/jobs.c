@@ -202,18 +202,53 @@ static void note_renderer(struct job *j, const struct kube_object *o)
                                                           .data = s});
 }
 
+/* Pods of before had other files. */
+static bool replaces(const struct job *j, const struct kube_object *o)
+{
+    const struct kube_fact *f = kube_facts_find(&j->k->facts, o->kind, o->namespace, o->name);
+    return is_set(o) && f && strncmp(f->digest, o->digest, KUBE_DIGEST_SHOWN) != 0;
+}
+
 static void send_stage(struct job *j)
 {
     for (size_t i = 0; i < j->objects.n; i++) {
         const struct kube_object *o = &j->objects.items[i];
         if (kube_kinds[o->kind].stage != j->stage)
             continue;
+        j->replaces |= replaces(j, o);
         if (needs_write(j, o))
             apply_object(j, o);
         else if (is_set(o) && j->keep_pods)
             note_renderer(j, o);
     }
     j->sent = true;
+}
+
+/* The new pods are there and ready, so nobody needs the files of before. */
+static bool settled(const struct job *j)
+{
+    const struct kube_object *last = &j->objects.items[j->objects.n - 1];
+    const struct kube_fact *f = kube_facts_find(&j->k->facts, last->kind, last->namespace, last->name);
+    return f && f->observed_generation >= f->generation && f->updated >= f->wanted && f->ready >= f->wanted;
+}
+
+/* Deletes the workload's immutable objects of this kind whose content is not the present one. */
+static void forget_contents(struct job *j, enum kube_kind kind)
+{
+    autobuf struct buf query = BUF_INIT, selector = BUF_INIT;
+    buf_printf(&selector,
+               "app.kubernetes.io/managed-by=%s,ownhouse/infrastructure=%s,ownhouse/workload=%s,"
+               "ownhouse/content",
+               KUBE_MANAGER, j->k->place.infrastructure, j->name);
+    for (size_t i = 0; i < j->objects.n; i++) {
+        const json_t *labels = json_object_get(json_object_get(j->objects.items[i].body, "metadata"), "labels");
+        const char *content = json_string_value(json_object_get(labels, "ownhouse/content"));
+        if (content && j->objects.items[i].kind == kind)
+            buf_printf(&selector, ",ownhouse/content!=%s", content);
+    }
+    buf_adds(&query, "?labelSelector=");
+    kube_escape(selector.data, &query);
+    send(j, kind, j->namespace, NULL, "DELETE", query.data, NULL, false);
 }
 
 static void orphan(struct job *j)
@@ -235,9 +270,16 @@ static void run_apply(struct job *j)
         } else if (j->stage < kube_kinds[KUBE_STATEFUL_SET].stage) {
             j->stage++;
             j->sent = false;
-        } else {
+        } else if (!j->replaces) {
             j->finished = true;
             return;
+        } else if (!settled(j)) {
+            j->phase = JOB_SETTLE;
+            return;
+        } else {
+            j->replaces = false;
+            forget_contents(j, KUBE_CONFIG_MAP);
+            forget_contents(j, KUBE_SECRET);
         }
     }
 }
@@ -319,6 +361,7 @@ static void run_removal(struct job *j)
     while (!j->pending && !j->failed && !j->finished) {
         switch (j->phase) {
         case JOB_APPLY:
+        case JOB_SETTLE:
         case JOB_DELETE_RUN:
             if (!delete_kinds(j, sets, ARRAY_SIZE(sets)) && !has_pods(j))
                 j->phase = JOB_DELETE_REST;

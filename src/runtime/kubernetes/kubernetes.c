@@ -76,7 +76,9 @@ static int previous(struct kube *k, const char *name, bool removal, const char *
         if (strcmp(j->name, name))
             continue;
         bool same = j->removal == removal && (removal || !strcmp(j->digest, digest));
-        if (j->pending || (!j->failed && (same || !j->finished)))
+        /* What only waits for its pods gives way to something new. */
+        bool busy = !j->failed && !j->finished && j->phase != JOB_SETTLE;
+        if (j->pending || busy || (!j->failed && same))
             return 1;
         same = same && j->failed;
         int r = same ? err_set(err, j->result, "%s", j->error) : 0;

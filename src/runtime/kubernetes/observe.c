@@ -36,10 +36,10 @@ static bool all_stand(const struct kube *k, const struct kube_fact *set)
 
 void kube_effective_digest(const struct kube *k, const struct kube_fact *set, char ret[65])
 {
-    int renderer = k->place.renderer ? k->place.renderer : KUBE_RENDERER;
+    char mark[32];
     *ret = '\0';
-    /* A newer renderer's objects are an older one's too: only ours being newer is a reason to apply. */
-    if (set->deleting || kube_fact_drifted(set) || set->renderer < renderer || !all_stand(k, set))
+    kube_place_mark(&k->place, mark);
+    if (set->deleting || kube_fact_drifted(set) || strcmp(set->renderer, mark) || !all_stand(k, set))
         return;
     kube_mask(&k->place, set->name, set->workload_digest, ret);
 }

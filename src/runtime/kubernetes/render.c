@@ -26,6 +26,27 @@ void kube_mask(const struct kube_place *p, const char *name, const char *digest,
     hex_encode(plain, sizeof(plain), ret);
 }
 
+static void add_pairs(struct buf *b, const struct workload_env *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_printf(b, "%s=%s\n", list[i].name, list[i].value);
+    buf_addc(b, '\n');
+}
+
+void kube_place_mark(const struct kube_place *p, char ret[32])
+{
+    autobuf struct buf b = BUF_INIT;
+    char digest[65];
+    buf_printf(&b, "%s\n%s\n%s\n%s\n%s\n%lld\n%s\n%d %d\n", p->namespace, p->account, p->cluster_domain,
+               p->listen_address, p->storage_class ? p->storage_class : "", (long long)p->volume_bytes,
+               p->priority_class ? p->priority_class : "", p->balancer, p->ingress_replicas);
+    add_pairs(&b, p->account_annotations, p->n_account_annotations);
+    add_pairs(&b, p->balancer_annotations, p->n_balancer_annotations);
+    add_pairs(&b, p->params, p->n_params);
+    sha256_hex(b.data, b.len, digest);
+    snprintf(ret, 32, "%d-%.12s", p->renderer ? p->renderer : KUBE_RENDERER, digest);
+}
+
 static const char *service_namespace(const char *service, const struct kube_place *p, struct arena *a)
 {
     return service ? arena_printf(a, "ownhouse-%s", service) : p->namespace;
@@ -283,7 +304,7 @@ static int sign(struct render *r, struct kube_object *o)
 static int finish(struct render *r)
 {
     autobuf struct buf objects = BUF_INIT;
-    char digest[65], masked[65];
+    char digest[65], masked[65], mark[32];
     int n = runtime_digest(r->w, digest, r->err);
     for (size_t i = 0; n == 0 && i < r->out->n; i++) {
         struct kube_object *o = &r->out->items[i];
@@ -294,12 +315,12 @@ static int finish(struct render *r)
     if (n < 0)
         return n;
     kube_mask(r->p, r->w->name, digest, masked);
+    kube_place_mark(r->p, mark);
     json_t *body = r->out->items[r->out->n - 1].body;
     json_t *annotations = json_object_get(json_object_get(body, "metadata"), "annotations");
     json_object_set_new(annotations, "ownhouse/workload-digest", json_string(masked));
     json_object_set_new(annotations, "ownhouse/objects", json_string(objects.data ? objects.data : ""));
-    json_object_set_new(annotations, "ownhouse/renderer",
-                        json_sprintf("%d", r->p->renderer ? r->p->renderer : KUBE_RENDERER));
+    json_object_set_new(annotations, "ownhouse/renderer", json_string(mark));
     return 0;
 }
 

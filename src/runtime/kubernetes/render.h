@@ -15,11 +15,12 @@
  *   network of the node's credentials.
  * - Pods pass the Pod Security standard "restricted".
  *
+ * Objects named by content carry the label ownhouse/content, by which those of earlier contents are found.
  * Each object carries app.kubernetes.io/managed-by=ownhouse, ownhouse/infrastructure and either ownhouse/workload or
  * ownhouse/shared; the annotation ownhouse/digest is the SHA-256 of its canonical JSON before that annotation.
  * The StatefulSet or Deployment also says ownhouse/workload-digest (masked by the place's key, so that nobody can try
  * passwords against it), ownhouse/objects (the other objects that must stand: Kind/name@first 12 digits of the digest)
- * and ownhouse/renderer, the revision of these rules. */
+ * and ownhouse/renderer, the revision of these rules and of the place (kube_place_mark). */
 #pragma once
 
 #include "blueprint/workload.h"
@@ -77,6 +78,9 @@ OH_MUST_CHECK int kube_render(const struct workload *w, const struct workload_li
 
 /* The namespace of a workload: ownhouse-SERVICE, or the agent's own. */
 const char *kube_namespace(const struct workload *w, const struct kube_place *p, struct arena *a);
+
+/* "REVISION-HASH": what objects depend on beside the workload. Another mark is no reason to restart pods. */
+void kube_place_mark(const struct kube_place *p, char ret[32]);
 
 /* Masks a digest of 64 hex digits for that workload name, and takes the mask off again (it is its own inverse). */
 void kube_mask(const struct kube_place *p, const char *name, const char *digest, char ret[65]);

@@ -54,8 +54,11 @@ static int add(struct render *r, bool secret, bool live, const char **ret)
     if (!body)
         return -EINVAL;
     json_object_set(body, "data", data);
-    if (!live)
+    if (!live) {
         json_object_set_new(body, "immutable", json_true());
+        json_object_set_new(json_object_get(json_object_get(body, "metadata"), "labels"), "ownhouse/content",
+                            json_sprintf("%.10s", digest));
+    }
     if (secret)
         json_object_set_new(body, "type", json_string("Opaque"));
     *ret = name;

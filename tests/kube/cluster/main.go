@@ -53,7 +53,10 @@ func main() {
 		os.Exit(2)
 	}
 	part := os.Args[1]
-	os.Args = append([]string{part}, os.Args[2:]...)
+	// The API server notes who writes by the name of the program, as a cluster's own programs are called.
+	names := map[string]string{"apiserver": "kube-apiserver", "controllers": "kube-controller-manager", "scheduler": "kube-scheduler",
+		"kubectl": "kubectl", "kubelet": "kubelet"}
+	os.Args = append([]string{names[part]}, os.Args[2:]...)
 	switch part {
 	case "etcd":
 		etcd(os.Args[1], os.Args[2], os.Args[3])
