@@ -159,6 +159,7 @@ void place_init(struct place *p, const struct agent_config *c, const char *self)
 
 void place_free(struct place *p)
 {
+    mem_wipe(p->cluster.key, sizeof(p->cluster.key));
     arena_free(p->arena);
     *p = (struct place){0};
 }
@@ -188,13 +189,16 @@ static int cluster_runtime(struct place *p, const struct agent_config *c, const 
                            : kube_access_pod(NULL, NULL, NULL, &config.access, err);
     if (r < 0)
         return r;
+    if ((r = cluster_key(p, p->cluster.key, err)) < 0) {
+        kube_access_free(&config.access);
+        return r;
+    }
+    p->env.replication_key = p->cluster.key;
     config.place = p->cluster;
     config.place.infrastructure = infrastructure;
     if (!config.place.namespace)
         config.place.namespace = arena_strdup(p->arena, config.access.namespace);
-    r = cluster_key(p, config.place.key, err);
-    if (r == 0)
-        r = runtime_kubernetes_new(&config, ret, err);
+    r = runtime_kubernetes_new(&config, ret, err);
     mem_wipe(config.place.key, sizeof(config.place.key));
     kube_access_free(&config.access);
     return r;

@@ -27,7 +27,8 @@ void place_free(struct place *p);
 OH_MUST_CHECK int place_enrol(const struct place *p, const struct agent_config *c, int timeout_ms,
                               char ret_fingerprint[65], struct err *err);
 
-/* The configured runtime, for this infrastructure. The Kubernetes one keeps a key of its own in the state folder. */
+/* The configured runtime, for this infrastructure. The Kubernetes one keeps a key of its own in the state folder, by
+ * which env.replication_key is set too. */
 OH_MUST_CHECK int place_runtime(struct place *p, const struct agent_config *c, const char *infrastructure,
                                 struct runtime **ret, struct err *err);
 

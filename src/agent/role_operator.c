@@ -359,6 +359,7 @@ static int start_operator(struct operator_role *o, struct err *err)
     if (r == 0 && (r = place_runtime(&o->place, c, id.infrastructure, &o->runtime, err)) == 0) {
         memcpy(config.desired_key, bundle->desired_key, sizeof(config.desired_key));
         config.runtime = o->runtime;
+        config.env.replication_key = o->place.env.replication_key;
         r = operator_new(&config, &o->operator, err);
     }
     bundle_free(bundle);

@@ -38,7 +38,10 @@ int blueprint_service_port(const struct blueprint_env *env, const struct desired
 
 const char *blueprint_notice(const struct desired_service *s, const struct blueprint_env *env, struct arena *a)
 {
-    if (s->replicas > 1)
+    if (env->replication_key && env->engine == BLUEPRINT_SERVER && s->replicas > BLUEPRINT_MAX_REPLICAS)
+        return arena_printf(a, "%d replicas were asked for; this data plane runs at most %d of one service",
+                            s->replicas, BLUEPRINT_MAX_REPLICAS);
+    if (s->replicas > blueprint_replicas(s, env))
         return arena_printf(
             a,
             "%d replicas were asked for; this data plane runs one, since replication needs Keeper, which "
@@ -101,8 +104,10 @@ int blueprint_render(const struct desired *d, const struct blueprint_env *env, s
     if (r < 0)
         return r;
     for (size_t i = 0; i < d->n_services; i++)
-        if (d->services[i].state != DESIRED_DELETED)
+        if (d->services[i].state != DESIRED_DELETED) {
             clickhouse_build(d, &d->services[i], env, ret);
+            keeper_build(&d->services[i], env, ret);
+        }
     if (env->client_address)
         dns_build(d, env, ret);
     if (env->n_certificates)

@@ -14,19 +14,25 @@
 
 #define BLUEPRINT_ROLE "role"
 #define BLUEPRINT_SERVICE "service"
+#define BLUEPRINT_ROLE_KEEPER "keeper"
+
+#define BLUEPRINT_MAX_REPLICAS 12
+#define BLUEPRINT_KEEPERS 3 /* members, for a service of more than one replica */
 
 /* Ports inside the data plane. The published ones are in blueprint_env. */
-#define BLUEPRINT_HTTP_PORT 8123    /* ClickHouse, plain HTTP */
-#define BLUEPRINT_TCP_PORT 9000     /* ClickHouse, native protocol (server only) */
-#define BLUEPRINT_METRICS_PORT 9363 /* ClickHouse, GET /metrics: for the agent, not behind the ingress */
-#define BLUEPRINT_HEALTH_PORT 8404  /* ingress: GET /ping */
+#define BLUEPRINT_HTTP_PORT 8123        /* ClickHouse, plain HTTP */
+#define BLUEPRINT_TCP_PORT 9000         /* ClickHouse, native protocol (server only) */
+#define BLUEPRINT_METRICS_PORT 9363     /* ClickHouse, GET /metrics: for the agent, not behind the ingress */
+#define BLUEPRINT_INTERSERVER_PORT 9009 /* between replicas */
+#define BLUEPRINT_HEALTH_PORT 8404      /* ingress: GET /ping */
 #define BLUEPRINT_DNS_PORT 5353
 
-/* Slots: 1 ingress, 2 name server, from 16 on 16 * ordinal + replica. */
+/* Slots: 1 ingress, 2 name server, from 16 on 16 * ordinal + replica, Keeper's three after twelve replicas. */
 #define BLUEPRINT_INGRESS_SLOT 1
 #define BLUEPRINT_DNS_SLOT 2
 
 /* Order of starting: what answers first, then who sends there. */
+#define BLUEPRINT_ORDER_KEEPER 5
 #define BLUEPRINT_ORDER_ENGINE 10
 #define BLUEPRINT_ORDER_DNS 20
 #define BLUEPRINT_ORDER_INGRESS 30
@@ -60,8 +66,10 @@ struct blueprint_env {
         *reader_sha256;    /* 64 hex digits: password of DIAG_READER (blueprint/diag.h); NULL = no gate reads here */
     const char *log_level; /* debug, info (default for NULL), warn, error */
     int max_connections;   /* of the ingress; 0 = 4000 */
-    bool names_change;     /* ${address:X} is a name whose address changes: the ingress asks for it while it runs */
-    int ingress_nudge;     /* another number makes the ingress read its files once more: blueprint_generation() */
+    const unsigned char *replication_key; /* 32 bytes, secret: a server's services have as many replicas as asked for,
+                                             joined by Keeper. NULL: one, whatever is asked for */
+    bool names_change; /* ${address:X} is a name whose address changes: the ingress asks for it while it runs */
+    int ingress_nudge; /* another number makes the ingress read its files once more: blueprint_generation() */
     const char *clickhouse_image, *haproxy_image, *knot_image; /* references with digest; NULL where processes run */
 };
 
@@ -77,6 +85,9 @@ const char *blueprint_generation(const struct workload_list *l);
 
 /* Host name of a service: <slug>.<domain>. */
 const char *blueprint_host(const struct desired *d, const struct desired_service *s, struct arena *a);
+/* How many replicas the service has here. */
+int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env);
+const char *blueprint_keeper_name(const struct desired_service *s, int member, struct arena *a);
 /* Its own port at the ingress, 0 if it has none. */
 int blueprint_service_port(const struct blueprint_env *env, const struct desired_service *s);
 /* One sentence on what this data plane does not do for the service as asked, "" if nothing. */

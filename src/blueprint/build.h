@@ -15,6 +15,11 @@ void build_file(struct arena *a, struct workload *w, const char *path, struct bu
 /* One module a role; each adds its workloads to the list. */
 void clickhouse_build(const struct desired *d, const struct desired_service *s, const struct blueprint_env *env,
                       struct workload_list *out);
+/* Keeper members of a service with several replicas; none for one. */
+void keeper_build(const struct desired_service *s, const struct blueprint_env *env, struct workload_list *out);
+/* What joins a replica to the others: one more configuration file and a port. */
+void replication_build(const struct desired_service *s, const struct blueprint_env *env, int replica, struct arena *a,
+                       struct workload *w);
 void ingress_build(const struct desired *d, const struct blueprint_env *env, struct workload_list *out);
 void dns_build(const struct desired *d, const struct blueprint_env *env, struct workload_list *out);
 

@@ -110,7 +110,8 @@ static const char *server_log_level(const struct blueprint_env *env)
     return "error";
 }
 
-static void server_paths(struct xml *x)
+/* Users made by SQL are kept where every replica sees them. */
+static void server_paths(struct xml *x, bool replicated)
 {
     xml_text(x, "path", "${volume:data}/engine/");
     xml_text(x, "tmp_path", "${volume:data}/engine/tmp/");
@@ -120,9 +121,15 @@ static void server_paths(struct xml *x)
     xml_open(x, "users_xml");
     xml_text(x, "path", "${files}/users.xml");
     xml_close(x);
-    xml_open(x, "local_directory");
-    xml_text(x, "path", "${volume:data}/engine/access/");
-    xml_close(x);
+    if (replicated) {
+        xml_open(x, "replicated");
+        xml_text(x, "zookeeper_path", "/clickhouse/access");
+        xml_close(x);
+    } else {
+        xml_open(x, "local_directory");
+        xml_text(x, "path", "${volume:data}/engine/access/");
+        xml_close(x);
+    }
     xml_close(x);
 }
 
@@ -234,7 +241,7 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_text(&x, "timezone", "UTC");
     xml_text(&x, "default_profile", "default");
     xml_text(&x, "default_database", "default");
-    server_paths(&x);
+    server_paths(&x, blueprint_replicas(s, env) > 1);
     server_storage(&x, s);
     server_access(&x);
     xml_comment(&x, "Stopping waits for running queries; the runtime ends the process after its grace in any case.");
@@ -368,17 +375,16 @@ static void server(const struct desired_service *s, const struct blueprint_env *
 
 /* Data folders of a service and replica are told apart by the workload's name, which the runtime puts below the
  * bucket's folder. */
-void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_service *s,
-                      const struct blueprint_env *env, struct workload_list *out)
+static void replica_build(const struct desired_service *s, const struct blueprint_env *env, int replica,
+                          struct workload_list *out)
 {
-    const int replica = 0; /* more than one needs Keeper: blueprint_notice() says so */
     struct arena *a = out->arena;
     struct workload *w = workload_list_add(out);
     w->name = blueprint_replica_name(s, replica, a);
     build_label(a, w, BLUEPRINT_ROLE, "clickhouse");
     build_label(a, w, BLUEPRINT_SERVICE, s->id);
     build_label(a, w, "slug", s->slug);
-    build_label(a, w, "replica", "0");
+    build_label(a, w, "replica", arena_printf(a, "%d", replica));
     w->image = arena_strdup(a, env->clickhouse_image);
     build_port(a, w, "http", BLUEPRINT_HTTP_PORT);
     build_port(a, w, "metrics", BLUEPRINT_METRICS_PORT);
@@ -387,6 +393,8 @@ void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_se
         embedded(s, env, a, w);
     else
         server(s, env, a, w);
+    if (blueprint_replicas(s, env) > 1)
+        replication_build(s, env, replica, a, w);
     w->probe = (struct workload_probe){.port = BLUEPRINT_HTTP_PORT,
                                        .path = "/ping",
                                        .period_ms = 1000,
@@ -399,4 +407,11 @@ void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_se
     w->order = BLUEPRINT_ORDER_ENGINE;
     w->slot = 16 * s->ordinal + replica;
     w->stopped = s->state == DESIRED_STOPPED;
+}
+
+void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_service *s,
+                      const struct blueprint_env *env, struct workload_list *out)
+{
+    for (int replica = 0; replica < blueprint_replicas(s, env); replica++)
+        replica_build(s, env, replica, out);
 }

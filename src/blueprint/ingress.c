@@ -185,9 +185,11 @@ static bool open_to_all(const struct desired_service *s)
 static void add_server(const struct desired_service *s, const struct blueprint_env *env, struct arena *a, int port,
                        struct buf *o)
 {
-    buf_printf(o, "    server r0 ${address:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s\n",
-               blueprint_replica_name(s, 0, a), port,
-               env->names_change ? " resolvers cluster init-addr last,libc,none" : "");
+    for (int k = 0; k < blueprint_replicas(s, env); k++)
+        buf_printf(o,
+                   "    server r%d ${address:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s\n",
+                   k, blueprint_replica_name(s, k, a), port,
+                   env->names_change ? " resolvers cluster init-addr last,libc,none" : "");
 }
 
 static void add_http_backend(const struct desired_service *s, const struct blueprint_env *env, struct arena *a,

@@ -148,7 +148,7 @@ class Cluster:
         self.spawn("controllers", "controllers", f"--kubeconfig={d}/admin.conf", "--leader-elect=false", "--secure-port=0",
                    f"--service-account-private-key-file={d}/sa.key", f"--root-ca-file={d}/ca.crt", "--kube-api-qps=500",
                    "--kube-api-burst=1000", "--concurrent-statefulset-syncs=20", "--controllers=*,-tokencleaner,-bootstrapsigner",
-                   "--pvclaimbinder-sync-period=2s")
+                   "--pvclaimbinder-sync-period=2s", "--node-monitor-grace-period=5h")
         self.start_scheduler()
         self.spawn("stand", "kubelet", f"{d}/stand.conf", str(self.nodes))
         self.kubectl("create", "namespace", NAMESPACE)

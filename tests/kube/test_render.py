@@ -77,22 +77,21 @@ def test_wrong_calls_are_told_in_words(tmp_path):
         assert r.returncode in (2, 3) and said in r.stderr
 
 
-def test_the_api_server_accepts_all_of_it(cluster, tmp_path):
-    """Server-side dry run, with validation of every field; namespaces must be there for that, so they are made first."""
-    for case in sorted(GOLDEN.glob("*.in.json")):
-        items = kubernetes(case)
-        spaces = [o for o in items if o["kind"] == "Namespace"]
-        rest = [o for o in items if o["kind"] != "Namespace"]
-        cluster.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": spaces}))
-        try:
-            cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "--field-manager=review", "-f", "-",
-                            data=json.dumps({"apiVersion": "v1", "kind": "List", "items": rest}))
-        finally:
-            for o in spaces:
-                cluster.kubectl("delete", "namespace", o["metadata"]["name"], "--wait=false")
+def test_the_api_server_accepts_all_of_it(cluster):
+    """Server-side dry run with validation of every field; namespaces must be there for that, so they are made first."""
+    items = [o for case in sorted(GOLDEN.glob("*.in.json")) for o in kubernetes(case)]
+    spaces = [o for o in items if o["kind"] == "Namespace"]
+    cluster.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": spaces}))
+    try:
+        cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "--field-manager=review", "-f", "-",
+                        data=json.dumps({"apiVersion": "v1", "kind": "List", "items": [o for o in items if o["kind"] != "Namespace"]}))
+    finally:
+        for name in {o["metadata"]["name"] for o in spaces}:
+            cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def test_kubectl_diff_shows_nothing_after_convergence(agent, cluster, tmp_path):
+def test_kubectl_diff_shows_nothing_after_convergence(new_agent, cluster, tmp_path):
+    agent = new_agent(log_level="info")
     s = service()
     agent.want(s)
     agent.until(s["id"], "running")

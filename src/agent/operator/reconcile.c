@@ -36,7 +36,13 @@ void reconcile_plan_free(struct reconcile_plan *p)
 static bool is_engine(const struct workload *w)
 {
     const char *role = workload_label(w, BLUEPRINT_ROLE);
-    return role && !strcmp(role, "clickhouse");
+    return role && (!strcmp(role, "clickhouse") || !strcmp(role, BLUEPRINT_ROLE_KEEPER));
+}
+
+static bool is_keeper(const struct workload *w)
+{
+    const char *role = workload_label(w, BLUEPRINT_ROLE);
+    return role && !strcmp(role, BLUEPRINT_ROLE_KEEPER);
 }
 
 static const char *status_label(const struct runtime_status *s, const char *name)
@@ -156,14 +162,30 @@ static bool same_service(const struct pair *a, const struct pair *b)
     return x && y && !strcmp(x, y);
 }
 
-/* Replicas of a service stand side by side in the list. */
+/* Of one service and one role: replicas among replicas, Keeper's members among themselves. A member of Keeper answers
+ * its probe only while it has a leader, so that the others serve means that there is a quorum. */
+static bool waits_for(const struct pair *a, const struct pair *b)
+{
+    return is_keeper(a->w) == is_keeper(b->w) && (!serves(b) || b->chosen);
+}
+
+/* What belongs to a service stands side by side in the list. */
 static bool others_serve(const struct step *st, size_t i)
 {
     for (size_t k = i; k-- > 0 && same_service(&st->pairs[i], &st->pairs[k]);)
-        if (!serves(&st->pairs[k]) || st->pairs[k].chosen)
+        if (waits_for(&st->pairs[i], &st->pairs[k]))
             return false;
     for (size_t k = i + 1; k < st->n && same_service(&st->pairs[i], &st->pairs[k]); k++)
-        if (!serves(&st->pairs[k]) || st->pairs[k].chosen)
+        if (waits_for(&st->pairs[i], &st->pairs[k]))
+            return false;
+    return true;
+}
+
+/* Keeper stops after those who need it. */
+static bool engines_stopped(const struct step *st, size_t i)
+{
+    for (size_t k = i; k-- > 0 && same_service(&st->pairs[i], &st->pairs[k]);)
+        if (!is_keeper(st->pairs[k].w) && st->pairs[k].s && st->pairs[k].s->state != RUNTIME_STOPPED)
             return false;
     return true;
 }
@@ -176,6 +198,8 @@ static bool may_apply(struct step *st, size_t i)
         return false;
     if (!is_engine(p->w))
         return true;
+    if (p->w->stopped && is_keeper(p->w))
+        return idle || engines_stopped(st, i);
     if (p->w->stopped)
         return idle || released(st, p->record);
     if (st->starting >= RECONCILE_MAX_STARTING || (serves(p) && !others_serve(st, i)))
@@ -241,7 +265,7 @@ static void ask_removal(struct step *st, const char *name, bool delete_data, boo
 /* What runs and is wanted by nobody; the front first, so that nothing is sent to what is gone. */
 static void emit_removals(struct step *st)
 {
-    static const char *const roles[] = {"ingress", "dns", "clickhouse"};
+    static const char *const roles[] = {"ingress", "dns", "clickhouse", BLUEPRINT_ROLE_KEEPER};
     for (size_t k = 0; k < ARRAY_SIZE(roles); k++)
         for (size_t i = 0; i < st->in->observed->n; i++) {
             const struct runtime_status *s = st->observed[i];
@@ -253,9 +277,23 @@ static void emit_removals(struct step *st)
         }
 }
 
-static const char *replica_name(const struct step *st, const struct desired_service *s, int replica)
+/* Replicas that a service may have had: where there can be several, it may have been larger once. */
+static int replicas_ever(const struct step *st, const struct desired_service *s)
 {
-    return arena_printf(st->plan->arena, "clickhouse-%s-%d", s->id, replica);
+    return st->in->env->replication_key ? BLUEPRINT_MAX_REPLICAS : s->replicas;
+}
+
+/* Everything that a service may have: its replicas, then Keeper's members. */
+static int parts_of(const struct step *st, const struct desired_service *s)
+{
+    return replicas_ever(st, s) + (st->in->env->replication_key ? BLUEPRINT_KEEPERS : 0);
+}
+
+static const char *part_name(const struct step *st, const struct desired_service *s, int part)
+{
+    if (part >= replicas_ever(st, s))
+        return blueprint_keeper_name(s, part - replicas_ever(st, s), st->plan->arena);
+    return arena_printf(st->plan->arena, "clickhouse-%s-%d", s->id, part);
 }
 
 /* By name: a deleted service may have left data behind though nothing of it runs, and what could never be started may
@@ -265,8 +303,8 @@ static void emit_purges(struct step *st)
     const struct desired *d = st->in->desired;
     for (size_t i = 0; i < d->n_services; i++) {
         const struct desired_service *s = &d->services[i];
-        for (int k = 0; s->state == DESIRED_DELETED && k < s->replicas; k++) {
-            const char *name = replica_name(st, s, k);
+        for (int k = 0; s->state == DESIRED_DELETED && k < parts_of(st, s); k++) {
+            const char *name = part_name(st, s, k);
             const struct runtime_status *there = find_status(st, name);
             if (there ? !status_label(there, BLUEPRINT_ROLE) : s->delete_data)
                 ask_removal(st, name, s->delete_data, there != NULL);
@@ -277,7 +315,7 @@ static void emit_purges(struct step *st)
 /* ---- states ---- */
 
 struct count {
-    int all, running, stopped, failed, unready;
+    int all, parts, running, stopped, failed, unready;
     const char *error;
 };
 
@@ -290,18 +328,19 @@ static struct count count_replicas(struct step *st, const struct desired_service
         const char *service = workload_label(p->w, BLUEPRINT_SERVICE);
         if (!service || strcmp(service, s->id))
             break;
-        c.all++;
         if (p->record->failures && !*c.error)
             c.error = p->record->error;
-        if (!p->s)
+        c.all += !is_keeper(p->w);
+        c.parts++;
+        c.stopped += p->s && p->s->state == RUNTIME_STOPPED;
+        if (p->s && !*c.error && p->s->error)
+            c.error = p->s->error;
+        if (!p->s || is_keeper(p->w))
             continue;
         r->restarts += p->s->restarts;
         c.running += p->s->state == RUNTIME_RUNNING;
-        c.stopped += p->s->state == RUNTIME_STOPPED;
         c.failed += p->s->state == RUNTIME_FAILED;
         c.unready += p->s->state == RUNTIME_UNREADY;
-        if (!*c.error && p->s->error)
-            c.error = p->s->error;
     }
     return c;
 }
@@ -337,8 +376,8 @@ static bool is_gone(const struct step *st, const struct desired_service *s)
         if (service && !strcmp(service, s->id))
             return false;
     }
-    for (int k = 0; k < s->replicas; k++) {
-        const char *name = replica_name(st, s, k);
+    for (int k = 0; k < parts_of(st, s); k++) {
+        const char *name = part_name(st, s, k);
         if (find_status(st, name) || (s->delete_data && !memory_record(st->m, name)->purge_asked))
             return false;
     }
@@ -347,8 +386,8 @@ static bool is_gone(const struct step *st, const struct desired_service *s)
 
 static void removal_error(const struct step *st, const struct desired_service *s, const char **error)
 {
-    for (int k = 0; k < s->replicas; k++) {
-        const struct record *r = memory_record(st->m, replica_name(st, s, k));
+    for (int k = 0; k < parts_of(st, s); k++) {
+        const struct record *r = memory_record(st->m, part_name(st, s, k));
         if (r->failures)
             *error = arena_strdup(st->plan->arena, r->error);
     }
@@ -368,7 +407,7 @@ static void say_service(struct step *st, const struct desired_service *s, struct
     if (s->state == DESIRED_RUNNING)
         r->state = running_state(st, &c, memory, &r->error);
     else if (s->state == DESIRED_STOPPED)
-        r->state = c.stopped == c.all ? SERVICE_STOPPED : SERVICE_STOPPING;
+        r->state = c.stopped == c.parts ? SERVICE_STOPPED : SERVICE_STOPPING;
     else
         r->state = is_gone(st, s) ? SERVICE_GONE : SERVICE_STOPPING;
     if (s->state == DESIRED_DELETED)
@@ -384,7 +423,7 @@ void reconcile_step(const struct reconcile_input *in, struct reconcile_memory *m
     struct step st = {.in = in, .m = m, .plan = ret};
     size_t purges = 0;
     for (size_t i = 0; i < in->desired->n_services; i++)
-        purges += (size_t)in->desired->services[i].replicas;
+        purges += (size_t)parts_of(&st, &in->desired->services[i]);
     ret->actions = arena_alloc(ret->arena, (in->wanted->n + in->observed->n + purges + 1) * sizeof(*ret->actions));
     ret->services = arena_alloc(ret->arena, (in->desired->n_services + 1) * sizeof(*ret->services));
     memory_begin(m);

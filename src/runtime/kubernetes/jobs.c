@@ -354,6 +354,20 @@ static void delete_namespace(struct job *j)
         send(j, KUBE_NAMESPACE, NULL, j->namespace, "DELETE", "?propagationPolicy=Background", NULL, false);
 }
 
+/* With the data: the claims are away, and the namespace too once nothing else of the service is in it. */
+static bool gone(struct job *j)
+{
+    static const enum kube_kind claims[] = {KUBE_CLAIM};
+    if (!j->delete_data)
+        return true;
+    if (delete_kinds(j, claims, ARRAY_SIZE(claims)))
+        return false;
+    if (!j->service || !is_last(j) || !kube_facts_find(&j->k->facts, KUBE_NAMESPACE, NULL, j->namespace))
+        return true;
+    delete_namespace(j);
+    return false;
+}
+
 static void run_removal(struct job *j)
 {
     static const enum kube_kind sets[] = {KUBE_STATEFUL_SET, KUBE_DEPLOYMENT}, claims[] = {KUBE_CLAIM},
@@ -386,16 +400,14 @@ static void run_removal(struct job *j)
                 delete_namespace(j);
             j->phase = JOB_WAIT_GONE;
             break;
-        case JOB_WAIT_GONE: {
-            const struct kube_fact *f = kube_facts_find(&j->k->facts, KUBE_NAMESPACE, NULL, j->namespace);
-            if (j->delete_data && (delete_kinds(j, claims, ARRAY_SIZE(claims)) || (f && j->service && is_last(j)))) {
+        case JOB_WAIT_GONE:
+            if (!gone(j)) {
                 if (!j->pending)
                     return;
                 break;
             }
             j->finished = true;
             break;
-        }
         }
     }
 }

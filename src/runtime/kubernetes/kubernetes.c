@@ -145,16 +145,16 @@ static int apply(struct runtime *rt, const struct workload *w, const struct work
     return MIN(r, 0);
 }
 
-/* Names are the blueprint's: clickhouse-SERVICE-REPLICA, or of the place. */
+/* Names are the blueprint's: clickhouse-SERVICE-REPLICA, keeper-SERVICE-MEMBER, or of the place. */
 static char *service_of(const struct kube *k, const char *name)
 {
-    static const char prefix[] = "clickhouse-";
+    const char *prefix = strncmp(name, "keeper-", 7) ? "clickhouse-" : "keeper-";
     for (size_t i = 0; i < k->facts.n; i++)
         for (size_t n = 0; !strcmp(k->facts.items[i]->workload, name) && n < k->facts.items[i]->n_labels; n++)
             if (!strcmp(k->facts.items[i]->labels[n].name, "service"))
                 return mem_strdup(k->facts.items[i]->labels[n].value);
     const char *dash = strrchr(name, '-');
-    size_t lead = sizeof(prefix) - 1;
+    size_t lead = strlen(prefix);
     return !strncmp(name, prefix, lead) && dash > name + lead ? mem_strndup(name + lead, (size_t)(dash - name) - lead)
                                                               : NULL;
 }

@@ -26,9 +26,11 @@ static const char *text(const json_t *env, const char *key)
 
 static void read_env(const json_t *env, struct golden *g)
 {
-    static const char *const known[] = {
-        "publicAddress", "httpsPort", "nativePort", "servicePortBase", "servicePortCount", "proxyFrom", "clientAddress",
-        "engine",        "bucket",    "logLevel",   "certificates",    "maxConnections",   NULL};
+    static const unsigned char key[32] = {1};
+    static const char *const known[] = {"publicAddress",    "httpsPort",   "nativePort",    "servicePortBase",
+                                        "servicePortCount", "proxyFrom",   "clientAddress", "engine",
+                                        "bucket",           "replication", "logLevel",      "certificates",
+                                        "maxConnections",   NULL};
     struct err err = ERR_INIT;
     if (js_only(env, "env", known, &err) < 0)
         fail_msg("%s: %s", g->path, err.message);
@@ -51,6 +53,7 @@ static void read_env(const json_t *env, struct golden *g)
         .n_proxy_from = json_array_size(proxies),
         .client_address = text(env, "clientAddress"),
         .engine = strcmp(text(env, "engine"), "server") ? BLUEPRINT_EMBEDDED : BLUEPRINT_SERVER,
+        .replication_key = json_is_true(json_object_get(env, "replication")) ? key : NULL,
         .bucket = text(env, "bucket"),
         .certificates = certs,
         .n_certificates = json_array_size(certificates),
