@@ -18,6 +18,7 @@ const struct field_class field_classes[] = {
     {"services[].deleteData", OPERATION_DESTRUCTIVE, "whether data go"},
     {"services[].replicas", OPERATION_HARMLESS, "size"},
     {"services[].memoryGb", OPERATION_HARMLESS, "size"},
+    {"services[].settings", OPERATION_HARMLESS, "the agent knows none that reaches outside (blueprint/settings.h)"},
     {"services[].users", OPERATION_EXPOSING, "who may log in, with which password"},
     {"services[].ipAccessList", OPERATION_EXPOSING, "from where it is reached"},
     {0},

@@ -34,6 +34,7 @@ static void test_classes(void **state)
     assert_int_equal(n, 0);
     assert_int_equal(worst("services.name", json_string("other"), &n), OPERATION_HARMLESS);
     assert_int_equal(worst("services.replicas", json_integer(3), &n), OPERATION_HARMLESS);
+    assert_int_equal(worst("services.settings", json_pack("{ss}", "max_threads", "4"), &n), OPERATION_HARMLESS);
     assert_int_equal(worst("services.state", json_string("stopped"), &n), OPERATION_HARMLESS);
     assert_int_equal(worst("services.state", json_string("deleted"), &n), OPERATION_DESTRUCTIVE);
     assert_int_equal(worst("services.deleteData", json_true(), &n), OPERATION_DESTRUCTIVE);
