@@ -139,12 +139,28 @@ static int record(const char *type, const char *text, size_t len, const char *de
     return recorder_egress(&o->recorder, type, text, len, destination, err);
 }
 
+/* A denial ends a grant that is open already, too; the gate sees only what a device shows it. */
+static void end_denied(struct operator_role *o)
+{
+    static char ids[KEEPER_MAX_REQUESTS][UUID_SIZE]; /* one thread */
+    size_t n = keeper_open_requests(desk_keeper(o->desk), ids, KEEPER_MAX_REQUESTS);
+    for (size_t i = 0; i < n; i++) {
+        autorequest struct consent_request q = {0};
+        struct consent_verdict v;
+        if (keeper_check(desk_keeper(o->desk), ids[i], NULL, &q, &v, NULL) == 0 && v.state == CONSENT_REFUSED &&
+            q.not_after_ms > clock_wall_ms(&clock_system) && !strncmp(q.operations[0]->name, "access.", 7))
+            gate_client_revoke(o->gate, ids[i], v.why);
+    }
+}
+
 static void on_message(const char *type, const json_t *message, void *data)
 {
     struct operator_role *o = data;
-    if (!strcmp(type, "consent"))
+    if (!strcmp(type, "consent")) {
         desk_message(o->desk, message);
-    else if (!strcmp(type, "cosigned"))
+        end_denied(o);
+    }
+    if (!strcmp(type, "cosigned"))
         desk_cosigned(o->desk, message);
     write_status_soon(o);
 }

@@ -74,8 +74,9 @@ class Session:
     """`ownhouse connect` with its ports."""
 
     def __init__(self, s, grant, approval, *words):
-        self.process = subprocess.Popen([str(OWNHOUSE), "connect", grant["id"], "--approval", str(approval), "--home", str(s.home),
-                                         "--json", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        papers = ["--approval", str(approval)] if approval else []
+        self.process = subprocess.Popen([str(OWNHOUSE), "connect", grant["id"], *papers, "--home", str(s.home), "--json",
+                                         *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         line = self.process.stdout.readline()
         assert '"ports"' in line, line
         self.ports = {p["target"]: p["port"] for p in json.loads(line)["ports"]}
@@ -121,6 +122,42 @@ def test_request_signature_connect_query_record(system):
     assert said["bytes"] == len(result.stdout) and said["rows"] == 1 and said["status"] == 200
     import hashlib
     assert said["sha256"] == hashlib.sha256(result.stdout.encode()).hexdigest()
+
+
+def test_the_customer_signs_with_the_command_and_may_take_it_back(system):
+    grant = request(system)
+    assert system.run("approve", grant["id"], "--yes").returncode == 0
+    s = Session(system, grant, None)
+    try:
+        assert s.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+        result = system.run("deny", grant["id"], "--yes")
+        assert result.returncode == 0, result.stderr
+        assert s.ended() == 1
+    finally:
+        s.stop()
+    again = system.run("connect", grant["id"], "--sql", "SELECT 1")
+    assert again.returncode == 4, again.stdout
+
+
+def test_what_cannot_be_recorded_does_not_happen(system, session):
+    system.kill("--role ledger", signal.SIGSTOP)
+    try:
+        status, text, _ = session.ask("clickhouse.diag", "POST", "/", "SELECT 'unrecorded'")
+        assert status == 503 and "recorded" in text and "unrecorded" not in text.replace("unrecorded, ", "")
+    finally:
+        system.kill("--role ledger", signal.SIGCONT)
+    again = wait_until("session or a new one", 60, lambda: sql(system, session.grant, session.approval, "SELECT 2").returncode == 0)
+    assert again
+
+
+def test_every_statement_of_the_gates_has_its_leaf_and_each_leaf_its_statement(system, session):
+    """The leaves' ids are the engine's query ids, so an execution log and the ledger join on them."""
+    for i in range(5):
+        assert session.ask("clickhouse.diag", "POST", "/", f"SELECT {i}")[0] == 200
+    found = [leaf["body"] for leaf in of_grant(system, session.grant["id"])]
+    asked = [b["id"] for b in found if b["event"] == "request"]
+    said = [b["id"] for b in found if b["event"] == "result"]
+    assert len(asked) == 5 and sorted(asked) == sorted(said)
 
 
 def test_without_the_customers_signature_nobody_gets_in(system):

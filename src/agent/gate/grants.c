@@ -295,6 +295,8 @@ static int64_t preapproval_used(const struct grants *g, const struct papers *p)
     return n;
 }
 
+/* now_ms: for an open grant the time of its opening, since a request must be within its own time only then; what counts
+ * later is the policy. */
 static int consult(struct grants *g, const struct papers *p, int64_t now_ms, bool used, struct grant *grant,
                    struct err *err)
 {
@@ -359,12 +361,6 @@ static int check_clock(const struct grants *g, int64_t theirs, struct err *err)
                    (long long)((off < 0 ? -off : off) / 1000), GRANT_SKEW_MS / 1000);
 }
 
-/* Time as it runs for an open grant: the wall clock's at its opening, moved on by the clock that does not jump. */
-static int64_t steady_now(const struct grants *g, const struct grant *grant)
-{
-    return grant->opened_wall_ms + clock_mono_ms(g->config.clock) - grant->opened_ms;
-}
-
 static int first_time(struct grants *g, const struct papers *p, int64_t theirs, struct grant *grant, struct err *err)
 {
     const struct record *known = find_record(g, grant->id);
@@ -383,7 +379,7 @@ static int first_time(struct grants *g, const struct papers *p, int64_t theirs, 
     grant->opened_ms = known ? known->opened_ms : now;
     grant->ends_ms = known ? known->ends_ms : now + grant->lasts_ms;
     int r = known ? 0 : check_clock(g, theirs, err);
-    return r < 0 ? r : consult(g, p, steady_now(g, grant), false, grant, err);
+    return r < 0 ? r : consult(g, p, grant->opened_wall_ms, false, grant, err);
 }
 
 static int judge(struct grants *g, const json_t *ask, struct papers *p, struct grant *fresh, struct grant **ret_open,
@@ -402,7 +398,7 @@ static int judge(struct grants *g, const json_t *ask, struct papers *p, struct g
         return first_time(g, p, theirs, fresh, err);
     if (strcmp((*ret_open)->digest, fresh->digest))
         return err_set(err, -EACCES, "another request with this number is open: this one is refused");
-    return consult(g, p, steady_now(g, *ret_open), false, *ret_open, err);
+    return consult(g, p, (*ret_open)->opened_wall_ms, false, *ret_open, err);
 }
 
 int grants_judge(struct grants *g, const json_t *ask, struct grant **ret, bool *ret_new, struct err *err)
@@ -454,7 +450,7 @@ int grants_again(struct grants *g, const struct grant *grant, struct err *err)
     struct grant copy = {0};
     int r = take_papers(grant->papers, &p, err);
     if (r == 0)
-        r = consult(g, &p, steady_now(g, grant), false, &copy, err);
+        r = consult(g, &p, grant->opened_wall_ms, false, &copy, err);
     papers_free(&p);
     return r;
 }

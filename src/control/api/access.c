@@ -93,12 +93,21 @@ static int relay(struct api_request *q, json_t **ret, struct err *err)
 
 int access_get(struct api_request *q, struct err *err)
 {
-    json_t *way = NULL;
+    json_t *way = NULL, *approvals = NULL, *preapproval = NULL;
     int r = one(q, q->match.path[1], &q->result, err);
     if (r == 0)
         r = relay(q, &way, err);
+    if (r < 0)
+        return r;
+    const char *named = json_string_value(json_object_get(json_object_get(q->result, "request"), "preapproval"));
+    json_object_set_new(q->result, "relay", way);
+    r = request_approvals(q, q->match.path[1], &approvals, err);
     if (r == 0)
-        json_object_set_new(q->result, "relay", way);
+        json_object_set_new(q->result, "approvals", approvals);
+    if (r == 0)
+        r = request_preapproval(q, named ? named : "", &preapproval, err);
+    if (r == 0)
+        json_object_set_new(q->result, "preapproval", preapproval);
     return r;
 }
 
@@ -129,6 +138,8 @@ static int insert(struct api_request *q, const struct consent_request *c, struct
                        NULL, err);
     if (r == -EEXIST)
         return api_refuse(q, 409, "request.id: there is a request with this number already");
+    if (r == 0)
+        r = request_keep(q, c, text, err);
     if (r == 0)
         r = api_activity(q, "access_request", NULL, c->infrastructure, c->id, err);
     return r;

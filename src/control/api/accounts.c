@@ -137,6 +137,12 @@ static int delete_infrastructures(struct api_request *q, const char *account, st
         "DELETE FROM plan WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM resource WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM enrolment_token WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
+        "DELETE FROM consent_approval WHERE request_id IN (SELECT id FROM consent_request WHERE infrastructure_id IN "
+        "(SELECT id FROM infrastructure WHERE account_id = $1))",
+        "DELETE FROM consent_request WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
+        "DELETE FROM consent_preapproval WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = "
+        "$1)",
+        "DELETE FROM consent WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM access_grant WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM agent WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM service WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",

@@ -138,6 +138,16 @@ int invitation_look(struct api_request *q, struct err *err);
 int invitation_accept_before(struct api_request *q, struct err *err);
 int invitation_accept(struct api_request *q, struct err *err);
 
+/* A request for consent as it is (`document` its JSON text): kept, and carried to the data plane. 409 if its id is
+ * taken or too many wait. */
+struct consent_request;
+OH_MUST_CHECK int request_keep(struct api_request *q, const struct consent_request *c, const char *document,
+                               struct err *err);
+/* The signatures on a request so far; new reference. */
+OH_MUST_CHECK int request_approvals(struct api_request *q, const char *id, json_t **ret, struct err *err);
+/* The pre-approval of that id, JSON null if there is none; new reference. */
+OH_MUST_CHECK int request_preapproval(struct api_request *q, const char *id, json_t **ret, struct err *err);
+
 /* Views that several operations give. New references in *ret. */
 
 /* byocConfig of an organization (infrastructure NULL), or of one infrastructure (0 = there is none, 1 = *ret is an

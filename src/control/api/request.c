@@ -277,8 +277,7 @@ static int write_once(struct api_request *q, api_handler handler, struct err *er
     if (r < 0)
         return r;
     role_ring(q->api->role, ROLE_CONTROLLER);
-    role_ring(q->api->role, ROLE_LINK); /* revocations */
-    role_ring(q->api->role, ROLE_API);  /* events */
+    role_ring(q->api->role, ROLE_API); /* events */
     return 0;
 }
 

@@ -61,7 +61,7 @@ static int load(struct api_request *q, const char *id, json_t **ret, struct err 
     return 0;
 }
 
-static int load_approvals(struct api_request *q, const char *id, json_t **ret, struct err *err)
+int request_approvals(struct api_request *q, const char *id, json_t **ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
     autojson json_t *list = json_array();
@@ -81,7 +81,7 @@ static int answer_one(struct api_request *q, const char *id, struct err *err)
     json_t *approvals = NULL;
     int r = load(q, id, &q->result, err);
     if (r == 0)
-        r = load_approvals(q, id, &approvals, err);
+        r = request_approvals(q, id, &approvals, err);
     if (r == 0)
         json_object_set_new(q->result, "approvals", approvals);
     return r;
@@ -132,37 +132,57 @@ static json_t *compose(struct api_request *q, const char *id, const char *infras
     return o;
 }
 
+int request_preapproval(struct api_request *q, const char *id, json_t **ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(q->store, "SELECT document FROM consent_preapproval WHERE id = $1", STORE_ARGS(store_text(id)),
+                        &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r < 0)
+        return r;
+    *ret = r ? api_column_json(rows, 0) : json_null();
+    return 0;
+}
+
+int request_keep(struct api_request *q, const struct consent_request *c, const char *document, struct err *err)
+{
+    int64_t waiting = 0;
+    int r = api_number(q,
+                       "SELECT count(*) FROM consent_request WHERE infrastructure_id = $1 AND not_after > $2 AND "
+                       "origin <> 'agent' AND state NOT IN ('done', 'failed')",
+                       STORE_ARGS(store_text(c->infrastructure), store_int(q->now)), &waiting, err);
+    if (r < 0)
+        return r;
+    if (waiting >= WAITING_MAX)
+        return api_refuse(q, 409, "%d requests wait already for this infrastructure", WAITING_MAX);
+    r = store_exec(q->store,
+                   "INSERT INTO consent_request (id, organization_id, infrastructure_id, document, digest, origin, "
+                   "state, created_at, not_after) VALUES ($1, $2, $3, $4, $5, 'api', 'waiting', $6, $7)",
+                   STORE_ARGS(store_text(c->id), store_text(q->who.organization), store_text(c->infrastructure),
+                              store_text(document), store_text(c->digest), store_int(q->now),
+                              store_int(c->not_after_ms)),
+                   NULL, err);
+    if (r == -EEXIST)
+        return api_refuse(q, 409, "request.id: there is a request with this number already");
+    return r < 0 ? r : bump(q, c->infrastructure, err);
+}
+
 int request_create(struct api_request *q, struct err *err)
 {
     const char *infrastructure = q->match.path[1];
     autorequest struct consent_request parsed = {0};
     struct err why = ERR_INIT;
     char id[UUID_SIZE];
-    int64_t waiting = 0;
     int r = is_ours(q, infrastructure, err);
-    if (r == 0)
-        r = api_number(q,
-                       "SELECT count(*) FROM consent_request WHERE infrastructure_id = $1 AND not_after > $2 AND "
-                       "origin <> 'agent' AND state NOT IN ('done', 'failed')",
-                       STORE_ARGS(store_text(infrastructure), store_int(q->now)), &waiting, err);
     if (r < 0)
         return r;
-    if (waiting >= WAITING_MAX)
-        return api_refuse(q, 409, "%d requests wait already for this infrastructure", WAITING_MAX);
     uuid_new(id);
     autojson json_t *document = compose(q, id, infrastructure);
     if (!document || request_from_json(document, &parsed, &why) < 0)
         return api_refuse(q, 400, "%s", document ? why.message : "the request has a text that is not UTF-8");
     autofree char *text = js_text(document);
-    r = store_exec(q->store,
-                   "INSERT INTO consent_request (id, organization_id, infrastructure_id, document, digest, origin, "
-                   "state, created_at, not_after) VALUES ($1, $2, $3, $4, $5, 'api', 'waiting', $6, $7)",
-                   STORE_ARGS(store_text(id), store_text(q->who.organization), store_text(infrastructure),
-                              store_text(text), store_text(parsed.digest), store_int(q->now),
-                              store_int(parsed.not_after_ms)),
-                   NULL, err);
-    if (r == 0)
-        r = bump(q, infrastructure, err);
+    r = request_keep(q, &parsed, text, err);
     if (r == 0)
         r = api_activity(q, "consent_request", NULL, infrastructure, parsed.operations[0]->name, err);
     return r < 0 ? r : answer_one(q, id, err);
