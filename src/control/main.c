@@ -179,9 +179,11 @@ int main(int argc, char **argv)
     }
     (void)!log_level_parse(config.log_level, &level);
     log_init("ownhouse-control", "parent", level, STDERR_FILENO);
+    int status;
     if (o.role)
-        return run_role(o.role, self, config_path, &config);
-    int status = o.command ? run_command(&o, &config) : parent_main(self, config_path, &config);
+        status = run_role(o.role, self, config_path, &config);
+    else
+        status = o.command ? run_command(&o, &config) : parent_main(self, config_path, &config);
     control_config_free(&config);
     return status;
 }
