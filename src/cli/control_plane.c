@@ -25,7 +25,7 @@ static bool is_ours(const char *name, size_t len)
 {
     static const char *const names[] = {"state_dir",      "listen_port",    "accounts_dir",       "agent_program",
                                         "engine_program", "engine_library", "clickhouse_program", "haproxy_program",
-                                        "knot_program",   "console_dir"};
+                                        "knot_program",   "console_dir",    "aws_config"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (strlen(names[i]) == len && !strncmp(name, names[i], len))
             return true;
@@ -68,6 +68,9 @@ int control_plane_configure(const struct cli *c, const struct install *i, struct
         buf_printf(&out, "engine_program = %s\nengine_library = %s\n", i->engine, i->engine_library);
     if (i->console && *i->console)
         buf_printf(&out, "console_dir = %s\n", i->console);
+    autofree char *aws = cli_path(c, "aws.json");
+    if (fs_exists(aws))
+        buf_printf(&out, "aws_config = %s\n", aws);
     int known = fs_read(path, KIB(256), &old, NULL, NULL);
     if (known == 0)
         keep_others(old, &out);

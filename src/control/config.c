@@ -33,6 +33,7 @@ const struct conf_key control_config_keys[] = {
     KEY(oidc_client_id, CONF_STRING, "", 0, 254, "client id there"),
     KEY(oidc_client_secret_file, CONF_PATH, "", 0, 0, "file with the client's secret (empty: a public client)"),
     KEY(oidc_ca_file, CONF_PATH, "", 0, 0, "authorities of the identity provider (default: the system's)"),
+    KEY(aws_config, CONF_PATH, "", 0, 0, "aws: JSON file {endpoints, credentialsFile, profile} of the controller"),
     KEY(log_level, CONF_STRING, "info", 0, 8, "debug, info, warn or error"),
     {0},
 };

@@ -20,6 +20,8 @@ struct control_config {
     char *smtp_user, *smtp_password_file, *smtp_from, *smtp_ca_file;
     char *oidc_issuer; /* identity provider; "" = people sign in with passwords only */
     char *oidc_name, *oidc_client_id, *oidc_client_secret_file, *oidc_ca_file;
+    char *
+        aws_config; /* aws: JSON with the controller's endpoints and keys ("" = its environment, AWS's own endpoints) */
     char *log_level;
 };
 

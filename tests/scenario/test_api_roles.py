@@ -58,7 +58,7 @@ TABLE = {
     "organizationByocInfrastructureCreate": ADMINS, "organizationByocInfrastructureUpdate": ADMINS,
     "organizationByocInfrastructureDelete": ADMINS, "organizationByocInfrastructureGet": LOOK_AT_ORGANIZATION,
     "accountGetList": LOOK_AT_INFRASTRUCTURE, "accountGet": LOOK_AT_INFRASTRUCTURE,
-    "accountCreate": ADMINS, "accountDelete": ADMINS,
+    "accountCheckCreate": ADMINS, "accountCheckGet": LOOK_AT_INFRASTRUCTURE, "accountCreate": ADMINS, "accountDelete": ADMINS,
     "infrastructureGetList": LOOK_AT_INFRASTRUCTURE, "infrastructureGet": LOOK_AT_INFRASTRUCTURE,
     "infrastructureEnrolmentGet": LOOK_AT_INFRASTRUCTURE, "planRequest": ADMINS,
     "planGetList": LOOK_AT_INFRASTRUCTURE, "planGet": LOOK_AT_INFRASTRUCTURE, "planApprove": ADMINS,

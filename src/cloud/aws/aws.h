@@ -57,6 +57,9 @@ struct aws_env {
  * them. The message names the field. */
 OH_MUST_CHECK int aws_settings_read(const json_t *account, const json_t *infrastructure, struct aws_settings *ret,
                                     struct err *err);
+/* The configuration with what follows from the account's name filled in: the roles, the boundary and the launch
+ * template have the names that the artefact gives them (ownhouse-NAME-inspect ...). A new object. */
+json_t *aws_account_complete(const char *name, const json_t *config);
 /* The desired graph; pure. */
 OH_MUST_CHECK int cloud_aws_graph(const struct aws_settings *s, struct plan_graph **ret, struct err *err);
 /* The same, added to a graph that is there. */

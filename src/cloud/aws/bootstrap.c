@@ -76,7 +76,9 @@ static int bootstrap_observe(const struct plan_call *c, json_t **ret, struct err
     *ret = NULL;
     int r = done_on(c, done, err);
     if (r == 0 && *done) {
-        *ret = json_pack("{s:s, s:s}", "launch_template", done, "state", "done");
+        const char *at = strchr(done, '@');
+        *ret = json_pack("{s:s%, s:s, s:s}", "launch_template", done, (int)strcspn(done, "@"), "subnet",
+                         at ? at + 1 : "", "state", "done");
         return 0;
     }
     if (r == 0)
@@ -90,14 +92,18 @@ static int bootstrap_observe(const struct plan_call *c, json_t **ret, struct err
 
 static int bootstrap_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     autojson json_t *answer = NULL;
     json_t *tags = json_pack("[{s:s, s:o}]", "ResourceType", "instance", "Tag", aws_tags(c, want, "Key", "Value"));
-    int r = ec2_ask(c, AWS_PROVISION, instance.create,
-                    json_pack("{s:{s:O}, s:O, s:i, s:i, s:s, s:s, s:o}", "LaunchTemplate", "LaunchTemplateId",
-                              json_object_get(want, "launch_template"), "SubnetId", json_object_get(want, "subnet"),
-                              "MinCount", 1, "MaxCount", 1, "InstanceInitiatedShutdownBehavior", "terminate",
-                              "ClientToken", c->token, "TagSpecification", tags),
-                    &answer, err);
+    int r = ec2_ask(
+        c, AWS_PROVISION, instance.create,
+        json_pack("{s:{s:O}, s:O, s:i, s:i, s:s, s:s, s:o}", "LaunchTemplate",
+                  strncmp(aws_text(want, "launch_template"), "lt-", 3) ? "LaunchTemplateName" : "LaunchTemplateId",
+                  json_object_get(want, "launch_template"), "SubnetId", json_object_get(want, "subnet"), "MinCount", 1,
+                  "MaxCount", 1, "InstanceInitiatedShutdownBehavior", "terminate", "ClientToken", token,
+                  "TagSpecification", tags),
+        &answer, err);
     autojson json_t *list = aws_xml_list(answer, "instancesSet", NULL);
     if (r == 0)
         *ret = json_pack("{s:O, s:O, s:s, s:s}", "launch_template", json_object_get(want, "launch_template"), "subnet",
@@ -119,8 +125,11 @@ static int bootstrap_ready(const struct plan_call *c, json_t *attributes, struct
         json_object_set(attributes, "state", json_object_get(json_object_get(one, "instanceState"), "name"));
         return 0;
     }
-    r = cluster_call(c, AWS_PROVISION, "TagResource", "POST", NULL,
-                     json_pack("{s:{s:s}}", "tags", DONE_TAG, aws_text(attributes, "launch_template")), NULL, err);
+    r = cluster_call(
+        c, AWS_PROVISION, "TagResource", "POST", NULL,
+        json_pack("{s:{s:o}}", "tags", DONE_TAG,
+                  json_sprintf("%s@%s", aws_text(attributes, "launch_template"), aws_text(attributes, "subnet"))),
+        NULL, err);
     if (r < 0)
         return r;
     json_object_set_new(attributes, "state", json_string("done"));

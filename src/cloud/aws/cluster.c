@@ -111,6 +111,8 @@ static json_t *logging_of(const json_t *want)
 
 static int cluster_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     autofree char *name = cluster_name(c);
     autojson json_t *answer = NULL;
     json_t *body = json_pack("{s:s, s:O, s:O, s:o, s:{s:O}, s:o, s:{s:s, s:b}, s:o, s:s}", "name", name, "roleArn",
@@ -118,7 +120,7 @@ static int cluster_create(const struct plan_call *c, const json_t *want, json_t 
                              "resourcesVpcConfig", network_of(want), "kubernetesNetworkConfig", "serviceIpv4Cidr",
                              json_object_get(want, "service_cidr"), "logging", logging_of(want), "accessConfig",
                              "authenticationMode", "API", "bootstrapClusterCreatorAdminPermissions", false, "tags",
-                             aws_tags_object(c, want), "clientRequestToken", c->token);
+                             aws_tags_object(c, want), "clientRequestToken", token);
     if (json_object_get(want, "key"))
         json_object_set_new(body, "encryptionConfig",
                             json_pack("[{s:[s], s:{s:O}}]", "resources", "secrets", "provider", "keyArn",
@@ -259,6 +261,8 @@ static int nodes_observe(const struct plan_call *c, json_t **ret, struct err *er
 
 static int nodes_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     autojson json_t *answer = NULL;
     json_t *body =
         json_pack("{s:s, s:O, s:O, s:O, s:O, s:O, s:O, s:{s:O, s:O, s:O}, s:o, s:s}", "nodegroupName", c->name,
@@ -266,7 +270,7 @@ static int nodes_create(const struct plan_call *c, const json_t *want, json_t **
                   json_object_get(want, "image"), "instanceTypes", json_object_get(want, "instances"), "diskSize",
                   json_object_get(want, "disk_gb"), "labels", json_object_get(want, "labels"), "scalingConfig",
                   "minSize", json_object_get(want, "min"), "maxSize", json_object_get(want, "max"), "desiredSize",
-                  json_object_get(want, "min"), "tags", aws_tags_object(c, want), "clientRequestToken", c->token);
+                  json_object_get(want, "min"), "tags", aws_tags_object(c, want), "clientRequestToken", token);
     int r = eks(c, AWS_PROVISION, "CreateNodegroup", "POST", below(c, "/node-groups"), body, &answer, err);
     if (r == 0)
         *ret = nodes_view(json_object_get(answer, "nodegroup"));
@@ -373,9 +377,11 @@ static int addon_observe(const struct plan_call *c, json_t **ret, struct err *er
 
 static int addon_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     autojson json_t *answer = NULL;
     json_t *body = json_pack("{s:s, s:s, s:o, s:s}", "addonName", c->name, "resolveConflicts", "OVERWRITE", "tags",
-                             aws_tags_object(c, want), "clientRequestToken", c->token);
+                             aws_tags_object(c, want), "clientRequestToken", token);
     if (json_object_get(want, "version"))
         json_object_set(body, "addonVersion", json_object_get(want, "version"));
     if (*aws_text(want, "settings"))
@@ -466,10 +472,12 @@ static int pod_observe(const struct plan_call *c, json_t **ret, struct err *err)
 
 static int pod_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     int r = eks(c, AWS_PROVISION, "CreatePodIdentityAssociation", "POST", below(c, "/pod-identity-associations"),
                 json_pack("{s:O, s:O, s:O, s:o, s:s}", "namespace", json_object_get(want, "namespace"),
                           "serviceAccount", json_object_get(want, "account"), "roleArn", json_object_get(want, "role"),
-                          "tags", aws_tags_object(c, want), "clientRequestToken", c->token),
+                          "tags", aws_tags_object(c, want), "clientRequestToken", token),
                 NULL, err);
     if (r == 0)
         r = pod_observe(c, ret, err);
@@ -549,9 +557,11 @@ static int entry_admin(const struct plan_call *c, enum aws_phase phase, const js
 
 static int entry_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     int r = eks(c, AWS_PROVISION, "CreateAccessEntry", "POST", below(c, "/access-entries"),
                 json_pack("{s:O, s:s, s:o, s:s}", "principalArn", json_object_get(want, "principal"), "type",
-                          "STANDARD", "tags", aws_tags_object(c, want), "clientRequestToken", c->token),
+                          "STANDARD", "tags", aws_tags_object(c, want), "clientRequestToken", token),
                 NULL, err);
     if (r == 0)
         r = entry_admin(c, AWS_PROVISION, want, err);

@@ -97,30 +97,63 @@ static char *zone_tags(const struct plan_call *c, const json_t *want)
     return buf_take(&b);
 }
 
-static int zone_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
+/* The zone that an earlier attempt of this very step made, if its answer was lost; "" else. */
+static int zone_by_reference(const struct plan_call *c, const char *name, char ret[64], struct err *err)
+{
+    autojson json_t *answer = NULL, *query OH_CLEANUP(js_decrefp) = json_pack("{s:s}", "dnsname", name);
+    struct aws_request q = {.service = "route53",
+                            .action = "ListHostedZonesByName",
+                            .method = "GET",
+                            .path = "/2013-04-01/hostedzonesbyname",
+                            .query = query};
+    size_t i;
+    json_t *z;
+    ret[0] = 0;
+    int r = aws_do(c, AWS_INSPECT, &q, &answer, err);
+    autojson json_t *zones = aws_xml_list(answer, "HostedZones", "HostedZone");
+    json_array_foreach(zones, i, z)
+    {
+        if (!strncmp(aws_text(z, "CallerReference"), c->token, strlen(c->token)))
+            snprintf(ret, 64, "%s", bare(aws_text(z, "Id")));
+    }
+    return r;
+}
+
+static int zone_make(const struct plan_call *c, const char *name, const char *reference, char ret[64], struct err *err)
 {
     autojson json_t *answer = NULL;
     autobuf struct buf body = BUF_INIT;
     buf_adds(&body, "<CreateHostedZoneRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Name>");
-    aws_xml_escape(&body, aws_text(want, "name"));
-    /* The caller's reference makes a lost answer harmless: the same one makes no second zone. */
-    buf_printf(&body, "</Name><CallerReference>%s</CallerReference></CreateHostedZoneRequest>", c->token);
+    aws_xml_escape(&body, name);
+    buf_printf(&body, "</Name><CallerReference>%s</CallerReference></CreateHostedZoneRequest>", reference);
     struct aws_request q = {.service = "route53",
                             .action = "CreateHostedZone",
                             .method = "POST",
                             .path = "/2013-04-01/hostedzone",
                             .body = body.data};
     int r = aws_do(c, AWS_PROVISION, &q, &answer, err);
+    snprintf(ret, 64, "%s", bare(aws_text(json_object_get(answer, "HostedZone"), "Id")));
+    return r;
+}
+
+/* Its tags are a second call: a zone without them is known by the reference that carries this step's token. */
+static int zone_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
+{
+    const char *name = aws_text(want, "name");
+    char id[64];
+    int r = zone_by_reference(c, name, id, err);
+    if (r == 0 && !*id) {
+        /* A reference is never taken twice, not even after its zone is gone. */
+        autofree char *reference = mem_printf("%s-%lld", c->token, (long long)clock_wall_ms(&clock_system) / 1000);
+        r = zone_make(c, name, reference, id, err);
+    }
     if (r < 0)
         return r;
-    const char *id = bare(aws_text(json_object_get(answer, "HostedZone"), "Id"));
-    autofree char *path = mem_printf("/2013-04-01/tags/hostedzone/%s", id),
-                  *tags OH_CLEANUP(oh_freep) = zone_tags(c, want);
+    autofree char *path = mem_printf("/2013-04-01/tags/hostedzone/%s", id), *tags = zone_tags(c, want);
     r = r53(c, AWS_PROVISION, "ChangeTagsForResource", "POST", path, tags, NULL, err);
-    autojson json_t *servers = aws_xml_list(json_object_get(answer, "DelegationSet"), "NameServers", "NameServer");
     if (r == 0)
-        *ret = zone_view(id, aws_text(want, "name"), servers);
-    return r;
+        r = zone_look(c, name, ret, err);
+    return r == 0 && !*ret ? err_set(err, -EAGAIN, "Route 53 does not show the zone %s yet", name) : r;
 }
 
 /* A zone goes only empty; what is in it beside its own NS and SOA is ours or was put there by the cluster's DNS. */

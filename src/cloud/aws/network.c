@@ -319,10 +319,12 @@ static int nat_observe(const struct plan_call *c, json_t **ret, struct err *err)
 
 static int nat_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     autojson json_t *item = NULL;
     int r = ec2_create(c, &nat,
                        json_pack("{s:O, s:O, s:s}", "SubnetId", json_object_get(want, "subnet"), "AllocationId",
-                                 json_object_get(want, "address"), "ClientToken", c->token),
+                                 json_object_get(want, "address"), "ClientToken", token),
                        want, &item, err);
     if (r == 0)
         *ret = nat_view(item);

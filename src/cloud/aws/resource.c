@@ -30,6 +30,15 @@ void aws_prefix(const char *infrastructure, char ret[16])
     snprintf(ret, 16, "oh-%.8s", infrastructure);
 }
 
+void aws_token(const struct plan_call *c, const json_t *want, char ret[PLAN_TOKEN_SIZE])
+{
+    autojson json_t *all = json_pack("{s:s, s:O?}", "token", c->token, "want", want);
+    char digest[65];
+    if (js_digest(all, digest, NULL) < 0)
+        snprintf(digest, sizeof(digest), "%s", c->token);
+    snprintf(ret, PLAN_TOKEN_SIZE, "%.32s", digest);
+}
+
 json_t *aws_tags_object(const struct plan_call *c, const json_t *want)
 {
     autofree char *identity = aws_identity(c),

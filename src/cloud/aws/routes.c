@@ -215,10 +215,12 @@ static int endpoint_observe(const struct plan_call *c, json_t **ret, struct err 
 
 static int endpoint_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
     autojson json_t *item = NULL;
     json_t *params = json_pack("{s:O, s:O, s:O, s:s}", "VpcId", json_object_get(want, "vpc"), "ServiceName",
                                json_object_get(want, "service"), "VpcEndpointType", json_object_get(want, "kind"),
-                               "ClientToken", c->token);
+                               "ClientToken", token);
     if (!strcmp(aws_text(want, "kind"), "Gateway")) {
         json_object_set(params, "RouteTableId", json_object_get(want, "route_tables"));
     } else {

@@ -1,6 +1,38 @@
 /* Reads an account's and an infrastructure's configuration into what the graph needs. */
+#include "base/mem.h"
 #include "cloud/aws/aws.h"
 #include "cloud/aws/cidr.h"
+
+static void fill(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_get(object, key))
+        json_decref(value);
+    else
+        json_object_set_new(object, key, value);
+}
+
+static json_t *child(json_t *object, const char *key)
+{
+    if (!json_is_object(json_object_get(object, key)))
+        json_object_set_new(object, key, json_object());
+    return json_object_get(object, key);
+}
+
+json_t *aws_account_complete(const char *name, const json_t *config)
+{
+    json_t *all = json_deep_copy(config), *roles = child(all, "roles"), *artefact = child(all, "artefact");
+    const char *account = json_string_value(json_object_get(all, "accountId"));
+    const char *path = json_string_value(json_object_get(all, "rolePath"));
+    autofree char *iam = mem_printf("arn:aws:iam::%s", account ? account : "");
+    path = path ? path : "/ownhouse/";
+    for (int i = 0; i < AWS_PHASES; i++)
+        fill(roles, aws_phase_names[i], json_sprintf("%s:role%sownhouse-%s-%s", iam, path, name, aws_phase_names[i]));
+    fill(artefact, "dataRole", json_sprintf("%s:role%sownhouse-%s-data", iam, path, name));
+    fill(artefact, "bootstrapRole", json_sprintf("%s:role%sownhouse-%s-bootstrap", iam, path, name));
+    fill(artefact, "launchTemplate", json_sprintf("ownhouse-%s-bootstrap", name));
+    fill(all, "boundary", json_sprintf("%s:policy%sownhouse-%s-boundary", iam, path, name));
+    return all;
+}
 
 static int text(const json_t *v, const char *path, const char *key, const char **ret, struct err *err)
 {

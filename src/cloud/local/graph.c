@@ -151,26 +151,32 @@ static void add_notes(struct maker *m)
         plan_graph_note(m->g, missing[i]);
 }
 
-int cloud_local_graph(const struct local_env *e, struct plan_graph **ret, struct err *err)
+int cloud_local_graph_add(const struct local_env *e, struct plan_graph *g, struct err *err)
 {
-    struct maker m = {.e = e, .err = err};
+    struct maker m = {.e = e, .g = g, .err = err};
     int r = cloud_local_check(e, err);
     if (r == 0)
         r = cloud_local_addresses(e, &m.a, err);
     if (r < 0)
         return r;
-    m.g = plan_graph_new();
     if (e->isolated)
         add_network(&m);
     add_storage(&m);
     add_machine(&m);
     add_host(&m);
     add_notes(&m);
-    if (m.r == 0)
-        m.r = plan_graph_check(m.g, cloud_local_types, err);
-    if (m.r == 0)
-        *ret = m.g;
-    else
-        plan_graph_free(m.g);
     return m.r;
+}
+
+int cloud_local_graph(const struct local_env *e, struct plan_graph **ret, struct err *err)
+{
+    struct plan_graph *g = plan_graph_new();
+    int r = cloud_local_graph_add(e, g, err);
+    if (r == 0)
+        r = plan_graph_check(g, cloud_local_types, err);
+    if (r == 0)
+        *ret = g;
+    else
+        plan_graph_free(g);
+    return r;
 }

@@ -52,6 +52,9 @@ OH_MUST_CHECK int cloud_local_check(const struct local_env *e, struct err *err);
 /* The desired graph; pure. Without isolation its notes say in plain language what is missing. */
 OH_MUST_CHECK int cloud_local_graph(const struct local_env *e, struct plan_graph **ret, struct err *err);
 
+/* The same, added to a graph that is there (a cloud's whose data plane runs on this machine). */
+OH_MUST_CHECK int cloud_local_graph_add(const struct local_env *e, struct plan_graph *g, struct err *err);
+
 /* Looks at the machine before anything is planned: ports that are taken (naming port and, where it can be seen, who
  * holds it), routes that overlap the range, folders that cannot be written, programs that are missing. What belongs to
  * this very infrastructure is no obstacle. */

@@ -1,4 +1,5 @@
 /* Connected accounts. */
+#include "base/buf.h"
 #include "control/api/handlers.h"
 
 #define COLUMNS "id, name, provider, config, created_at"
@@ -92,7 +93,9 @@ static int check_ports(struct api_request *q, const json_t *config, struct err *
     ports_of(config, ours);
     int r = check_own_ports(q, ours);
     if (r == 0)
-        r = store_query(q->store, "SELECT config FROM account WHERE provider = 'local'", STORE_NO_ARGS, &rows, err);
+        r = store_query(
+            q->store, "SELECT config FROM account WHERE provider = 'local' OR config LIKE '%\"dataPlane\":\"local\"%'",
+            STORE_NO_ARGS, &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
         autojson json_t *other = api_column_json(rows, 0);
         ports_of(other, theirs);
@@ -106,15 +109,40 @@ static int check_ports(struct api_request *q, const json_t *config, struct err *
     return r;
 }
 
+/* The external id is ours to make, never the customer's to choose: only then does it prove that a role was made for us.
+ */
+static int check_aws(struct api_request *q, json_t *config)
+{
+    unsigned char raw[16];
+    char hex[33];
+    if (!json_object_get(config, "accountId"))
+        return api_refuse(q, 400, "config.accountId: must be set for an account on AWS");
+    if (json_object_get(config, "externalId"))
+        return api_refuse(q, 400, "config.externalId: is made by the control plane; leave it out");
+    random_bytes(raw, sizeof(raw));
+    hex_encode(raw, sizeof(raw), hex);
+    json_object_set_new(config, "externalId", json_string(hex));
+    return 0;
+}
+
+static int check_config(struct api_request *q, json_t *config, struct err *err)
+{
+    const char *where = json_string_value(json_object_get(config, "dataPlane"));
+    bool aws = !strcmp(api_body_text(q, "provider"), "aws");
+    int r = !aws || (where && !strcmp(where, "local")) ? check_ports(q, config, err) : 0;
+    if (r == 0 && !aws && json_object_get(config, "accountId"))
+        return api_refuse(q, 400, "config.accountId: is for accounts on AWS");
+    return r < 0 || !aws ? r : check_aws(q, config);
+}
+
 int account_create(struct api_request *q, struct err *err)
 {
     char id[UUID_SIZE];
-    autojson json_t *none = json_object();
-    const json_t *config = api_body(q, "config") ? api_body(q, "config") : none;
-    autofree char *text = js_text(config);
-    int r = check_ports(q, config, err);
+    autojson json_t *config = api_body(q, "config") ? json_deep_copy(api_body(q, "config")) : json_object();
+    int r = check_config(q, config, err);
     if (r < 0)
         return r;
+    autofree char *text = js_text(config);
     uuid_new(id);
     r = store_exec(q->store,
                    "INSERT INTO account (id, organization_id, name, provider, config, created_at) "
@@ -133,6 +161,9 @@ int account_create(struct api_request *q, struct err *err)
 static int delete_infrastructures(struct api_request *q, const char *account, struct err *err)
 {
     static const char *const statements[] = {
+        "DELETE FROM account_check WHERE account_id = $1",
+        ("DELETE FROM infrastructure_lease WHERE infrastructure_id IN "
+         "(SELECT id FROM infrastructure WHERE account_id = $1)"),
         "DELETE FROM journal WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM plan WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM resource WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",

@@ -68,6 +68,8 @@ static const struct api_entry table[] = {
     {"accountCreate", account_create},
     {"accountGet", account_get},
     {"accountDelete", account_delete},
+    {"accountCheckCreate", account_check_create},
+    {"accountCheckGet", account_check_get},
     {"organizationByocInfrastructureCreate", byoc_create},
     {"organizationByocInfrastructureGet", byoc_get},
     {"organizationByocInfrastructureUpdate", byoc_update},

@@ -75,6 +75,8 @@ int activity_get(struct api_request *q, struct err *err);
 
 int account_list(struct api_request *q, struct err *err);
 int account_create(struct api_request *q, struct err *err);
+int account_check_create(struct api_request *q, struct err *err);
+int account_check_get(struct api_request *q, struct err *err);
 int account_get(struct api_request *q, struct err *err);
 int account_delete(struct api_request *q, struct err *err);
 

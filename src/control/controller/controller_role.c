@@ -1,6 +1,7 @@
 /* The controller role: desired documents and service states on its loop, infrastructure passes on worker threads. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/controller/account_check.h"
 #include "control/controller/document.h"
 #include "control/controller/observation.h"
 #include "control/controller/workers.h"
@@ -21,14 +22,18 @@ struct controller {
     int stop_fd, lock_fd;
 };
 
-/* Infrastructures that are not gone; NULL-terminated, heap. */
+/* Infrastructures that are not gone, and looks into accounts that wait; NULL-terminated, heap. */
 static int list_infrastructures(struct store *s, char ***ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
     size_t n = 0, cap = 16;
     char **ids = mem_alloc(cap * sizeof(*ids));
-    int r = store_query(s, "SELECT id FROM infrastructure WHERE state <> 'infra-terminated' ORDER BY created_at",
-                        STORE_NO_ARGS, &rows, err);
+    int r = store_query(
+        s,
+        "SELECT id FROM (SELECT id, created_at FROM infrastructure WHERE state <> 'infra-terminated' UNION "
+        "ALL SELECT '" ACCOUNT_CHECK_PREFIX "' || id, created_at FROM account_check WHERE state = 'waiting') "
+        "AS due ORDER BY created_at",
+        STORE_NO_ARGS, &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
         if (n + 2 > cap)
             ids = mem_realloc(ids, (cap *= 2) * sizeof(*ids));
@@ -73,7 +78,8 @@ static void look(struct controller *c, bool nudged, bool documents)
     if (r < 0)
         log_error("cannot read the store", "error", err.message);
     for (size_t i = 0; r == 0 && documents && ids[i]; i++)
-        update_one(c, ids[i]);
+        if (strncmp(ids[i], ACCOUNT_CHECK_PREFIX, strlen(ACCOUNT_CHECK_PREFIX)))
+            update_one(c, ids[i]);
     if (r == 0)
         workers_schedule(c->workers, ids, nudged);
     free_list(ids);

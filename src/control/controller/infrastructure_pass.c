@@ -6,7 +6,7 @@
 #include "control/controller/plan_store.h"
 #include "control/controller/provider.h"
 
-const char *const pass_result_names[] = {"quiet", "proposed", "applied", "repaired", "gone"};
+const char *const pass_result_names[] = {"quiet", "proposed", "applied", "repaired", "gone", "quiet"};
 
 struct pass {
     const struct pass_context *ctx;
@@ -46,7 +46,7 @@ static struct plan_context engine(struct pass *p)
     return (struct plan_context){
         .infrastructure = p->row.id,
         .types = p->provider.types,
-        .provider = &p->provider.local,
+        .provider = p->provider.cloud,
         .state = &p->records.state,
         .clock = p->ctx->clock,
         .cancel = p->ctx->cancel,
@@ -192,10 +192,21 @@ static int apply(struct pass *p, const struct open_plan *plan, struct err *err)
     autojson json_t *report = NULL;
     int r = store_exec(p->ctx->store, "UPDATE plan SET state = 'applying' WHERE id = $1 AND state = 'approved'",
                        STORE_ARGS(store_text(plan->id)), NULL, err);
+    if (r == 0)
+        r = provider_arm(&p->provider, plan->digest, plan->document, err);
+    if (r < 0) {
+        (void)set_error(p, err ? err->message : "the account's roles cannot be taken up", NULL);
+        return r;
+    }
+    struct lease lease;
+    r = lease_take(p->ctx->store, p->ctx->clock, p->row.id, p->ctx->holder, &lease, err);
     if (r < 0)
         return r;
     p->records.plan_id = plan->id;
+    p->records.lease = &lease;
     int applied = plan_apply(&c, p->provider.graph, plan->document, plan->digest, &p->records.journal, &report, &why);
+    p->records.lease = NULL;
+    lease_give_back(p->ctx->store, &lease);
     r = conclude(p, plan, applied, &why, err);
     return r < 0 ? r : applied < 0 ? err_set(err, applied, "%s", why.message) : 0;
 }
@@ -222,7 +233,12 @@ static bool may_repair(struct pass *p, const json_t *document)
         return false;
     json_array_foreach(json_object_get(document, "changes"), i, change)
     {
+        const char *key = json_string_value(json_object_get(change, "resource"));
+        const char *action = json_string_value(json_object_get(change, "action"));
         if (json_is_true(json_object_get(change, "destroys_data")))
+            return false;
+        /* In a customer's account every change is asked for, also one that puts back what was. */
+        if (p->provider.remote && key && strncmp(key, "local_", 6) && action && strcmp(action, "none"))
             return false;
     }
     return true;
@@ -263,7 +279,7 @@ static int look(struct pass *p, enum pass_result *ret, struct err *err)
     char id[UUID_SIZE];
     bool remove = !strcmp(p->row.want, "absent");
     int r = 0;
-    if (!remove && !strcmp(p->row.state, "infra-provisioning"))
+    if (!remove && p->provider.has_local && !strcmp(p->row.state, "infra-provisioning"))
         r = cloud_local_preflight(&p->provider.local, err);
     if (r == 0)
         r = make(p, &document, err);
@@ -272,7 +288,7 @@ static int look(struct pass *p, enum pass_result *ret, struct err *err)
         return r;
     }
     if (plan_is_empty(document)) {
-        *ret = remove ? PASS_GONE : PASS_QUIET;
+        *ret = remove ? PASS_GONE : p->provider.remote ? PASS_QUIET_REMOTE : PASS_QUIET;
         return settle(p, remove ? "destroy" : "apply", err);
     }
     if (!remove && !strcmp(p->row.state, "infra-ready") && may_repair(p, document))
@@ -292,6 +308,8 @@ static int refresh(struct pass *p, const struct open_plan *plan, enum pass_resul
     int r = make(p, &now, err);
     if (r == 0)
         r = plan_digest(now, digest, err);
+    if (r == 0 && p->provider.remote)
+        *ret = PASS_QUIET_REMOTE;
     if (r < 0 || !strcmp(digest, plan->digest))
         return r;
     /* There is nothing left to ask for: what was proposed has come to be, or was never begun and is unwanted now. */
@@ -335,7 +353,7 @@ int infrastructure_pass(const struct pass_context *ctx, const char *infrastructu
         *ret = PASS_GONE;
         return 0;
     }
-    r = provider_open(ctx->config, &p.row, arena, &p.provider, err);
+    r = provider_open(ctx->config, &p.row, arena, ctx->clock, ctx->cancel, &p.provider, err);
     if (r < 0) {
         (void)set_error(&p, err ? err->message : "the infrastructure's settings are not valid", NULL);
         return r;

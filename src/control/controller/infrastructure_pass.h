@@ -15,10 +15,11 @@ struct pass_context {
     struct store *store;
     const struct clock *clock;
     const atomic_bool *cancel;
+    const char *holder; /* this controller's name in leases */
 };
 
-/* What the pass found, for the log and the next look. */
-enum pass_result { PASS_QUIET, PASS_PROPOSED, PASS_APPLIED, PASS_REPAIRED, PASS_GONE };
+/* What the pass found, for the log and the next look. QUIET_REMOTE: as QUIET, but looking costs calls of a cloud. */
+enum pass_result { PASS_QUIET, PASS_PROPOSED, PASS_APPLIED, PASS_REPAIRED, PASS_GONE, PASS_QUIET_REMOTE };
 extern const char *const pass_result_names[];
 
 OH_MUST_CHECK int infrastructure_pass(const struct pass_context *p, const char *infrastructure, enum pass_result *ret,

@@ -105,6 +105,10 @@ static int journal_write(struct plan_journal *j, const struct plan_step *step, e
 
 static int journal_begin(struct plan_journal *j, const struct plan_step *step, struct err *err)
 {
+    const struct plan_store *p = of_journal(j);
+    int r = p->lease ? lease_renew(p->store, p->clock, p->lease, err) : 0;
+    if (r < 0)
+        return r;
     return journal_write(j, step, PLAN_PHASE_BEGIN, "", err);
 }
 

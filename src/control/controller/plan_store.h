@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "control/controller/lease.h"
 #include "plan/plan.h"
 #include "store/store.h"
 
@@ -10,6 +11,7 @@ struct plan_store {
     struct plan_journal journal; /* and &p.journal */
     struct store *store;         /* borrowed; used only on the engine's calling thread */
     const struct clock *clock;
+    const struct lease *lease;            /* renewed before each step; NULL: none is held */
     const char *infrastructure, *plan_id; /* borrowed; plan_id is needed for the journal only */
 };
 

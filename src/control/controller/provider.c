@@ -15,7 +15,7 @@ int infrastructure_read(struct store *s, const char *id, struct arena *arena, st
     int r = store_query(
         s,
         "SELECT i.id, i.organization_id, a.name, a.config, i.name, a.provider, i.cidr, i.domain, i.state, i.want, "
-        "i.delete_data FROM infrastructure i JOIN account a ON a.id = i.account_id WHERE i.id = $1",
+        "i.delete_data, i.region, i.zones FROM infrastructure i JOIN account a ON a.id = i.account_id WHERE i.id = $1",
         STORE_ARGS(store_text(id)), &rows, err);
     if (r == 0)
         r = store_next(rows, err);
@@ -29,6 +29,8 @@ int infrastructure_read(struct store *s, const char *id, struct arena *arena, st
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
         *fields[i] = arena_strdup(arena, store_column_text(rows, (int)i));
     ret->delete_data = store_column_int(rows, (int)ARRAY_SIZE(fields)) != 0;
+    ret->region = arena_strdup(arena, store_column_text(rows, (int)ARRAY_SIZE(fields) + 1));
+    ret->zones = arena_strdup(arena, store_column_text(rows, (int)ARRAY_SIZE(fields) + 2));
     return 0;
 }
 
@@ -48,8 +50,7 @@ static int mint_token(void *data, char **ret, struct err *err)
     sha256_hex(text, 64, hash);
     r = store_exec(
         s, "INSERT INTO enrolment_token (hash, infrastructure_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
-        STORE_ARGS(store_text(hash), store_text(p->local.infrastructure), store_int(now),
-                   store_int(now + TOKEN_LIFE_MS)),
+        STORE_ARGS(store_text(hash), store_text(p->infrastructure_id), store_int(now), store_int(now + TOKEN_LIFE_MS)),
         NULL, err);
     if (r == 0)
         *ret = mem_strdup(text);
@@ -132,31 +133,49 @@ static int local_env(const struct control_config *c, const struct infrastructure
     return r;
 }
 
-int provider_open(const struct control_config *c, const struct infrastructure_row *row, struct arena *arena,
-                  struct provider *ret, struct err *err)
+static int open_local(const struct control_config *c, const struct infrastructure_row *row, struct arena *arena,
+                      struct provider *p, struct err *err)
 {
-    struct plan_graph *graph = NULL;
-    const struct plan_type *const *types = cloud_types(row->provider, err);
-    *ret = (struct provider){0};
-    if (!types)
+    int r = local_env(c, row, arena, &p->local, err);
+    if (r == 0)
+        r = cloud_local_check(&p->local, err);
+    if (r == 0)
+        r = cloud_local_graph_add(&p->local, p->graph, err);
+    p->has_local = r == 0;
+    p->local.mint_token = mint_token;
+    p->local.mint_data = p;
+    return r;
+}
+
+int provider_open(const struct control_config *c, const struct infrastructure_row *row, struct arena *arena,
+                  const struct clock *clock, const atomic_bool *cancel, struct provider *ret, struct err *err)
+{
+    bool aws = !strcmp(row->provider, "aws");
+    *ret = (struct provider){.types = cloud_types(row->provider, err), .clock = clock, .cancel = cancel};
+    if (!ret->types)
         return -ENOTSUP;
-    int r = local_env(c, row, arena, &ret->local, err);
-    if (r == 0)
-        r = cloud_local_check(&ret->local, err);
-    if (r == 0)
-        r = cloud_local_graph(&ret->local, &graph, err);
-    if (r < 0)
-        return r;
-    ret->types = types;
-    ret->graph = graph;
+    ret->graph = plan_graph_new();
     ret->database = control_database(c);
-    ret->local.mint_token = mint_token;
-    ret->local.mint_data = ret;
-    return 0;
+    ret->infrastructure_id = row->id;
+    ret->cloud = &ret->local;
+    int r = aws ? provider_aws_open(c, row, arena, ret, err) : 0;
+    if (r == 0 && (!aws || provider_aws_data_plane_here(ret)))
+        r = open_local(c, row, arena, ret, err);
+    if (r == 0 && aws) {
+        ret->aws.local = ret->local;
+        ret->aws.local.domain = row->domain;
+        ret->cloud = &ret->aws;
+    }
+    if (r == 0)
+        r = plan_graph_check(ret->graph, ret->types, err);
+    if (r < 0)
+        provider_close(ret);
+    return r;
 }
 
 void provider_close(struct provider *p)
 {
+    provider_aws_close(p);
     plan_graph_free(p->graph);
     free(p->database);
     *p = (struct provider){0};

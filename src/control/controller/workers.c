@@ -1,15 +1,17 @@
 /* Runs infrastructure passes on threads and remembers when each infrastructure is due again. */
 #include "control/controller/workers.h"
 
+#include "base/keys.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "control/controller/infrastructure_pass.h"
+#include "control/controller/account_check.h"
 
 #include <pthread.h>
 #include <sys/eventfd.h>
 
 #define WORKERS_MAX 8
 #define LOOK_AGAIN_MS 5000
+#define LOOK_REMOTE_MS (5 * 60 * 1000)
 #define AFTER_CHANGE_MS 200
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_LAST_MS 60000
@@ -35,11 +37,19 @@ struct workers {
     int running;
     bool changed; /* a pass that ended did something, or failed */
     int end_fd;   /* eventfd: a thread ended */
+    char holder[33];
 };
 
 struct workers *workers_new(struct role *role, const struct clock *clock)
 {
     struct workers *w = mem_alloc(sizeof(*w));
+    char host[256] = "", hash[65];
+    /* The same after a restart, so that a crashed controller finds its own leases; within one machine and folder the
+     * lock file already lets one act at a time. */
+    gethostname(host, sizeof(host) - 1);
+    autofree char *who = mem_printf("%s:%s", host, role->config.state_dir);
+    sha256_hex(who, strlen(who), hash);
+    snprintf(w->holder, sizeof(w->holder), "%.32s", hash);
     w->role = role;
     w->clock = clock;
     w->end_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -70,6 +80,8 @@ static int64_t delay_after(struct job *j, int r, enum pass_result result)
     j->backoff_ms = 0;
     if (result == PASS_APPLIED || result == PASS_REPAIRED)
         return AFTER_CHANGE_MS;
+    if (result == PASS_QUIET_REMOTE)
+        return LOOK_REMOTE_MS;
     return result == PASS_GONE ? INT32_MAX : LOOK_AGAIN_MS;
 }
 
@@ -80,7 +92,10 @@ static int pass(struct workers *w, const char *infrastructure, enum pass_result 
     int r = store_open(path, STORE_EXISTING, &store, err);
     if (r < 0)
         return r;
-    struct pass_context ctx = {.config = &w->role->config, .store = store, .clock = w->clock, .cancel = &w->cancel};
+    struct pass_context ctx = {
+        .config = &w->role->config, .store = store, .clock = w->clock, .cancel = &w->cancel, .holder = w->holder};
+    if (!strncmp(infrastructure, ACCOUNT_CHECK_PREFIX, strlen(ACCOUNT_CHECK_PREFIX)))
+        return account_check_run(&ctx, infrastructure + strlen(ACCOUNT_CHECK_PREFIX), err);
     return infrastructure_pass(&ctx, infrastructure, ret, err);
 }
 
@@ -94,7 +109,7 @@ static void *thread_main(void *data)
     int r = pass(w, j->infrastructure, &result, &err);
     if (r < 0 && r != -ECANCELED)
         log_warn("infrastructure pass failed", "infrastructure", j->infrastructure, "error", err.message);
-    else if (result != PASS_QUIET && result != PASS_GONE)
+    else if (result != PASS_QUIET && result != PASS_QUIET_REMOTE && result != PASS_GONE)
         log_info("infrastructure pass", "infrastructure", j->infrastructure, "result", pass_result_names[result]);
     pthread_mutex_lock(&w->lock);
     j->due_ms = clock_mono_ms(w->clock) + (j->again ? 0 : delay_after(j, r, result));

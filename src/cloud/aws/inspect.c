@@ -1,0 +1,264 @@
+/* verify and preflight of an AWS account. */
+#include "cloud/aws/inspect.h"
+
+#include "base/mem.h"
+#include "cloud/aws/artefact.h"
+#include "cloud/aws/cidr.h"
+#include "cloud/aws/xml.h"
+
+struct table {
+    const struct aws_inspect *i;
+    json_t *rows;
+};
+
+static const char *text(const json_t *v, const char *key)
+{
+    const char *s = json_string_value(json_object_get(v, key));
+    return s ? s : "";
+}
+
+static void row(struct table *t, const char *outcome, const char *check, const char *found, const char *needed,
+                const char *advice)
+{
+    json_array_append_new(t->rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "check", check, "outcome", outcome, "found",
+                                             found, "needed", needed, "advice", advice));
+}
+
+/* --- verify --- */
+
+static int whoami(struct aws_client *c, char account[16], struct err *err)
+{
+    struct aws_request q = {.service = "sts", .action = "GetCallerIdentity"};
+    autojson json_t *answer = NULL;
+    int r = aws_call(c, &q, &answer, NULL, err);
+    snprintf(account, 16, "%s", text(json_object_get(answer, "GetCallerIdentityResult"), "Account"));
+    return r;
+}
+
+/* The role must not be had this way. */
+static void must_refuse(struct table *t, enum aws_phase phase, const char *external_id, const char *how)
+{
+    struct aws_client *c = NULL;
+    struct err err = ERR_INIT;
+    struct aws_keys keys OH_CLEANUP(aws_keys_free) = {0};
+    autofree char *check = mem_printf("%s role: %s", aws_phase_names[phase], how);
+    int r = t->i->client(t->i->data, phase, external_id, &c, &err);
+    if (r == 0)
+        r = aws_client_keys(c, &keys, &err);
+    if (r == -EACCES)
+        row(t, "ok", check, "refused", "refused", "");
+    else if (r == 0)
+        row(t, "wrong", check, "let in", "refused",
+            "The role's trust does not demand sts:ExternalId: apply the artefact again, unchanged.");
+    else
+        row(t, "unknown", check, err.message, "refused", "");
+    aws_client_free(c);
+}
+
+static void verify_artefact(struct table *t, struct aws_client *c, enum aws_phase phase)
+{
+    autofree char *role = mem_printf("ownhouse-%s-%s", t->i->name, aws_phase_names[phase]),
+                  *check = mem_printf("%s role: artefact", aws_phase_names[phase]);
+    autojson json_t *params = json_pack("{s:s}", "RoleName", role), *answer = NULL;
+    struct aws_request q = {.service = "iam", .action = "GetRole", .params = params};
+    struct err err = ERR_INIT;
+    const char *version = "";
+    size_t i;
+    json_t *tag;
+    if (aws_call(c, &q, &answer, NULL, &err) < 0) {
+        row(t, "unknown", check, err.message, "version " AWS_ARTEFACT_VERSION, "");
+        return;
+    }
+    autojson json_t *tags =
+        aws_xml_list(json_object_get(json_object_get(answer, "GetRoleResult"), "Role"), "Tags", NULL);
+    json_array_foreach(tags, i, tag)
+    {
+        if (!strcmp(text(tag, "Key"), "ownhouse:artefact"))
+            version = text(tag, "Value");
+    }
+    bool good = !strcmp(version, AWS_ARTEFACT_VERSION);
+    row(t, good ? "ok" : "wrong", check, *version ? version : "no version", AWS_ARTEFACT_VERSION,
+        good ? "" : "Apply the artefact of this release; `ownhouse policy diff` says what changes.");
+}
+
+static void verify_role(struct table *t, enum aws_phase phase, struct aws_client **inspect)
+{
+    const char *external = text(t->i->account, "externalId"), *wanted = text(t->i->account, "accountId");
+    autofree char *check = mem_printf("%s role", aws_phase_names[phase]);
+    struct aws_client *c = NULL;
+    struct err err = ERR_INIT;
+    char account[16] = "";
+    int r = t->i->client(t->i->data, phase, external, &c, &err);
+    if (r == 0)
+        r = whoami(c, account, &err);
+    if (r < 0)
+        row(t, "wrong", check, err.message, "can be taken up",
+            "Apply the artefact, or attach the role again; without it this phase cannot be done.");
+    else
+        row(t, strcmp(account, wanted) ? "wrong" : "ok", check, account, wanted,
+            strcmp(account, wanted) ? "The role is in another account: name the right one when connecting." : "");
+    if (r == 0) {
+        must_refuse(t, phase, NULL, "without external id");
+        must_refuse(t, phase, "00000000000000000000000000000000", "with a wrong external id");
+    }
+    if (phase == AWS_INSPECT && r == 0)
+        *inspect = c;
+    else if (r == 0 && *inspect)
+        verify_artefact(t, *inspect, phase);
+    if (c != *inspect)
+        aws_client_free(c);
+}
+
+json_t *aws_verify(const struct aws_inspect *i)
+{
+    struct table t = {i, json_array()};
+    struct aws_client *inspect = NULL;
+    for (enum aws_phase p = 0; p < AWS_PHASES; p++)
+        verify_role(&t, p, &inspect);
+    if (inspect)
+        verify_artefact(&t, inspect, AWS_INSPECT);
+    aws_client_free(inspect);
+    return t.rows;
+}
+
+/* --- preflight --- */
+
+static int ec2(struct aws_client *c, const char *action, const json_t *params, const char *list, json_t **ret,
+               struct err *err)
+{
+    struct aws_request q = {.service = "ec2", .action = action, .params = params};
+    autojson json_t *answer = NULL;
+    int r = aws_call(c, &q, &answer, NULL, err);
+    if (r == 0)
+        *ret = aws_xml_list(answer, list, NULL);
+    return r;
+}
+
+/* Letters differ from account to account; ids name the place. */
+static void check_zones(struct table *t, struct aws_client *c)
+{
+    autojson json_t *zones = NULL;
+    autobuf struct buf found = BUF_INIT_MAX(400);
+    struct err err = ERR_INIT;
+    size_t i, n = 0;
+    json_t *z;
+    if (ec2(c, "DescribeAvailabilityZones", NULL, "availabilityZoneInfo", &zones, &err) < 0) {
+        row(t, "unknown", "zones", err.message, "3", "");
+        return;
+    }
+    json_array_foreach(zones, i, z)
+    {
+        const char *kind = text(z, "zoneType");
+        if (strcmp(text(z, "zoneState"), "available") || (*kind && strcmp(kind, "availability-zone")))
+            continue;
+        buf_printf(&found, "%s%s=%s", n++ ? " " : "", text(z, "zoneName"), text(z, "zoneId"));
+    }
+    row(t, n >= 3 ? "ok" : "wrong", "zones", found.data ? found.data : "", "3",
+        n >= 3 ? "" : "Choose a region with three zones.");
+}
+
+static void check_range(struct table *t, struct aws_client *c)
+{
+    autojson json_t *vpcs = NULL;
+    struct cidr range, other;
+    struct cidr_plan plan;
+    struct cidr_capacity capacity;
+    struct err err = ERR_INIT;
+    size_t i;
+    json_t *v;
+    int r = cidr_parse(t->i->cidr, &range, &err);
+    if (r == 0)
+        r = cidr_check(&range, NULL, &err);
+    row(t, r == 0 ? "ok" : "wrong", "range", r == 0 ? t->i->cidr : err.message, "/16 to /23, overlapping nothing",
+        r == 0 ? "" : "Choose another range; it cannot be changed later.");
+    if (r < 0 || cidr_plan(&range, &plan, NULL) < 0)
+        return;
+    cidr_capacity(&plan, &capacity);
+    autofree char *carries = mem_printf("%d nodes, %d replicas", capacity.nodes, capacity.replicas);
+    row(t, capacity.replicas > 0 ? "ok" : "wrong", "capacity", carries, "at least one replica",
+        capacity.replicas > 0 ? "" : "Choose a larger range.");
+    if (ec2(c, "DescribeVpcs", NULL, "vpcSet", &vpcs, NULL) < 0)
+        return;
+    json_array_foreach(vpcs, i, v)
+    {
+        if (cidr_parse(text(v, "cidrBlock"), &other, NULL) == 0 && cidr_overlap(&range, &other)) {
+            autofree char *found = mem_printf("%s has %s", text(v, "vpcId"), text(v, "cidrBlock"));
+            row(t, "unknown", "peers", found, "no overlap with networks to be peered",
+                "The two can live side by side, but never be peered.");
+        }
+    }
+}
+
+/* Codes of Service Quotas; needed: byoc.md 1.8. `used` counts with a describe call. */
+static const struct {
+    const char *check, *service, *code;
+    int needed;
+    const char *action, *list;
+} quotas[] = {
+    {"vCPUs on demand", "ec2", "L-1216C47A", 196, NULL, NULL},
+    {"VPCs", "vpc", "L-F678F1CE", 1, "DescribeVpcs", "vpcSet"},
+    {"Elastic IPs", "ec2", "L-0263D0A3", 3, "DescribeAddresses", "addressesSet"},
+    {"NAT gateways a zone", "vpc", "L-FE5A380F", 1, NULL, NULL},
+    {"internet gateways", "vpc", "L-A4707A72", 1, "DescribeInternetGateways", "internetGatewaySet"},
+    {"security groups", "vpc", "L-E79EC296", 10, "DescribeSecurityGroups", "securityGroupInfo"},
+    {"EKS clusters", "eks", "L-1194D53C", 1, NULL, NULL},
+    {"node groups a cluster", "eks", "L-6D54EA21", 4, NULL, NULL},
+    {"S3 buckets", "s3", "L-DC2B2D3D", 4, NULL, NULL},
+    {"network load balancers", "elasticloadbalancing", "L-69A177A2", 1, NULL, NULL},
+};
+
+static void check_quota(struct table *t, struct aws_client *c, size_t k)
+{
+    autojson json_t *params = json_pack("{s:s, s:s}", "ServiceCode", quotas[k].service, "QuotaCode", quotas[k].code),
+                    *answer = NULL, *used = NULL;
+    struct aws_request q = {.service = "servicequotas", .action = "GetServiceQuota", .params = params};
+    struct err err = ERR_INIT;
+    autofree char *check = mem_printf("quota: %s", quotas[k].check), *needed = mem_printf("%d free", quotas[k].needed);
+    int r = aws_call(c, &q, &answer, NULL, &err);
+    if (r == 0 && quotas[k].action)
+        r = ec2(c, quotas[k].action, NULL, quotas[k].list, &used, &err);
+    if (r < 0) {
+        row(t, "unknown", check, err.message, needed, "Look at it in the Service Quotas console.");
+        return;
+    }
+    int limit = (int)json_number_value(json_object_get(json_object_get(answer, "Quota"), "Value"));
+    int taken = (int)json_array_size(used);
+    bool good = limit - taken >= quotas[k].needed;
+    autofree char *found = used ? mem_printf("%d of %d used", taken, limit) : mem_printf("%d in all", limit);
+    row(t, good ? "ok" : "wrong", check, found, needed, good ? "" : "Ask AWS for more before you begin.");
+}
+
+static void check_endpoint(struct table *t, struct aws_client *c, const char *service, const char *action,
+                           const char *path)
+{
+    struct aws_request q = {.service = service, .action = action, .method = path ? "GET" : NULL, .path = path};
+    struct err err = ERR_INIT;
+    autofree char *check = mem_printf("endpoint: %s", service);
+    int r = aws_call(c, &q, NULL, NULL, &err);
+    row(t,
+        r == 0         ? "ok"
+        : r == -EACCES ? "wrong"
+                       : "unknown",
+        check, r == 0 ? "answers" : err.message, "answers",
+        r == 0 ? "" : "Let the controller reach it, and the inspect role read there.");
+}
+
+json_t *aws_preflight(const struct aws_inspect *i)
+{
+    struct table t = {i, json_array()};
+    struct aws_client *c = NULL;
+    struct err err = ERR_INIT;
+    if (i->client(i->data, AWS_INSPECT, text(i->account, "externalId"), &c, &err) < 0) {
+        row(&t, "wrong", "inspect role", err.message, "can be taken up", "Run `ownhouse account verify`.");
+        return t.rows;
+    }
+    check_zones(&t, c);
+    check_range(&t, c);
+    for (size_t k = 0; k < ARRAY_SIZE(quotas); k++)
+        check_quota(&t, c, k);
+    check_endpoint(&t, c, "eks", "ListClusters", "/clusters");
+    check_endpoint(&t, c, "iam", "ListOpenIDConnectProviders", NULL);
+    check_endpoint(&t, c, "logs", "DescribeLogGroups", NULL);
+    aws_client_free(c);
+    return t.rows;
+}

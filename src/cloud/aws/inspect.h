@@ -1,0 +1,22 @@
+/* Looking into an account before anything is made: are the roles as they should be, and would an infrastructure fit?
+ *
+ * Both give an array of {"check","outcome":"ok"|"wrong"|"unknown","found","needed","advice"}; what cannot be looked at
+ * is "unknown" with the reason, never a failure of the whole. They block, and change nothing. */
+#pragma once
+
+#include "cloud/aws/aws.h"
+
+struct aws_inspect {
+    const json_t *account; /* complete (aws_account_complete) */
+    const char *name;      /* of the account in OwnHouse */
+    const char *region, *cidr;
+    /* A client with a role's keys; external id as given (NULL: none). */
+    int (*client)(void *data, enum aws_phase phase, const char *external_id, struct aws_client **ret, struct err *err);
+    void *data;
+};
+
+/* Takes up each role rightly, without the external id and with a wrong one (both must be refused), and compares
+ * account, artefact version and boundary. New array. */
+json_t *aws_verify(const struct aws_inspect *i);
+/* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints. New array. */
+json_t *aws_preflight(const struct aws_inspect *i);

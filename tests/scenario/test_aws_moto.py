@@ -1,0 +1,135 @@
+"""An infrastructure in an AWS account, from connecting it to the proof that nothing is left, as people do it: with the ownhouse
+command, against moto, looked at from outside with AWS's own command line. The data plane runs on this machine."""
+import json
+import os
+import pathlib
+
+import pytest
+
+import aws_peer
+from aws_peer import aws
+from full_system import IS_ROOT, System, engine_available, wait_until
+
+ACCOUNT = "123456789012"
+# What moto has no answer for; the strict server has (test_aws_strict.py).
+FEATURES = {"addons": False, "podIdentities": False, "accessEntry": False, "bootstrap": False, "hostedZone": True}
+
+
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory):
+    server = aws_peer.Moto(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.close()
+
+
+def configure(system, endpoints):
+    """What the operator of the control plane sets: endpoints and the controller's keys."""
+    system.home.mkdir(parents=True, exist_ok=True)
+    keys = system.root / "aws-credentials"
+    keys.write_text(f"[default]\naws_access_key_id = {aws_peer.KEYS['AWS_ACCESS_KEY_ID']}\n"
+                    f"aws_secret_access_key = {aws_peer.KEYS['AWS_SECRET_ACCESS_KEY']}\n")
+    keys.chmod(0o600)
+    (system.home / "aws.json").write_text(json.dumps({"endpoints": endpoints, "credentialsFile": str(keys)}))
+
+
+@pytest.fixture(scope="module")
+def system(moto):
+    if not engine_available():
+        pytest.skip("skipped: no ClickHouse engine available")
+    s = System()
+    try:
+        configure(s, {"*": moto.url})
+        s.up()
+        yield s
+    finally:
+        (s.home / "aws.json").unlink(missing_ok=True)
+        s.purge()
+
+
+def tagged(url, infrastructure):
+    """ARNs of everything that moto says carries the infrastructure's tag, but keys on their way out."""
+    found = aws(url, "resourcegroupstaggingapi", "get-resources", "--tag-filters",
+                f"Key=ownhouse:infrastructure,Values={infrastructure}")
+    return sorted(r["ResourceARN"] for r in found["ResourceTagMappingList"])
+
+
+def infrastructure(system, ident):
+    status, answer = system.api("GET", f"/infrastructures/{ident}")
+    assert status == 200, answer
+    return answer["result"]
+
+
+def test_connect_apply_drift_service_remove(system, moto, tmp_path):
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"features": FEATURES}))
+    account = system.ok("account", "connect", "aws", "prod", "--account-id", ACCOUNT, "--controller-arn",
+                        f"arn:aws:iam::{ACCOUNT}:user/controller", "--data-plane", "local", "--config", str(settings))
+    assert len(account["config"]["externalId"]) == 32
+    artefact = pathlib.Path(account["artefact"])
+    # The customer applies it with his own rights.
+    aws(moto.url, "cloudformation", "create-stack", "--stack-name", "ownhouse-prod", "--capabilities", "CAPABILITY_NAMED_IAM",
+        "--template-body", f"file://{artefact}/cloudformation.json")
+    # moto lets a role be taken up without an external id: verify must see that.
+    verify = system.run("account", "verify", "prod", "--json")
+    said = json.loads(verify.stdout or "{}")
+    assert verify.returncode != 0, said
+    status, answer = system.api("GET", f"/accounts/{account['id']}")
+    assert status == 200
+    preflight = system.run("account", "preflight", "prod", "--region", "us-east-1", "--cidr", "10.40.0.0/16")
+    assert "us-east-1a=" in preflight.stdout and "10.40.0.0/16" in preflight.stdout, preflight.stdout + preflight.stderr
+
+    ident = system.ok("account", "infrastructure", "prod", "--region", "us-east-1", "--cidr", "10.40.0.0/16", "--name",
+                      "prod")["id"]
+    wait_until("the plan is proposed", 60, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed")
+    assert not tagged(moto.url, ident), "something was made before anybody approved it"
+    applied = system.run("plan", "apply", ident, "--yes", timeout=300)
+    assert applied.returncode == 0, applied.stdout + applied.stderr + system.logs()
+    wait_until("it is ready", 120, lambda: infrastructure(system, ident)["state"] == "infra-ready")
+
+    # Seen from outside.
+    arns = tagged(moto.url, ident)
+    for kind, count in (("vpc/", 1), ("subnet/", 6), ("natgateway/", 3), ("route-table/", 6)):
+        assert sum(kind in arn for arn in arns) >= count, (kind, arns)
+    addresses = aws(moto.url, "ec2", "describe-addresses", "--filters",
+                    f"Name=tag:ownhouse:infrastructure,Values={ident}")["Addresses"]
+    assert len(addresses) == 3
+    prefix = f"oh-{ident[:8]}"
+    assert aws(moto.url, "eks", "describe-cluster", "--name", prefix)["cluster"]["tags"]["ownhouse:infrastructure"] == ident
+    assert len(aws(moto.url, "eks", "list-nodegroups", "--cluster-name", prefix)["nodegroups"]) == 4
+    for bucket in ("data", "backups", "metrics", "logs"):
+        block = aws(moto.url, "s3api", "get-public-access-block", "--bucket", f"{prefix}-{ACCOUNT}-{bucket}")
+        assert all(block["PublicAccessBlockConfiguration"].values())
+
+    # A service in it answers a query.
+    made = system.api("POST", "/services", {
+        "name": "shop", "provider": "aws", "region": "us-east-1", "byocId": ident, "minReplicaMemoryGb": 8,
+        "maxReplicaMemoryGb": 8, "numReplicas": 1, "ipAccessList": [{"source": "0.0.0.0/0", "description": "all"}]})
+    assert made[0] == 200, made
+    service = made[1]["result"]["service"]["id"]
+    wait_until("the service runs", 240, lambda: system.api("GET", f"/services/{service}")[1]["result"]["state"] == "running")
+
+    # Somebody deletes a route: nothing is put back without being asked, and what is proposed is only that.
+    table = aws(moto.url, "ec2", "describe-route-tables", "--filters",
+                "Name=tag:ownhouse:resource,Values=aws_route_table.private-a")["RouteTables"][0]["RouteTableId"]
+    aws(moto.url, "ec2", "delete-route", "--route-table-id", table, "--destination-cidr-block", "0.0.0.0/0")
+    system.api("POST", f"/infrastructures/{ident}/plans", {"kind": "apply"})
+    wait_until("the drift is proposed", 60, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed")
+    plan = system.ok("plan", "show", ident)
+    changed = [c["resource"] for c in plan["document"]["changes"] if c["action"] != "none"]
+    assert changed == ["aws_route_table.private-a"], changed
+    reverted = system.run("plan", "apply", ident, "--yes", timeout=120)
+    assert reverted.returncode == 0, reverted.stderr
+    routes = aws(moto.url, "ec2", "describe-route-tables", "--route-table-ids", table)["RouteTables"][0]["Routes"]
+    assert any(r.get("DestinationCidrBlock") == "0.0.0.0/0" for r in routes)
+
+    # Removal, with the data.
+    removed = system.run("plan", "destroy", ident, "--delete-data", "--yes", timeout=300)
+    assert removed.returncode == 0, removed.stdout + removed.stderr + system.logs()
+    wait_until("it is gone", 60, lambda: infrastructure(system, ident)["state"] == "infra-terminated")
+    left = [arn for arn in tagged(moto.url, ident) if ":kms:" not in arn and "natgateway" not in arn]
+    assert not left, left
+    buckets = [b["Name"] for b in aws(moto.url, "s3api", "list-buckets")["Buckets"]]
+    assert not [b for b in buckets if b.startswith(prefix)]
+    roles = [r["RoleName"] for r in aws(moto.url, "iam", "list-roles")["Roles"]]
+    assert not [r for r in roles if r.startswith(prefix)]
+    assert system.run("account", "disconnect", "prod").returncode == 0

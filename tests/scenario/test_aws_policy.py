@@ -1,0 +1,174 @@
+"""Least privilege: what a whole life of an infrastructure asks of AWS is allowed by the policies that the artefact carries, and not
+more than that is needed: each condition violated once is denied, and each statement is needed by something."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+import aws_peer
+from aws_peer import aws
+from peers import peer
+from test_aws_strict import ACCOUNT, FULL, Infra, world  # noqa: F401
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+OWNHOUSE = pathlib.Path(os.environ["OWNHOUSE_BUILD"]) / "src/cli/ownhouse"
+SIMULATE = TOP / "tests/scenario/aws/simulate.mjs"
+EXTERNAL = "0123456789abcdef0123456789abcdef"
+PHASES = ("inspect", "provision", "operate", "remove")
+# Statements for calls that this run has no occasion for; each has a case of its own below.
+EXTRA = [
+    ("operate", "ec2:DeleteRoute", "route-table"), ("operate", "ec2:ReplaceRoute", "route-table"),
+    ("operate", "ec2:ModifyVpcEndpoint", "vpc-endpoint"), ("operate", "ec2:ModifyVpcAttribute", "vpc"),
+    ("operate", "ec2:CreateTags", "subnet"), ("operate", "ec2:AuthorizeSecurityGroupIngress", "security-group"),
+]
+ARN = "arn:aws:{}:us-east-1:123456789012:{}"
+OURS = {"aws:ResourceTag/ownhouse:infrastructure": "5c000001-0000-4000-8000-0000005c0ffe"}
+
+
+def generate(*options):
+    done = subprocess.run([OWNHOUSE, "policy", "generate", "prod", "--zone", "--delete-data", "--json", *options],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def simulate(policies, cases):
+    package = peer("iam-simulate")
+    done = subprocess.run(["node", SIMULATE, package], input=json.dumps({"policies": policies, "cases": cases}), text=True,
+                          capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def recorded(world, tmp_path_factory):  # noqa: F811
+    """Cases of a whole life with the artefact's own roles: apply, drift, remove."""
+    moto, door = world
+    folder = tmp_path_factory.mktemp("policy")
+    external = {"ExternalId": EXTERNAL}
+    subprocess.run([OWNHOUSE, "policy", "artefact", "prod", "--external-id", EXTERNAL, "--controller-arn",
+                    f"arn:aws:iam::{ACCOUNT}:root", "--out", folder], check=True, capture_output=True)
+    aws(moto.url, "cloudformation", "create-stack", "--stack-name", "policy", "--capabilities", "CAPABILITY_NAMED_IAM",
+        "--template-body", f"file://{folder}/cloudformation.json", "--parameters",
+        "ParameterKey=MakeZone,ParameterValue=true", "ParameterKey=DeleteData,ParameterValue=true")
+    roles = {p: f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-{p}" for p in PHASES}
+    door.set()
+    infra = Infra(folder, door.url, roles=roles, externalId=external["ExternalId"])
+    env = json.loads((folder / "env.json").read_text())
+    env["account"]["boundary"] = f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary"
+    (folder / "env.json").write_text(json.dumps(env))
+    assert len(infra.run("apply")["done"]) == FULL
+    env["account"]["kubernetesVersion"] = "1.34"
+    (folder / "env.json").write_text(json.dumps(env))
+    infra.run("apply")
+    infra.run("purge")
+    said = json.loads(aws_peer.python("aws/cases.py", door.requests, infra.ident))
+    assert not said["unknown"], said["unknown"]
+    return said["cases"]
+
+
+def documents(policies):
+    return {phase: [part["document"] for part in policies[phase]] for phase in PHASES}
+
+
+def test_every_recorded_call_is_allowed_and_each_condition_is_needed(recorded):
+    policies = documents(generate())
+    assert len(recorded) > 120
+    said = simulate(policies, recorded)
+    wrong = [(c, s) for c, s in zip(recorded, said) if s != "Allowed"]
+    assert not wrong, wrong[:5]
+    # Without the tag, boundary or service that a right is bound to, it is no right.
+    violated = []
+    for case in recorded:
+        for key in case["context"]:
+            if key.startswith(("aws:RequestTag", "aws:ResourceTag", "iam:", "eks:", "ec2:")) and "Describe" not in case["action"]:
+                rest = {k: v for k, v in case["context"].items() if k != key}
+                violated.append({**case, "context": rest, "without": key})
+    said = simulate(policies, violated)
+    allowed = {(v["phase"], v["action"], v["without"]) for v, s in zip(violated, said) if s == "Allowed"}
+    # Reads, and what is bound by its name instead of a tag.
+    bound_by_name = {a for a in allowed if a[0] == "inspect" or a[1].split(":")[0] in ("logs", "s3") or a[1] in (
+        "eks:CreateAccessEntry", "eks:TagResource", "ec2:CreateSecurityGroup", "ec2:RunInstances", "kms:CreateAlias")}
+    assert allowed == bound_by_name, allowed - bound_by_name
+
+
+def test_each_statement_is_needed(recorded):
+    policies = documents(generate())
+    cases = recorded + [{"phase": p, "action": a, "resource": ARN.format("ec2", f"{kind}/x-1"), "context": OURS}
+                        for p, a, kind in EXTRA]
+    assert set(simulate(policies, cases)) == {"Allowed"}
+    idle = []
+    for phase in ("inspect", "provision", "remove"):
+        mine = [c for c in cases if c["phase"] == phase]
+        for i, document in enumerate(policies[phase]):
+            for k, statement in enumerate(document["Statement"]):
+                if statement["Effect"] == "Deny":
+                    continue
+                less = json.loads(json.dumps(policies))
+                del less[phase][i]["Statement"][k]
+                if set(simulate(less, mine)) == {"Allowed"}:
+                    idle.append(f"{phase} {statement['Sid']}")
+    # Only preflight and the first use of a service in an account ask for these.
+    assert set(idle) <= {"inspect ReadClusters", "provision LinkedRoles", "remove RemoveObjects", "inspect ReadRoles"}, idle
+
+
+def test_no_role_reaches_data_or_its_own_fence():
+    policies = documents(generate())
+    bucket = "arn:aws:s3:::oh-5c000001-123456789012-data"
+    cases = [{"phase": p, "action": a, "resource": r, "context": {"aws:ResourceAccount": ACCOUNT, **OURS}} for p in PHASES for a, r in (
+        ("s3:GetObject", bucket + "/k"), ("s3:PutObject", bucket + "/k"), ("s3:PutBucketPolicy", bucket), ("s3:ListBucket", bucket),
+        ("kms:Decrypt", ARN.format("kms", "key/1")), ("kms:PutKeyPolicy", ARN.format("kms", "key/1")),
+        ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-data"),
+        ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x"),
+        ("iam:DeleteRolePermissionsBoundary", f"arn:aws:iam::{ACCOUNT}:role/ownhouse/oh-5c000001/x"))]
+    said = simulate(policies, cases)
+    assert not [c for c, s in zip(cases, said) if s == "Allowed"]
+
+
+def test_policies_are_within_limits_and_lint_finds_no_way_out(tmp_path):
+    everything = generate()
+    for phase in PHASES:
+        assert len(everything[phase]) <= 10
+        for part in everything[phase]:
+            assert len(json.dumps(part["document"], separators=(",", ":"))) <= 6144
+    path = tmp_path / "policies.json"
+    path.write_text(json.dumps(everything))
+    done = subprocess.run([OWNHOUSE, "policy", "lint", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for action, bound in (("iam:UpdateAssumeRolePolicy", {}), ("iam:PassRole", {}), ("s3:PutBucketPolicy", {}), ("iam:*", {}),
+                          ("eks:CreateAccessEntry", {}), ("ec2:CreateLaunchTemplate", {}), ("ec2:CreateTags", {})):
+        bad = {"Version": "2012-10-17", "Statement": [{"Sid": "X", "Effect": "Allow", "Action": action, "Resource": "*", **bound}]}
+        path.write_text(json.dumps(bad))
+        done = subprocess.run([OWNHOUSE, "policy", "lint", path, "--json"], capture_output=True, text=True)
+        assert done.returncode == 4, (action, done.stdout)
+
+
+def test_own_network_own_identities_own_key_take_rights_away():
+    less = generate("--own-network", "--own-identities", "--own-key")
+    text = json.dumps(less["provision"])
+    for action in ("ec2:CreateVpc", "iam:CreateRole", "kms:CreateKey"):
+        assert action not in text and action in json.dumps(generate()["provision"])
+
+
+def test_cfn_lint_accepts_the_template(tmp_path):
+    subprocess.run([OWNHOUSE, "policy", "artefact", "prod", "--external-id", EXTERNAL, "--controller-arn",
+                    f"arn:aws:iam::{ACCOUNT}:role/controller", "--out", tmp_path], check=True, capture_output=True)
+    done = subprocess.run([aws_peer.tool("cfn-lint"), "--region", "us-east-1", "--", tmp_path / "cloudformation.json"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    module = json.loads((tmp_path / "terraform/main.tf.json").read_text())
+    stack = json.loads((tmp_path / "cloudformation.json").read_text())
+    # The same policies in both forms.
+    policies = [r for r in stack["Resources"].values() if r["Type"] == "AWS::IAM::ManagedPolicy"]
+    assert len(policies) == len(module["resource"]["aws_iam_policy"]), (sorted(p["Properties"].get("ManagedPolicyName") if isinstance(p["Properties"].get("ManagedPolicyName"),str) else "" for p in policies), sorted(module["resource"]["aws_iam_policy"]))
+    roles = [r for r in stack["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
+    assert len(roles) == len(module["resource"]["aws_iam_role"])
+
+
+def test_deploy_folder_is_what_the_program_writes(tmp_path):
+    subprocess.run([OWNHOUSE, "policy", "artefact", "example", "--external-id", EXTERNAL, "--controller-arn",
+                    f"arn:aws:iam::{ACCOUNT}:role/ownhouse-controller", "--out", tmp_path], check=True, capture_output=True)
+    for name in ("cloudformation.json", "terraform/main.tf.json"):
+        assert (TOP / "deploy/aws" / name).read_text() == (tmp_path / name).read_text(), f"make deploy/aws/{name} anew"
