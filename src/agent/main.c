@@ -1,9 +1,11 @@
 /* ownhouse-agent: the data plane's program. */
 #include "agent/config.h"
+#include "agent/gate_ask.h"
 #include "agent/parent.h"
 #include "agent/place.h"
 #include "agent/role.h"
 #include "agent/status.h"
+#include "base/keys.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "version.h"
@@ -12,7 +14,7 @@
 #include <signal.h>
 
 struct arguments {
-    const char *command, *config, *dir, *role;
+    const char *command, *config, *dir, *role, *grant;
     bool json, help, version, check;
 };
 
@@ -26,6 +28,7 @@ static const char usage_text[] =
     "  supervise --dir DIR       run only the supervisor of one folder of placements, as a machine's init does\n"
     "  enrol --config FILE       enrol by the configured bundle and print its fingerprint\n"
     "  status --config FILE      say what runs (--json: as JSON)\n"
+    "  revoke --config FILE --grant GRANT   end an engineer's access here, without the control plane\n"
     "\n"
     "options:\n"
     "  --check-config            with --config FILE: check the file and exit\n"
@@ -42,10 +45,15 @@ static int usage_error(const char *message, const char *detail)
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"dir", required_argument, NULL, 'd'},
-        {"role", required_argument, NULL, 'r'},   {"json", no_argument, NULL, 'j'},
-        {"check-config", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {0},
+        {"config", required_argument, NULL, 'c'},
+        {"dir", required_argument, NULL, 'd'},
+        {"role", required_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},
+        {"grant", required_argument, NULL, 'g'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -58,6 +66,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             break;
         case 'r':
             a->role = optarg;
+            break;
+        case 'g':
+            a->grant = optarg;
             break;
         case 'j':
             a->json = true;
@@ -177,6 +188,26 @@ static int status_of(const struct arguments *a)
     return status;
 }
 
+static int revoke_grant(const struct arguments *a)
+{
+    struct agent_config config = {0};
+    struct err err = ERR_INIT;
+    if (!a->grant || !uuid_valid(a->grant))
+        return usage_error("--grant GRANT is missing, or is no grant's number", "");
+    int status = load(a, "revoke", &config);
+    if (status)
+        return status;
+    int r = gate_ask(
+        &config, json_pack("{ss ss ss}", "type", "revoke", "grant", a->grant, "why", "the customer revoked it here"),
+        "ended", a->grant, NULL, &err);
+    if (r == 0)
+        puts("revoked; nothing of it is left");
+    else
+        fprintf(stderr, "ownhouse-agent: %s\n", err.message);
+    agent_config_free(&config);
+    return r < 0;
+}
+
 static int check_config(const struct arguments *a)
 {
     struct agent_config config = {0};
@@ -215,6 +246,8 @@ int main(int argc, char **argv)
         return enrol(&a);
     if (!strcmp(a.command, "status"))
         return status_of(&a);
+    if (!strcmp(a.command, "revoke"))
+        return revoke_grant(&a);
     if (!strcmp(a.command, "supervise"))
         return supervise(&a);
     return usage_error("no such command: ", a.command);

@@ -68,6 +68,11 @@ static void write_status(uv_timer_t *t)
     if (!strcmp(o->role->config.runtime, "kubernetes"))
         json_object_set_new(status, "cluster", cluster_status(o));
     json_object_set_new(status, "consent", desk_status(o->desk));
+    json_object_set_new(status, "gateJudge",
+                        json_string(o->place.env.engine == BLUEPRINT_SERVER
+                                        ? "statements are judged by the gate's list and the server's own rights"
+                                        : "statements are judged by the gate's list alone: the embedded engine has no "
+                                          "rights of its own for the gate"));
     if (ledger_ask_status(o->recorder.fd, &ledger, NULL) == 0)
         json_object_set(status, "ledger", ledger);
     json_t *observed = operator_observed(o->operator);

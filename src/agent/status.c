@@ -96,6 +96,8 @@ static void print_text(const json_t *o)
     if (*text_of(o, "sandbox"))
         printf("sandbox     %s (operator)\n", text_of(o, "sandbox"));
     print_link(json_object_get(o, "link"));
+    if (*text_of(o, "gateJudge"))
+        printf("gate        %s\n", text_of(o, "gateJudge"));
     json_array_foreach(list, i, v)
     {
         printf("%-12s%-45s %s", i ? "" : "workloads", text_of(v, "name"), text_of(v, "state"));

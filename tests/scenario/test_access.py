@@ -273,6 +273,13 @@ def test_revocation_ends_the_session_and_is_acknowledged(system, session):
     assert again.returncode == 4
 
 
+def agent_config(s):
+    """The configuration file that the agent runs with."""
+    for pid in s.pids("--role gate"):
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return pathlib.Path(words[words.index(b"--config") + 1].decode())
+
+
 def control(system, message):
     """One question to the gate's control socket, as the customer's own commands ask it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
@@ -290,7 +297,9 @@ def control(system, message):
 def test_the_customer_ends_a_grant_without_the_control_plane(system, session):
     system.kill("ownhouse-control --role link", signal.SIGSTOP)
     try:
-        control(system, {"type": "revoke", "grant": session.grant["id"], "why": "local"})
+        done = subprocess.run([str(BUILD / "src/agent/ownhouse-agent"), "revoke", "--config", str(agent_config(system)), "--grant",
+                               session.grant["id"]], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "nothing of it is left" in done.stdout, done.stderr
         status = control(system, {"type": "status"})
         assert session.grant["id"] not in [g["id"] for g in status["grants"]]
         assert of_grant(system, session.grant["id"])[-1]["kind"] in ("access.end", "access.session")
