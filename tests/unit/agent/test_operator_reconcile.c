@@ -675,6 +675,73 @@ static void it_converges_from_every_history(void **state OH_UNUSED)
     }
 }
 
+static int not_running(const struct world *w, const char *prefix)
+{
+    int n = 0;
+    for (size_t i = 0; i < w->n; i++)
+        n += !strncmp(w->items[i].name, prefix, strlen(prefix)) && w->items[i].state != RUNTIME_RUNNING;
+    return n;
+}
+
+static bool all_stopped(const struct world *w, const char *prefix)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (!strncmp(w->items[i].name, prefix, strlen(prefix)) && w->items[i].state != RUNTIME_STOPPED)
+            return false;
+    return true;
+}
+
+static void settle_watching(struct world *w, struct wish *v, bool keeper_after_engines)
+{
+    for (int i = 0; i < 50; i++, tick(w, 1000)) {
+        pass(w, v);
+        if (!keeper_after_engines)
+            assert_true(not_running(w, "clickhouse-") <= 1 && not_running(w, "keeper-") <= 1);
+        else if (not_running(w, "keeper-"))
+            assert_true(all_stopped(w, "clickhouse-"));
+    }
+    assert_int_equal(pass(w, v), 0);
+}
+
+/* Three replicas and three members of Keeper: one of each at a time, Keeper outlives its users, and nothing is left. */
+static void keeper_changes_one_member_at_a_time_and_stops_last(void **state OH_UNUSED)
+{
+    static const unsigned char key[32] = {1};
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    v.services[0].replicas = 3;
+    v.env.engine = BLUEPRINT_SERVER;
+    v.env.replication_key = key;
+    wish_render(&v);
+    settle(&w, &v);
+    assert_int_equal(w.n, 3 + 3 + 2);
+    struct reconcile_service s = state_of(&w, &v, 0);
+    assert_int_equal(s.state, SERVICE_RUNNING);
+    assert_int_equal(s.ready, 3);
+    assert_int_equal(s.replicas, 3);
+    wish_clear(&v);
+    v.env.clickhouse_image = "another"; /* a change of all six */
+    wish_render(&v);
+    settle_watching(&w, &v, false);
+    wish_clear(&v);
+    v.services[0].state = DESIRED_STOPPED;
+    wish_render(&v);
+    settle_watching(&w, &v, true);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STOPPED);
+    wish_clear(&v);
+    v.services[0].state = DESIRED_DELETED;
+    v.services[0].delete_data = true;
+    v.services[0].replicas = 2; /* it was larger once */
+    wish_render(&v);
+    settle(&w, &v);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_GONE);
+    assert_int_equal(w.n, 2);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -691,6 +758,7 @@ int main(void)
         cmocka_unit_test(without_a_certificate_there_is_no_way_in),
         cmocka_unit_test(one_replica_changes_at_a_time),
         cmocka_unit_test(a_failed_canary_stops_the_change_and_can_be_mended),
+        cmocka_unit_test(keeper_changes_one_member_at_a_time_and_stops_last),
         cmocka_unit_test(engines_start_a_few_at_a_time),
         cmocka_unit_test(it_converges_from_every_history),
     };
