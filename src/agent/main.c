@@ -1,6 +1,7 @@
 /* ownhouse-agent: the data plane's program. */
 #include "agent/config.h"
 #include "agent/gate_ask.h"
+#include "agent/lock.h"
 #include "agent/parent.h"
 #include "agent/place.h"
 #include "agent/role.h"
@@ -14,7 +15,7 @@
 #include <signal.h>
 
 struct arguments {
-    const char *command, *config, *dir, *role, *grant;
+    const char *command, *config, *dir, *role, *grant, *key, *passphrase_file;
     bool json, help, version, check;
 };
 
@@ -29,6 +30,9 @@ static const char usage_text[] =
     "  enrol --config FILE       enrol by the configured bundle and print its fingerprint\n"
     "  status --config FILE      say what runs (--json: as JSON)\n"
     "  revoke --config FILE --grant GRANT   end an engineer's access here, without the control plane\n"
+    "  lock --config FILE        shut every way of management: sessions, link, operations; services go on\n"
+    "  unlock --config FILE --key FILE [--passphrase-file FILE]\n"
+    "                            open it again with an approver's key\n"
     "\n"
     "options:\n"
     "  --check-config            with --config FILE: check the file and exit\n"
@@ -49,6 +53,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         {"dir", required_argument, NULL, 'd'},
         {"role", required_argument, NULL, 'r'},
         {"json", no_argument, NULL, 'j'},
+        {"key", required_argument, NULL, 'y'},
+        {"passphrase-file", required_argument, NULL, 'p'},
         {"grant", required_argument, NULL, 'g'},
         {"check-config", no_argument, NULL, 'k'},
         {"help", no_argument, NULL, 'h'},
@@ -69,6 +75,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             break;
         case 'g':
             a->grant = optarg;
+            break;
+        case 'y':
+            a->key = optarg;
+            break;
+        case 'p':
+            a->passphrase_file = optarg;
             break;
         case 'j':
             a->json = true;
@@ -208,6 +220,18 @@ static int revoke_grant(const struct arguments *a)
     return r < 0;
 }
 
+static int lock_or_unlock(const struct arguments *a, bool lock)
+{
+    struct agent_config config = {0};
+    int status = load(a, a->command, &config);
+    if (status == 0 && !lock && !a->key)
+        status = usage_error("--key FILE is missing", "");
+    else if (status == 0)
+        status = lock ? lock_command(&config, a->json) : unlock_command(&config, a->key, a->passphrase_file);
+    agent_config_free(&config);
+    return status;
+}
+
 static int check_config(const struct arguments *a)
 {
     struct agent_config config = {0};
@@ -248,6 +272,8 @@ int main(int argc, char **argv)
         return status_of(&a);
     if (!strcmp(a.command, "revoke"))
         return revoke_grant(&a);
+    if (!strcmp(a.command, "lock") || !strcmp(a.command, "unlock"))
+        return lock_or_unlock(&a, !strcmp(a.command, "lock"));
     if (!strcmp(a.command, "supervise"))
         return supervise(&a);
     return usage_error("no such command: ", a.command);

@@ -2,6 +2,7 @@
 #include "agent/gate/gate.h"
 #include "agent/ledger/client.h"
 #include "agent/link/identity.h"
+#include "agent/lock.h"
 #include "agent/policy.h"
 #include "agent/role.h"
 #include "base/log.h"
@@ -24,6 +25,9 @@ struct gate_role {
 static int policy(struct policy **ret, void *user, struct err *err)
 {
     struct gate_role *g = user;
+    /* Locked by the customer: no grant holds, whoever signed it. */
+    if (lock_is_set(&g->role->config))
+        return err_set(err, -EACCES, "the data plane is locked (`ownhouse-agent lock`)");
     return policy_now(&g->role->config, g->bundle, ret, err);
 }
 

@@ -4,6 +4,7 @@
 #include "agent/gate_client.h"
 #include "agent/ledger/client.h"
 #include "agent/link/identity.h"
+#include "agent/lock.h"
 #include "agent/operator/operator.h"
 #include "agent/place.h"
 #include "agent/recorder.h"
@@ -17,6 +18,7 @@
 #include "version.h"
 
 #include <malloc.h>
+#include <signal.h>
 
 #define ENROL_TIMEOUT_MS 600000
 #define STATUS_EACH_MS 5000 /* what time alone changes is looked at as often */
@@ -37,9 +39,61 @@ struct operator_role {
     char *reader; /* password of the gate's user at the engines */
     char reader_sha256[65];
     struct desk *desk;
+    char infrastructure[UUID_SIZE];
+    bool locked, lock_reported; /* by `ownhouse-agent lock`; the report is in the ledger */
+    json_t *lock_report;
     char sandbox[64];
     bool ending;
 };
+
+/* ---- the kill switch ---- */
+
+static void write_status_soon(struct operator_role *o);
+
+static void on_locked(void *data)
+{
+    log_warn("locked: the link is closed and nothing is carried out", NULL);
+    write_status_soon(data);
+}
+
+/* Recorded, then shut; what is then still open is looked for, recorded too, and sealed by a checkpoint. */
+static void watch_lock(struct operator_role *o)
+{
+    const struct agent_config *c = &o->role->config;
+    struct err err = ERR_INIT;
+    uint64_t leaf = 0;
+    if (lock_is_set(c) && !o->locked) {
+        autojson json_t *body = json_pack("{ss}", "by", "ownhouse-agent lock");
+        o->locked = true;
+        if (ledger_ask_append(o->recorder.fd, "locked", body, NULL, &err) < 0)
+            log_error("the lock could not be recorded", "error", err.message);
+        struct agent_link *link = TAKE_PTR(o->link);
+        desk_join(o->desk, o->operator, NULL);
+        if (link)
+            agent_link_stop(link, on_locked, o);
+        return;
+    }
+    if (o->locked && !o->lock_reported) {
+        autojson json_t *report = lock_probe();
+        if (!json_is_true(json_object_get(report, "shut")))
+            return; /* not yet: the next look tells */
+        if (ledger_ask_append(o->recorder.fd, "lock-report", report, &leaf, &err) < 0 ||
+            ledger_ask_checkpoint(o->recorder.fd, &err) < 0) {
+            log_error("the lock's report could not be recorded", "error", err.message);
+            return;
+        }
+        json_object_set_new(report, "leaf", json_integer((json_int_t)leaf));
+        o->lock_report = json_incref(report);
+        o->lock_reported = true;
+    }
+    if (o->locked && lock_may_open(c, keeper_policy(desk_keeper(o->desk)), o->infrastructure)) {
+        autojson json_t *body = json_pack("{ss}", "by", "the policy's quorum");
+        if (ledger_ask_append(o->recorder.fd, "unlocked", body, NULL, &err) < 0 || lock_remove(c, &err) < 0)
+            log_error("the lock could not be opened", "error", err.message);
+        else
+            raise(SIGTERM); /* the parent starts us again, with a link */
+    }
+}
 
 /* ---- status file ---- */
 
@@ -60,10 +114,15 @@ static void write_status(uv_timer_t *t)
     autojson json_t *status = json_object(), *ledger = NULL;
     if (o->ending)
         return;
-    desk_work(o->desk);
+    watch_lock(o);
+    if (!o->locked)
+        desk_work(o->desk);
+    if (o->lock_report)
+        json_object_set(status, "lock", o->lock_report);
     json_object_set_new(status, "version", json_string(OWNHOUSE_VERSION));
     json_object_set_new(status, "sandbox", json_string(o->sandbox));
-    json_object_set_new(status, "link", agent_link_status_json(o->link));
+    if (o->link)
+        json_object_set_new(status, "link", agent_link_status_json(o->link));
     json_object_set_new(status, "desiredVersion", json_integer(operator_desired_version(o->operator)));
     if (!strcmp(o->role->config.runtime, "kubernetes"))
         json_object_set_new(status, "cluster", cluster_status(o));
@@ -85,7 +144,7 @@ static void write_status(uv_timer_t *t)
 
 static void write_status_soon(struct operator_role *o)
 {
-    if (o->link && !o->ending)
+    if (o->operator&& !o->ending)
         uv_timer_start(&o->status_timer, write_status, STATUS_SOON_MS, 0);
 }
 
@@ -293,7 +352,10 @@ static void on_signal(uv_signal_t *handle, int number OH_UNUSED)
     if (o->ending)
         return;
     o->ending = true;
-    agent_link_stop(o->link, on_link_stopped, o);
+    if (o->link)
+        agent_link_stop(o->link, on_link_stopped, o);
+    else
+        on_link_stopped(o);
 }
 
 /* From here on: its folders to write, the customer's files to read (these very files: their folder may hold the
@@ -341,6 +403,7 @@ static int open_desk(struct operator_role *o, const struct bundle *bundle, const
         .on_event = on_operator_event,
         .data = o,
     };
+    memcpy(o->infrastructure, id->infrastructure, UUID_SIZE);
     int r = desk_open(&config, &o->desk, err);
     if (r == 0)
         r = recorder_begin(&o->recorder, bundle, id->agent, id->infrastructure,
@@ -435,8 +498,12 @@ static int start(struct operator_role *o, struct err *err)
         return r;
     log_info("operator starts", "sandbox", o->sandbox, "bundle", fingerprint);
     open_loop(o);
-    if ((r = start_operator(o, err)) < 0 || (r = start_link(o, err)) < 0)
+    if ((r = start_operator(o, err)) < 0)
         return r;
+    /* Locked before this start: there is no link to close. */
+    if (!lock_is_set(&o->role->config) && (r = start_link(o, err)) < 0)
+        return r;
+    desk_join(o->desk, o->operator, o->link);
     operator_start(o->operator);
     start_gate_client(o);
     write_status_soon(o);
@@ -461,6 +528,7 @@ int role_operator_main(struct agent_role *r)
         uv_loop_close(&o.loop);
     }
     desk_free(o.desk);
+    json_decref(o.lock_report);
     if (o.runtime)
         o.runtime->ops->free(o.runtime);
     if (o.reader)

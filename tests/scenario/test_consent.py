@@ -102,10 +102,10 @@ def test_sealed(system, agent, tmp_path):
     file.write_text(json.dumps(policy))
     change = ask(system, "policy.change", "--policy", str(file))
     wait_state(system, change, "waiting")
-    assert not (agent / "consent/policy.json").exists()
+    assert not (agent / "policy/policy.json").exists()
     system.ok("approve", change, "--yes")
     wait_state(system, change, "done")
-    assert json.loads((agent / "consent/policy.json").read_text())["mode"] == "sealed"
+    assert json.loads((agent / "policy/policy.json").read_text())["mode"] == "sealed"
     published(system, "policy", lambda body: body["version"] == 2)
 
     # rolled back by a replay: an older version is no policy any more, whoever signs
@@ -130,10 +130,19 @@ def test_sealed(system, agent, tmp_path):
     assert answers(system, 2)
     desired = json.loads(json.loads((agent / "state/desired.json").read_text())["document"])
     assert [service["name"] for service in desired["services"]] == ["demo"]
-    system.ok("approve", asked[0]["id"], "--yes")
-    wait_until("the signed document in force", 60, lambda: len(json.loads(json.loads(
-        (agent / "state/desired.json").read_text())["document"])["services"]) == 2)
-    wait_state(system, asked[0]["id"], "done")
+    signed = set()
+
+    def in_force():
+        # The control plane may have gone on meanwhile: what is asked for is what the newest document changes.
+        for one in system.ok("requests", "--state", "waiting"):
+            if one["origin"] == "agent" and one["id"] not in signed:
+                signed.add(one["id"])
+                system.ok("approve", one["id"], "--yes")
+        text = json.loads((agent / "state/desired.json").read_text())["document"]
+        return len(json.loads(text)["services"]) == 2
+
+    wait_until("the signed document in force", 90, in_force)
+    wait_until("its request to be done", 60, lambda: "done" in {state(system, one) for one in signed})
     assert creating.wait(timeout=120) == 0
 
 
@@ -189,3 +198,67 @@ def test_bent_copies_are_found_out(system, bucket, tmp_path, bend):
         text[1] = str(int(text[1]) + 1)
         note.write_text("\n".join(text) + "\n")
     assert verify(system, copy).returncode != 0
+
+
+def test_reconcile_names_acts_without_approval(system, tmp_path):
+    arn = "arn:aws:sts::1:assumed-role/ownhouse-provision/x"
+    trail = {"Records": [
+        {"eventTime": "2020-01-01T00:00:00Z", "eventSource": "ec2.amazonaws.com", "eventName": "RunInstances",
+         "userIdentity": {"arn": arn}},
+        {"eventTime": "2020-01-01T00:00:00Z", "eventSource": "s3.amazonaws.com", "eventName": "GetObject",
+         "userIdentity": {"arn": "arn:aws:sts::1:assumed-role/somebody-else/x"}},
+        {"eventTime": "2026-01-01T00:00:30Z", "eventSource": "ec2.amazonaws.com", "eventName": "CreateVpc",
+         "userIdentity": {"arn": arn}}]}
+    (tmp_path / "trail.json").write_text(json.dumps(trail))
+    (tmp_path / "plans.json").write_text(json.dumps([
+        {"id": "p", "approvedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:00Z"}]))
+    (tmp_path / "queries.json").write_text(
+        '{"time":"2026-01-01T00:00:00Z","user":"ownhouse_gate","query_id":"unknown"}\n'
+        '{"time":"2026-01-01T00:00:00Z","user":"default","query_id":"customer"}\n')
+    (tmp_path / "audit.json").write_text(
+        '{"requestReceivedTimestamp":"2020-01-01T00:00:00Z","verb":"get","stage":"ResponseComplete",'
+        '"requestURI":"/api/v1/secrets","user":{"username":"ownhouse-engineer"}}\n')
+    done = system.run("reconcile", "--cloudtrail", str(tmp_path / "trail.json"), "--plans", str(tmp_path / "plans.json"),
+                      "--query-log", str(tmp_path / "queries.json"), "--kubernetes", str(tmp_path / "audit.json"))
+    plain = done.stdout
+    assert done.returncode != 0 and "RunInstances" in plain and "query unknown" in plain and "/api/v1/secrets" in plain
+    assert "CreateVpc" not in plain and "GetObject" not in plain and "customer" not in plain
+
+
+def test_lock_and_unlock(system, agent, tmp_path):
+    """The kill switch: the link closes, a signed report says so, services go on, and only the customer's key opens it."""
+    config = next(agent.parent.rglob("agent.conf"))
+    program = OWNHOUSE.parents[1] / "agent/ownhouse-agent"
+
+    def connected():
+        return json.loads((agent / "run/status.json").read_text()).get("link", {}).get("connected", False)
+
+    def call(*words):
+        return subprocess.run([str(program), *words, "--config", str(config)], capture_output=True, text=True, timeout=120)
+
+    assert connected()
+    locked = call("lock", "--json")
+    assert locked.returncode == 0, locked.stderr
+    report = json.loads(locked.stdout)
+    assert report["shut"] and report["connections"] == []
+    size = int(report["checkpoint"].splitlines()[1])
+    assert size > report["leaf"]
+    assert not connected() and answers(system, 4)
+    request = ask(system, "service.restart", "--service", "demo")
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse battery\n")
+    secret.chmod(0o600)
+    system.ok("key", "new", str(tmp_path / "thief.key"), "--passphrase-file", str(secret))
+    stolen = subprocess.Popen([str(program), "unlock", "--config", str(config), "--key", str(tmp_path / "thief.key"),
+                               "--passphrase-file", str(secret)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until("the thief's signature on the disk", 30, lambda: (agent / "policy/unlock.json").exists())
+    written = (agent / "run/status.json").stat().st_mtime_ns
+    wait_until("the operator to look", 30, lambda: (agent / "run/status.json").stat().st_mtime_ns > written)
+    assert (agent / "policy/lock.json").exists() and not connected()
+    stolen.kill()
+    stolen.wait()
+    opened = call("unlock", "--key", str(system.customer / "approver.key"))
+    assert opened.returncode == 0, opened.stderr
+    wait_until("the link to come back", 60, connected)
+    wait_state(system, request, "done", "waiting")
+    published(system, "unlocked", lambda body: True)
