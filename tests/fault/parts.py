@@ -13,6 +13,7 @@ PARTS = [
     ("load balancer", "/load-balancer/files/haproxy.cfg"),
     ("gateway", "/gateway/files/haproxy.cfg"),
     ("operator", "--role operator --config {home}/accounts"),
+    ("agent ledger", "--role ledger --config {home}/accounts"),
     ("agent supervisor", "--role supervisor --config {home}/accounts"),
     ("agent parent", "ownhouse-agent run --config {home}/accounts"),
     ("dns", "/dns/files/knot.conf"),
