@@ -59,13 +59,22 @@ static int prepare(struct cli *c, struct ledger_verify *v, struct note_verifier 
 static void on_finding(enum ledger_finding kind, uint64_t index, const char *sentence, void *data)
 {
     struct reading *r = data;
-    if (r->findings)
-        json_array_append_new(r->findings, json_pack("{ss sI ss}", "finding", ledger_finding_names[kind], "leaf",
-                                                     (json_int_t)index, "what", sentence));
-    if (kind >= LEDGER_LATE)
-        ui_line(&r->c->ui, "note    %-8s %s", ledger_finding_names[kind], sentence);
-    else
-        ui_line(&r->c->ui, "FINDING %-8s %s", ledger_finding_names[kind], sentence);
+    json_array_append_new(r->findings,
+                          json_pack("{ss sb sI ss}", "finding", ledger_finding_names[kind], "notice",
+                                    (int)(kind >= LEDGER_LATE), "leaf", (json_int_t)index, "what", sentence));
+}
+
+static void tell_findings(struct cli *c, const json_t *findings)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(findings, i, one)
+    {
+        const char *name = json_string_value(json_object_get(one, "finding")),
+                   *what = json_string_value(json_object_get(one, "what"));
+        bool notice = json_is_true(json_object_get(one, "notice"));
+        ui_line(&c->ui, "%s %-8s %s", notice ? "note   " : "FINDING", name ? name : "", what ? what : "");
+    }
 }
 
 static int load_others(const char *path, char **ret, struct err *err)
@@ -73,22 +82,24 @@ static int load_others(const char *path, char **ret, struct err *err)
     return path ? fs_read(path, NOTE_MAX, ret, NULL, err) : 0;
 }
 
-/* A copy that is being written to while it is read may look bent: its newest checkpoint then is another afterwards, and it is
- * read again, a few times. */
-static int verify_settled(struct ledger_verify *v, struct ledger_verdict *ret, struct err *err)
+/* A copy that is being written to while it is read may look bent: its newest checkpoint then is another afterwards, and
+ * it is read again, a few times. */
+static int verify_settled(const struct ledger_verify *v, struct ledger_verdict *ret, struct err *err)
 {
     autofree char *path = mem_printf("%s/checkpoint", v->dir);
-    struct ledger_verify silent = *v;
-    silent.on_finding = NULL;
+    struct reading *reading = v->data;
+    int r = 0;
     for (int tries = 0; tries < 5; tries++) {
         autofree char *before = NULL, *after = NULL;
         bool there = fs_exists(path) && fs_read(path, NOTE_MAX, &before, NULL, NULL) == 0;
-        int r = ledger_verify(&silent, ret, err);
+        json_array_clear(reading->findings);
+        r = ledger_verify(v, ret, err);
         if (r < 0 || ret->findings == 0 || !there || fs_read(path, NOTE_MAX, &after, NULL, NULL) < 0 ||
             !strcmp(before, after))
             break;
     }
-    return ledger_verify(v, ret, err);
+    tell_findings(reading->c, reading->findings);
+    return r;
 }
 
 static int verify_run(struct cli *c, struct err *err)
