@@ -41,7 +41,7 @@ struct connection {
 static struct buf *requests;
 static size_t n_requests, next_request;
 static struct connection *connections, **idle;
-static size_t n_connections, n_idle, n_warm;
+static size_t n_connections, n_idle, first_idle, n_warm;
 static const char *target;
 static SSL_CTX *tls;
 static int poll_fd;
@@ -60,6 +60,20 @@ static int64_t now_us(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* In turn, so that none is idle for so long that the server closes it. */
+static void put_idle(struct connection *c)
+{
+    idle[(first_idle + n_idle++) % n_connections] = c;
+}
+
+static struct connection *take_idle(void)
+{
+    struct connection *c = idle[first_idle];
+    first_idle = (first_idle + 1) % n_connections;
+    n_idle--;
+    return c;
 }
 
 /* --- requests --- */
@@ -180,7 +194,7 @@ static void answered(struct connection *c)
     c->out = NULL;
     n_warm += !c->warm;
     c->warm = true;
-    idle[n_idle++] = c;
+    put_idle(c);
 }
 
 static void readable(struct connection *c)
@@ -198,7 +212,7 @@ static void readable(struct connection *c)
             open_connection(c);
             if (c->out) {
                 c->out = NULL;
-                idle[n_idle++] = c;
+                put_idle(c);
             }
             return;
         }
@@ -244,7 +258,7 @@ static double run(double seconds, double rate)
     for (int64_t now = began; now < end; now = now_us()) {
         int64_t due = rate > 0 ? began + (int64_t)((double)begun * 1e6 / rate) : now;
         while (n_idle && due <= now) {
-            ask(idle[--n_idle], due);
+            ask(take_idle(), due);
             begun++;
             due = rate > 0 ? began + (int64_t)((double)begun * 1e6 / rate) : now;
         }
