@@ -66,6 +66,8 @@ TABLE = {
     "eventsGet": LOOK_AT_ORGANIZATION,
     "accessGrantGetList": LOOK_AT_INFRASTRUCTURE, "accessGrantGet": LOOK_AT_INFRASTRUCTURE,
     "accessGrantCreate": ADMINS, "accessGrantRevoke": ADMINS,
+    "requestGetList": LOOK_AT_INFRASTRUCTURE, "requestGet": LOOK_AT_INFRASTRUCTURE, "requestCreate": ADMINS,
+    "requestApprove": ADMINS, "preapprovalCreate": ADMINS, "consentGet": LOOK_AT_INFRASTRUCTURE,
 }
 # For people who are signed in, whatever their roles; never for keys.
 PERSONAL = {"sessionGet", "sessionDelete", "sessionGetList", "sessionDeleteOthers", "sessionRevoke", "profileGet",
