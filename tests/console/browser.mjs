@@ -46,9 +46,14 @@ export class Person {
         console.error(`CSP ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
     });
     const note = (text) => {
+      // Chromium breaks off what is under way when any network interface of the machine comes or goes.
+      if (text.includes('net::ERR_NETWORK_CHANGED')) return;
       if (!person.allowed.some((a) => a.test(text))) person.problems.push(text);
     };
     person.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && note(`console ${m.type()}: ${m.text()} ${m.location().url}`));
+    person.page.on('requestfailed', (r) => {
+      if (r.failure()?.errorText.includes('ERR_NETWORK_CHANGED')) person.cutOff = true;
+    });
     person.page.on('pageerror', (e) => note(`page error: ${e.stack}`));
     person.page.on('request', (r) => {
       const to = new URL(r.url());
@@ -56,8 +61,17 @@ export class Person {
     });
     return person;
   }
+  /** Opens a page; again where the machine's network changed under it and cut its scripts off. */
   async go(to) {
-    await this.page.goto(url + to);
+    for (let tries = 0; tries < 5; tries++) {
+      this.cutOff = false;
+      await this.page.goto(to.startsWith('https:') ? to : url + to).catch((problem) => {
+        if (!String(problem).includes('ERR_NETWORK_CHANGED')) throw problem;
+        this.cutOff = true;
+      });
+      if (!this.cutOff) await this.page.locator('h1').first().waitFor({ timeout: 5000 }).catch(() => undefined);
+      if (!this.cutOff) return;
+    }
   }
   /** Until nothing is loading any more. */
   async settled() {

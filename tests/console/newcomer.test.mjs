@@ -15,9 +15,9 @@ before(async () => {
 });
 after(async () => browser?.close());
 
-test('the set-up link makes an account', async () => {
+test('the set-up link makes an account', { timeout: 240000 }, async () => {
   const { page } = ada;
-  await page.goto(process.env.OWNHOUSE_SET_UP);
+  await ada.go(process.env.OWNHOUSE_SET_UP);
   await page.getByLabel('Your name').fill('Ada Lovelace');
   await page.getByLabel('E-mail address').fill('ada@example.org');
   await page.getByLabel('New password').fill('too short');
@@ -32,7 +32,7 @@ test('the set-up link makes an account', async () => {
   await page.getByRole('link', { name: 'laptop' }).waitFor();
 });
 
-test('a service is made and comes to run without a reload', async () => {
+test('a service is made and comes to run without a reload', { timeout: 240000 }, async () => {
   const { page } = ada;
   await page.getByRole('link', { name: 'Services', exact: true }).first().click();
   await page.getByRole('button', { name: 'Create a service' }).click();
@@ -43,7 +43,7 @@ test('a service is made and comes to run without a reload', async () => {
   await page.locator('.oh-page-title [data-state=running]').waitFor({ timeout: 120000 });
 });
 
-test('the copied curl line answers', async () => {
+test('the copied curl line answers', { timeout: 240000 }, async () => {
   const { page } = ada;
   const copy = page.getByRole('dialog').getByRole('tabpanel').getByRole('button', { name: 'Copy', exact: true });
   await copy.click();
@@ -67,7 +67,7 @@ test('the copied curl line answers', async () => {
   }
 });
 
-test('signing out and in again', async () => {
+test('signing out and in again', { timeout: 240000 }, async () => {
   const { page } = ada;
   await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
   await page.getByRole('button', { name: 'Sign out' }).click();

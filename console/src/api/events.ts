@@ -32,8 +32,8 @@ export function backoff(n: number, random: () => number): number {
   return Math.min(1000 * 2 ** n, BACKOFF_LAST_MS) * (1 + random() / 4);
 }
 
-/** Until the returned function is called. */
-export function listen(organization: string, client: QueryClient): () => void {
+/** Until the returned function is called. Who may not hear events (`hears`) only asks every few seconds. */
+export function listen(organization: string, client: QueryClient, hears: boolean): () => void {
   let source: EventSource | null = null;
   let ended = false;
   let tries = 0;
@@ -63,7 +63,8 @@ export function listen(organization: string, client: QueryClient): () => void {
     };
   }
   const poll = setInterval(() => liveness !== 'live' && document.visibilityState === 'visible' && refresh(), POLL_MS);
-  open();
+  if (hears) open();
+  else say('polling');
   return () => {
     ended = true;
     source?.close();

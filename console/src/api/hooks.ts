@@ -4,13 +4,15 @@ import { ApiError, call, type Input, type Operation, type Result } from './clien
 
 export const queryClient = new QueryClient({
   defaultOptions: {
+    // Whether there is a network is for each call to find out: one that waits in silence looks like one that hangs.
     queries: {
+      networkMode: 'always',
       staleTime: 2000,
       retry: (count, problem) => problem instanceof ApiError && problem.temporary && count < 4,
       retryDelay: (count) => Math.min(500 * 2 ** count, 5000),
       refetchOnWindowFocus: true,
     },
-    mutations: { retry: false },
+    mutations: { retry: false, networkMode: 'always' },
   },
 });
 

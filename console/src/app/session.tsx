@@ -93,10 +93,11 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   }, []);
 
   const organizationId = organization?.id;
+  const hears = !!organization?.permissions.includes(permissionOf('eventsGet'));
   useEffect(() => {
     if (state !== 'in' || !organizationId || again) return undefined;
-    return listen(organizationId, client);
-  }, [state, organizationId, again, client]);
+    return listen(organizationId, client, hears);
+  }, [state, organizationId, again, client, hears]);
 
   const finish = (ok: boolean) => {
     setAgain(false);

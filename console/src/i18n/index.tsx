@@ -27,6 +27,11 @@ export function format(catalogue: Catalogue, locale: string, key: Key, values?: 
   });
 }
 
+/** A word of the API that has no message yet: service_update_name → Service update name. */
+export function humanize(value: string): string {
+  return /^[a-z]+(_[a-z]+)+$/.test(value) ? value.charAt(0).toUpperCase() + value.slice(1).replaceAll('_', ' ') : value;
+}
+
 /** The first language that we have among those that the browser asks for. */
 export function preferred(wanted: readonly string[]): Language {
   for (const one of wanted) {
@@ -75,7 +80,7 @@ function words(language: Language, catalogue: Catalogue, setLanguage: (l: Langua
     locale,
     setLanguage,
     t: (key, values) => format(catalogue, locale, key, values),
-    word: (prefix, value) => (value ? (catalogue[`${prefix}.${value}` as Key] ?? value) : ''),
+    word: (prefix, value) => (value ? (catalogue[`${prefix}.${value}` as Key] ?? humanize(value)) : ''),
     number: (value, options) => new Intl.NumberFormat(locale, options).format(value),
     date: (value, options) =>
       new Intl.DateTimeFormat(locale, options ?? { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(value)),

@@ -4,12 +4,8 @@ import { useApi } from '../api/hooks';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { isIpSource } from '../lib/cidr';
+import type { Entry } from '../lib/patches';
 import { Button, IconButton, TextInput } from '../ui/basics';
-
-export interface Entry {
-  source: string;
-  description?: string;
-}
 
 /** The address that this browser is seen under; "" while it is not known. */
 export function useOwnAddress(): string {
@@ -80,13 +76,4 @@ export function AccessEditor({ entries, onChange }: { entries: Entry[]; onChange
       </div>
     </div>
   );
-}
-
-/** What to add and to take away so that `before` becomes `after`. */
-export function accessPatch(before: Entry[], after: Entry[]) {
-  const same = (a: Entry, b: Entry) => a.source === b.source && (a.description ?? '') === (b.description ?? '');
-  return {
-    add: after.filter((a) => !before.some((b) => same(a, b))),
-    remove: before.filter((b) => !after.some((a) => a.source === b.source)).map(({ source }) => ({ source })),
-  };
 }

@@ -5,6 +5,7 @@ import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { shellQuote } from '../lib/connect';
+import type { Entry } from '../lib/patches';
 import { makeKey } from '../lib/secrets';
 import { Button, Check, Empty, Facts, IconButton, Notice, TextInput, Time } from '../ui/basics';
 import { CodeBlock, Copyable } from '../ui/code';
@@ -13,7 +14,7 @@ import { Loaded, Problem } from '../ui/errors';
 import { Page } from '../ui/page';
 import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
-import { AccessEditor, type Entry } from './AccessList';
+import { AccessEditor } from './AccessList';
 import { RolePicker } from './Members';
 import { State } from './states';
 

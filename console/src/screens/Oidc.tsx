@@ -6,7 +6,7 @@ import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { Notice, Skeleton } from '../ui/basics';
 import { Problem } from '../ui/errors';
-import { safePath } from './SignIn';
+import { safePath } from './paths';
 import { Door } from './SignInForm';
 
 export function Oidc() {

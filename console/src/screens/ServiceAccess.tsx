@@ -4,10 +4,11 @@ import { useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import { accessPatch, type Entry } from '../lib/patches';
 import { Button, Card, Notice } from '../ui/basics';
 import { Problem } from '../ui/errors';
 import { announce } from '../ui/toast';
-import { AccessEditor, accessPatch, type Entry } from './AccessList';
+import { AccessEditor } from './AccessList';
 
 export function ServiceAccess({ service: s }: { service: Schemas['Service'] }) {
   const { t } = useWords();

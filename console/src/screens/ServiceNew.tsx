@@ -5,13 +5,14 @@ import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import type { Entry, Tag } from '../lib/patches';
 import { randomText } from '../lib/secrets';
 import { Button, Card, Choice, Empty, Select, TextInput, Check } from '../ui/basics';
 import { Loaded, Problem } from '../ui/errors';
 import { Page } from '../ui/page';
-import { AccessEditor, useOwnAddress, type Entry } from './AccessList';
+import { AccessEditor, useOwnAddress } from './AccessList';
 import { keepPassword } from './freshPasswords';
-import { TagEditor, type Tag } from './Tags';
+import { TagEditor } from './Tags';
 
 type Infrastructure = Schemas['Infrastructure'];
 const SIZES = [8, 16, 32, 64, 128, 236, 356];

@@ -118,6 +118,7 @@ function Schedule({ service: s }: { service: Service }) {
   });
   const clear = useChange('scalingScheduleDelete', () => announce(t('form.saved')));
   const may = can('scalingScheduleUpsert');
+  const none = query.error?.status === 404; // no schedule was ever set
   const put = (entries: Entry[]) => {
     if (entries.length) save.mutate({ path: { serviceId: s.id! }, body: { entries } });
     else clear.mutate({ path: { serviceId: s.id! } });
@@ -139,10 +140,9 @@ function Schedule({ service: s }: { service: Service }) {
       }
     >
       <p className="oh-muted">{t('schedule.what')}</p>
-      <Loaded query={query}>
+      <Loaded query={none ? { ...query, data: null as never } : query}>
         {(data) => {
-          const schedule = data as Schemas['ScalingSchedule'];
-          const entries = schedule.entries.map(plain);
+          const entries = ((data as Schemas['ScalingSchedule'] | null)?.entries ?? []).map(plain);
           const grid = weekGrid(entries);
           return (
             <>

@@ -4,30 +4,12 @@ import { useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import { settingsPatch, type Settings, type Tag } from '../lib/patches';
 import { Button, Card, Check, Facts, Notice, Select, TextInput } from '../ui/basics';
 import { Problem } from '../ui/errors';
 import { announce } from '../ui/toast';
 import { tagText } from './Services';
-import { TagEditor, type Tag } from './Tags';
-
-interface Settings {
-  name: string;
-  channel: string;
-  dumps: boolean;
-  tags: Tag[];
-}
-
-/** The fields that differ, as the API takes them. */
-export function settingsPatch(before: Settings, after: Settings): Record<string, unknown> {
-  const patch: Record<string, unknown> = {};
-  if (before.name !== after.name) patch['name'] = after.name.trim();
-  if (before.channel !== after.channel) patch['releaseChannel'] = after.channel;
-  if (before.dumps !== after.dumps) patch['enableCoreDumps'] = after.dumps;
-  const add = after.tags.filter((a) => !before.tags.some((b) => b.key === a.key && b.value === a.value));
-  const remove = before.tags.filter((b) => !after.tags.some((a) => a.key === b.key)).map(({ key }) => ({ key }));
-  if (add.length || remove.length) patch['tags'] = { add, remove };
-  return patch;
-}
+import { TagEditor } from './Tags';
 
 export function ServiceSettings({ service: s }: { service: Schemas['Service'] }) {
   const { t, word } = useWords();

@@ -7,12 +7,8 @@ import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { Button } from '../ui/basics';
 import { Problem } from '../ui/errors';
+import { safePath } from './paths';
 import { Door, SignInForm } from './SignInForm';
-
-/** Only a path of this console: a link must not lead elsewhere. */
-export function safePath(to: string | undefined): string {
-  return to && /^\/(?![/\\])/.test(to) ? to : '/';
-}
 
 export function SignIn() {
   const { t } = useWords();

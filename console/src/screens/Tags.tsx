@@ -1,17 +1,8 @@
 // Labels, typed as key or key=value.
 import { useState } from 'react';
 import { useWords } from '../i18n';
+import { parseTag, type Tag } from '../lib/patches';
 import { Button, IconButton, TextInput } from '../ui/basics';
-
-export interface Tag {
-  key: string;
-  value?: string;
-}
-
-export function parseTag(text: string): Tag | null {
-  const match = /^([a-zA-Z0-9._-]{1,128})(?:=([a-zA-Z0-9._-]{1,256}))?$/.exec(text.trim());
-  return match ? { key: match[1]!, ...(match[2] ? { value: match[2] } : {}) } : null;
-}
 
 export function TagEditor({ tags, onChange }: { tags: Tag[]; onChange: (tags: Tag[]) => void }) {
   const { t } = useWords();

@@ -29,7 +29,7 @@ export function Button({ kind = 'secondary', icon, busy, submit, children, ...re
 export function IconButton({ icon, label, ...rest }: { icon: IconName; label: string } & ButtonHTMLAttributes<HTMLButtonElement>) {
   return (
     <button type="button" className="oh-icon-button" aria-label={label} title={label} {...rest}>
-      <Icon name={icon} size="sm" />
+      <Icon name={icon} size={icon === 'cross' || icon === 'burger-menu' ? 'lg' : 'sm'} />
     </button>
   );
 }

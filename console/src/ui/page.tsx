@@ -3,6 +3,9 @@ import { useEffect, useRef, type ReactNode } from 'react';
 import { Link } from '@tanstack/react-router';
 import { useWords } from '../i18n';
 
+// The first page of a visit leaves focus where the browser has it: before the link that skips the menu.
+let visited = false;
+
 export function Page({ title, lead, actions, up, badge, children }: { title: string; lead?: ReactNode; actions?: ReactNode; up?: { to: string; label: string }; badge?: ReactNode; children: ReactNode }) {
   const heading = useRef<HTMLHeadingElement>(null);
   const { t } = useWords();
@@ -11,7 +14,8 @@ export function Page({ title, lead, actions, up, badge, children }: { title: str
   }, [title]);
   useEffect(() => {
     // Whoever reads by ear hears where the link led to.
-    heading.current?.focus({ preventScroll: true });
+    if (visited) heading.current?.focus({ preventScroll: true });
+    visited = true;
   }, []);
   return (
     <div className="oh-page">

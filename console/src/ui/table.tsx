@@ -2,6 +2,7 @@
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { useId, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { useWords } from '../i18n';
+import { compare } from '../lib/compare';
 import { Empty } from './basics';
 import { Icon } from './Icon';
 
@@ -30,13 +31,6 @@ interface ListProps<T> {
 
 const VIRTUAL_FROM = 60;
 const ROW_HEIGHT = 53;
-
-export function compare(a: string | number | null | undefined, b: string | number | null | undefined, locale: string): number {
-  if (a === b) return 0;
-  if (a === null || a === undefined || a === '') return 1;
-  if (b === null || b === undefined || b === '') return -1;
-  return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), locale, { numeric: true });
-}
 
 export function List<T>({ label, rows, columns, rowKey, search = true, sort, tools, empty }: ListProps<T>) {
   const { t, locale } = useWords();

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "store/store.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -19,7 +20,7 @@ struct stream {
     char reader[64];
     uint64_t sent;
     int64_t opened, pinged; /* monotonic, ms */
-    bool suspended;
+    bool suspended, gone;
 };
 
 struct events {
@@ -54,6 +55,16 @@ static void resume(struct stream *s)
         return;
     s->suspended = false;
     MHD_resume_connection(s->connection);
+}
+
+/* Nobody reads any more. libmicrohttpd does not watch a suspended connection, so the socket is asked. */
+static bool is_gone(struct stream *s)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(s->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd fd = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
+    if (s->suspended && poll(&fd, 1, 0) > 0 && fd.revents & (POLLRDHUP | POLLHUP | POLLERR))
+        s->gone = true;
+    return s->gone;
 }
 
 static bool is_due(const struct stream *s, int64_t now)
@@ -101,7 +112,7 @@ static void *watch(void *data)
             announced = now;
         }
         for (struct stream *s = e->streams; s; s = s->next)
-            if (is_due(s, now))
+            if (is_gone(s) || is_due(s, now))
                 resume(s);
         if (!e->rung && !e->stopping)
             wait_for(e, LOOK_MS);
@@ -120,7 +131,7 @@ static ssize_t read_stream(void *data, uint64_t pos, char *buf, size_t max)
     int64_t now = now_ms();
     ssize_t n = 0;
     pthread_mutex_lock(&e->lock);
-    if (e->stopping || now - s->opened >= EVENTS_AGE_MS) {
+    if (e->stopping || s->gone || now - s->opened >= EVENTS_AGE_MS) {
         n = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (s->sent != e->sequence) {
         s->sent = e->sequence;
@@ -156,8 +167,14 @@ static void forget_stream(void *data)
 static int admit(struct events *e, const char *reader, struct err *err)
 {
     size_t own = 0;
-    for (struct stream *s = e->streams; s; s = s->next)
-        own += !strcmp(s->reader, reader);
+    for (struct stream *s = e->streams; s; s = s->next) {
+        if (strcmp(s->reader, reader))
+            continue;
+        if (is_gone(s))
+            resume(s);
+        else
+            own++;
+    }
     if (e->stopping)
         return err_set(err, -EAGAIN, "the control plane is stopping");
     if (own >= EVENTS_PER_READER)

@@ -1,0 +1,47 @@
+// Each role at the console: it sees what it may, is asked for nothing that the server would refuse, and where it goes by
+// hand to what it may not see, it is told why.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, Person } from './browser.mjs';
+
+const people = JSON.parse(process.env.OWNHOUSE_PEOPLE);
+const places = ['/', '/services', '/services/new', '/infrastructures', '/connect', '/members', '/roles', '/keys', '/activities', '/usage', '/settings', '/profile',
+  `/services/${process.env.OWNHOUSE_SERVICE}`, `/infrastructures/${process.env.OWNHOUSE_INFRASTRUCTURE}`, `/plans/${process.env.OWNHOUSE_PLAN}`];
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(async () => browser?.close());
+
+for (const { role, link } of people)
+  test(`role ${role}`, { timeout: 240000 }, async () => {
+    const person = await Person.at(browser);
+    const { page } = person;
+    await person.go(link);
+    await page.getByLabel('Your name').fill(`A ${role}`);
+    await page.getByLabel('New password').fill('correct horse battery');
+    await page.getByLabel('The same again').fill('correct horse battery');
+    await page.getByRole('button', { name: 'Join' }).click();
+    await page.locator('.oh-frame').waitFor();
+    await person.settled();
+    const links = page.getByRole('navigation', { name: 'Main' }).getByRole('link');
+    const names = await links.allTextContents();
+    for (const name of names) {
+      await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name }).click();
+      await person.settled();
+      assert.equal(await page.locator('main .is-danger.oh-notice').count(), 0, `${role} is refused at ${name}`);
+    }
+    assert.deepEqual(person.problems.splice(0), [], `${role} on the way that the menu leads`);
+    // By hand, anywhere: a page and never a blank one; what is refused says so.
+    person.allowed.push(/status of 403/);
+    for (const to of places) {
+      await person.go(to);
+      await person.settled();
+      const text = await page.locator('main').innerText();
+      assert.ok(text.trim().length > 10, `${role} sees nothing at ${to}`);
+      if (await page.locator('main .is-danger.oh-notice').count()) assert.match(text, /roles do not allow|not there/, `${role} at ${to}: ${text}`);
+    }
+    assert.deepEqual(person.problems, []);
+    await person.close();
+  });
