@@ -78,7 +78,7 @@ def test_every_recorded_call_is_allowed_and_each_condition_is_needed(recorded):
     assert len(recorded) > 120
     said = simulate(policies, recorded)
     wrong = [(c, s) for c, s in zip(recorded, said) if s != "Allowed"]
-    assert not wrong, wrong[:5]
+    assert not wrong, "\n".join(f"{s} {c}" for c, s in wrong)
     # Without the tag, boundary or service that a right is bound to, it is no right.
     violated = []
     for case in recorded:
@@ -98,7 +98,7 @@ def test_each_statement_is_needed(recorded):
     policies = documents(generate())
     cases = recorded + [{"phase": p, "action": a, "resource": ARN.format("ec2", f"{kind}/x-1"), "context": OURS}
                         for p, a, kind in EXTRA]
-    assert set(simulate(policies, cases)) == {"Allowed"}
+    assert not [(c, s) for c, s in zip(cases, simulate(policies, cases)) if s != "Allowed"]
     idle = []
     for phase in ("inspect", "provision", "remove"):
         mine = [c for c in cases if c["phase"] == phase]

@@ -155,7 +155,7 @@ def other(service, op, a, ours):
         return [(f"kms:{op}", key, tagged)] + ([(f"kms:{op}", f"arn:aws:kms:{REGION}:{ACCOUNT}:{alias}", {})] if alias else [])
     if service == "logs":
         if op == "DescribeLogGroups":
-            return [("logs:DescribeLogGroups", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*", {})]
+            return [("logs:DescribeLogGroups", "*", {})]
         arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{a['logGroupName']}"
         return [(f"logs:{op}", arn, requested(a))] + ([("logs:TagResource", arn, requested(a))] if op == "CreateLogGroup" else [])
     if service == "s3":
