@@ -37,8 +37,8 @@ const struct aws_right aws_rights[] = {
     {"ReadRoles", I, AWS_ALWAYS, "iam:GetRole iam:GetRolePolicy iam:ListAttachedRolePolicies",
      ROLES " arn:{P}:iam::{A}:role{R}ownhouse-{N}-*", NULL},
     {"ReadProfiles", I, AWS_ALWAYS, "iam:GetInstanceProfile", PROFILES, NULL},
-    {"ReadIssuers", I, AWS_ALWAYS, "iam:ListOpenIDConnectProviders iam:GetOpenIDConnectProvider",
-     "arn:{P}:iam::{A}:oidc-provider/*", NULL},
+    {"ListIssuers", I, AWS_ALWAYS, "iam:ListOpenIDConnectProviders", "*", NULL},
+    {"ReadIssuers", I, AWS_ALWAYS, "iam:GetOpenIDConnectProvider", "arn:{P}:iam::{A}:oidc-provider/*", NULL},
     {"ReadBuckets", I, AWS_ALWAYS,
      "s3:GetBucketOwnershipControls s3:GetBucketPolicy s3:GetBucketPublicAccessBlock s3:GetBucketTagging "
      "s3:GetBucketVersioning s3:GetEncryptionConfiguration s3:GetLifecycleConfiguration",
@@ -65,7 +65,9 @@ const struct aws_right aws_rights[] = {
      EC2("elastic-ip") " " EC2("route-table") " " EC2("security-group") " " EC2("subnet") " " EC2("vpc"), OURS},
     {"MakeGroup", P, AWS_ALWAYS, "ec2:CreateSecurityGroup", EC2("security-group"), NEW},
     {"MakeGroupIn", P, AWS_ALWAYS, "ec2:CreateSecurityGroup", EC2("vpc"), NULL},
-    {"TagWhatIsMade", P, AWS_ALWAYS, "ec2:CreateTags", EC2("*"),
+    {"TagWhatIsMade", P, AWS_ALWAYS, "ec2:CreateTags",
+     EC2("elastic-ip") " " EC2("instance") " " EC2("internet-gateway") " " EC2("natgateway") " " EC2(
+         "route-table") " " EC2("security-group") " " EC2("subnet") " " EC2("vpc") " " EC2("vpc-endpoint"),
      "{\"StringEquals\":{\"ec2:CreateAction\":[\"AllocateAddress\",\"CreateInternetGateway\",\"CreateNatGateway\","
      "\"CreateRouteTable\",\"CreateSecurityGroup\",\"CreateSubnet\",\"CreateVpc\",\"CreateVpcEndpoint\","
      "\"RunInstances\"]},"
@@ -96,7 +98,8 @@ const struct aws_right aws_rights[] = {
     {"MakeLogs", P, AWS_F_CLUSTER, "logs:CreateLogGroup logs:TagResource", LOGS " " LOGS ":*", NEW},
     {"ShapeLogs", P | O, AWS_F_CLUSTER, "logs:PutRetentionPolicy", LOGS " " LOGS ":*", NULL},
 
-    {"MakeRoles", P, AWS_F_IDENTITIES, "iam:CreateRole iam:TagRole", ROLES, BOUNDED_NEW},
+    {"MakeRoles", P, AWS_F_IDENTITIES, "iam:CreateRole", ROLES, BOUNDED_NEW},
+    {"TagRoles", P, AWS_F_IDENTITIES, "iam:TagRole", ROLES, NEW},
     {"ShapeRoles", P | O, AWS_F_IDENTITIES, "iam:AttachRolePolicy iam:DetachRolePolicy iam:PutRolePolicy", ROLES,
      BOUNDED},
     {"MakeProfiles", P, AWS_F_IDENTITIES, "iam:CreateInstanceProfile iam:TagInstanceProfile", PROFILES, NEW},

@@ -2,8 +2,8 @@
  *
  * Source of the rules: AWS IAM User Guide, "Create a signed AWS API request". Everything is given decoded; the signer
  * encodes strictly (RFC 3986 unreserved stay), sorts the query and doubles the encoding of the path for all services
- * but S3. libcurl 7.88's own signer breaks these rules (docs/decisions/0050), so it is not used. What is returned must
- * go on the wire unchanged (CURLOPT_PATH_AS_IS). */
+ * but S3. libcurl 7.88's own signer breaks these rules (docs/decisions/0050-aws-signatures-server-tokens.md), so it is
+ * not used. What is returned must go on the wire unchanged (CURLOPT_PATH_AS_IS). */
 #pragma once
 
 #include "base/buf.h"

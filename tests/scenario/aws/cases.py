@@ -90,7 +90,7 @@ def iam(op, a, ours):
         path = "/ownhouse/" if a["RoleName"].startswith("ownhouse-") else f"/ownhouse/{ours['cluster']}/"
         arn = f"arn:aws:iam::{ACCOUNT}:role{path}{a['RoleName']}"
         if op == "CreateRole":
-            return [("iam:CreateRole", arn, {**requested(a), **boundary}), ("iam:TagRole", arn, {**requested(a), **boundary})]
+            return [("iam:CreateRole", arn, {**requested(a), **boundary}), ("iam:TagRole", arn, requested(a))]
         writes = op in ("AttachRolePolicy", "DetachRolePolicy", "PutRolePolicy", "DeleteRolePolicy", "DeleteRole")
         return [(f"iam:{op}", arn, boundary if writes else {})]
     if "InstanceProfileName" in a:
