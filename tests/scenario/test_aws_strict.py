@@ -190,7 +190,7 @@ def points(whole, sample):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_while_applying(world, tmp_path, when):
     moto, door = world
-    for n in points(420, [70, 180] if when == "after" else [130]):
+    for n in points(420, [180] if when == "after" else [130]):
         folder = tmp_path / f"{when}{n}"
         folder.mkdir()
         assert crash(moto, door, folder, "apply", when, n)
