@@ -6,8 +6,8 @@
 #include "agent/operator/kept.h"
 #include "agent/operator/observe.h"
 #include "agent/operator/reconcile.h"
-#include "agent/operator/scrape.h"
 #include "agent/operator/restarts.h"
+#include "agent/operator/scrape.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
