@@ -36,6 +36,8 @@ struct operator_role {
     struct agent_link *link;
     struct recorder recorder;
     struct gate_client *gate;
+    char denied[KEEPER_MAX_REQUESTS][UUID_SIZE]; /* the gate was told; the oldest gives way */
+    size_t n_denied;
     char *reader; /* password of the gate's user at the engines */
     char reader_sha256[65];
     struct desk *desk;
@@ -211,9 +213,14 @@ static void end_denied(struct operator_role *o)
     for (size_t i = 0; i < n; i++) {
         autorequest struct consent_request q = {0};
         struct consent_verdict v;
-        if (keeper_check(desk_keeper(o->desk), ids[i], NULL, &q, &v, NULL) == 0 && v.state == CONSENT_REFUSED &&
-            q.not_after_ms > clock_wall_ms(&clock_system) && !strncmp(q.operations[0]->name, "access.", 7))
-            gate_client_revoke(o->gate, ids[i], v.why);
+        bool known = false;
+        for (size_t k = 0; k < MIN(o->n_denied, (size_t)KEEPER_MAX_REQUESTS); k++)
+            known |= !strcmp(o->denied[k], ids[i]);
+        if (known || keeper_check(desk_keeper(o->desk), ids[i], NULL, &q, &v, NULL) < 0 || v.state != CONSENT_REFUSED ||
+            q.not_after_ms <= clock_wall_ms(&clock_system) || strncmp(q.operations[0]->name, "access.", 7))
+            continue;
+        memcpy(o->denied[o->n_denied++ % KEEPER_MAX_REQUESTS], ids[i], UUID_SIZE);
+        gate_client_revoke(o->gate, ids[i], v.why);
     }
 }
 

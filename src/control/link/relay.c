@@ -7,6 +7,7 @@
 #include "consent/device.h"
 
 #define COMPACT_BYTES KIB(64)
+#define TOLD_AT_ONCE 8
 
 /* One end. `in` is what the other end sent and this one has not taken yet, from in_at on; the other's credit for it is
  * given back as it goes, so that no more than a receive window can wait here. */
@@ -255,9 +256,13 @@ static void tell(struct registry_entry *e, void *user)
 {
     const struct telling *t = user;
     struct peer *p = CONTAINER_OF(e, struct peer, entry);
-    for (size_t i = 0; i < t->count; i++)
-        if (!strcmp(t->list[i].infrastructure, p->infrastructure))
+    int told = 0;
+    /* Each is answered, and an agent may send only so many messages: the rest has its turn at the next look. */
+    for (size_t i = 0; i < t->count && told < TOLD_AT_ONCE; i++)
+        if (!strcmp(t->list[i].infrastructure, p->infrastructure)) {
             peer_send(p, control_msg_revoke(t->list[i].grant));
+            told++;
+        }
 }
 
 void relay_revoke(struct hub *h, const struct directory_revocation *list, size_t count)
