@@ -2,7 +2,9 @@
 import 'click-ui-dist/theme/styles/tokens-light.css';
 import 'click-ui-dist/theme/styles/tokens-dark.css';
 import 'click-ui-dist/theme/styles/global.css';
-import './styles.css';
+import './styles/frame.css';
+import './styles/forms.css';
+import './styles/details.css';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';

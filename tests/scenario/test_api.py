@@ -257,7 +257,8 @@ def test_accounts_do_not_share_ports(api, infra):
     assert api.call("DELETE", f"/accounts/{account['id']}").status == 200
     assert api.call("GET", f"/accounts/{account['id']}").status == 404
     assert api.call("POST", "/accounts", {"name": "../up", "provider": "local"}).error.startswith("name: ")
-    assert api.call("POST", "/accounts", {"name": "a", "provider": "aws"}).error.startswith("provider: ")
+    assert api.call("POST", "/accounts", {"name": "a", "provider": "oci"}).error.startswith("provider: ")
+    assert api.call("POST", "/accounts", {"name": "a", "provider": "aws"}).error.startswith("config.accountId: ")
 
 
 def propose(api, infrastructure, kind="apply", state="proposed"):
