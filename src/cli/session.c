@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define POLL_MS 150
+#define SILENCE_MS 120000 /* a control plane that is gone for longer does not come back by itself */
 
 int session_open(struct cli *c, struct session *ret, struct err *err)
 {
@@ -100,13 +101,15 @@ static bool passes(int r)
 
 int session_wait(struct session *s, int timeout_ms, const char *what, session_done done, void *data, struct err *err)
 {
-    int64_t deadline = clock_mono_ms(&clock_system) + timeout_ms;
+    int64_t now = clock_mono_ms(&clock_system), deadline = now + timeout_ms, answered = now;
     for (;;) {
         struct err why = ERR_INIT;
         int r = done(s, data, &why);
         if (r > 0)
             return 0;
-        bool late = clock_mono_ms(&clock_system) > deadline;
+        now = clock_mono_ms(&clock_system);
+        answered = r == 0 ? now : answered;
+        bool late = now > deadline || now - answered > SILENCE_MS;
         if (r < 0 && (!passes(r) || late))
             return err_set(err, r, "%s", why.message);
         if (late)

@@ -30,7 +30,7 @@ OH_MUST_CHECK int session_service(const struct session *s, const char *name, jso
 const char *session_text(const json_t *obj, const char *key);
 
 /* Asks again and again until `done` says so: 1 done, 0 not yet, negative an error that ends it. -ETIMEDOUT after
- * timeout_ms, with `what` in the sentence. API errors that pass (a restart) are waited out. */
+ * timeout_ms, with `what` in the sentence. API errors that pass (a restart) are waited out, for two minutes at most. */
 typedef int (*session_done)(struct session *s, void *data, struct err *err);
 OH_MUST_CHECK int session_wait(struct session *s, int timeout_ms, const char *what, session_done done, void *data,
                                struct err *err);
