@@ -68,9 +68,13 @@ def test_each_right_is_used_and_none_is_missing(new_agent, cluster):
     unused = rules(cluster) - used(cluster)
     # Watches begin with a streamed list; a server without those is asked for lists in pages.
     assert {u for u in unused if u[2] != "list"} == set()
-    refused = [e for e in cluster.audit() if e.get("responseStatus", {}).get("code") == 403 and
-               e["user"]["username"] == ACCOUNT and e["verb"] not in ("patch",)]
-    assert refused == []
+    # A binding that is just made takes a moment to count: what was refused must have been granted on a later try.
+    mine = [e for e in cluster.audit() if e["user"]["username"] == ACCOUNT]
+
+    def what(e):
+        return e["verb"], e.get("objectRef", {}).get("namespace"), e.get("objectRef", {}).get("resource")
+    granted = {what(e) for e in mine if e.get("responseStatus", {}).get("code", 500) < 300}
+    assert {what(e) for e in mine if e.get("responseStatus", {}).get("code") == 403} - granted == set()
 
 
 def test_the_agent_may_not_work_where_it_is_not_at_home(agent, cluster):
