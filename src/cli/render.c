@@ -1,12 +1,14 @@
 /* ownhouse render: what a desired document would make, offline, for review and diff. */
 #include "runtime/kubernetes/render.h"
 #include "base/fs.h"
+#include "base/keys.h"
 #include "base/mem.h"
 #include "blueprint/blueprint.h"
 #include "cli/commands.h"
 
 #define FILE_MAX (DESIRED_MAX_BYTES + KIB(64))
 #define HIDDEN "(not shown)"
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 
 static const char *option(const struct cli *c, const char *name, const char *fallback)
 {
@@ -48,6 +50,30 @@ static void hide_files(struct workload_list *l)
                 l->items[i].files[k].content = HIDDEN;
 }
 
+/* What an agent makes for itself at its first start and renders into what it makes. Without its state folder zeros
+ * stand there: the result has the same shape, and no password that anybody knows. */
+struct own {
+    unsigned char key[32]; /* masks digests, and joins replicas */
+    char reader[65];       /* SHA-256 of the gate's password at the engines */
+};
+
+static int read_own(const char *state, struct own *ret, struct err *err)
+{
+    autofree char *key_path = mem_printf("%s/kubernetes.key", state),
+                  *reader_path = mem_printf("%s/gate-reader", state), *key = NULL, *reader = NULL;
+    size_t key_len = 0, reader_len = 0;
+    int r = fs_read_secret(key_path, 64, &key, &key_len, err);
+    if (r == 0 && key_len != sizeof(ret->key))
+        r = err_set(err, -EINVAL, "%s: must hold 32 bytes", key_path);
+    if (r < 0 || (r = fs_read_secret(reader_path, KIB(1), &reader, &reader_len, err)) < 0)
+        return r == -ENOENT ? err_wrap(err, r, "--state: must be the state folder of an agent that has run") : r;
+    memcpy(ret->key, key, sizeof(ret->key));
+    sha256_hex(reader, reader_len, ret->reader);
+    mem_wipe(key, key_len);
+    mem_wipe(reader, reader_len);
+    return 0;
+}
+
 /* ---- the two runtimes ---- */
 
 static int render_process(const struct workload_list *l, json_t *items, struct err *err)
@@ -73,8 +99,8 @@ static void add_once(json_t *items, json_t *object)
     json_array_append(items, object);
 }
 
-static int render_kubernetes(const struct cli *c, const struct desired *d, const struct workload_list *l, json_t *items,
-                             struct err *err)
+static int render_kubernetes(const struct cli *c, const struct desired *d, const struct own *own,
+                             const struct workload_list *l, json_t *items, struct err *err)
 {
     const struct workload_env params[] = {{"engine_library", "/usr/lib/ownhouse/libchdb.so"}, {"public_address", ""}};
     int64_t gib = 100;
@@ -87,9 +113,11 @@ static int render_kubernetes(const struct cli *c, const struct desired *d, const
         .listen_address = "0.0.0.0",
         .volume_bytes = gib << 30,
         .balancer = true,
+        .ingress_replicas = 2,
         .params = params,
         .n_params = ARRAY_SIZE(params),
     };
+    memcpy(place.key, own->key, sizeof(place.key));
     for (size_t i = 0; r == 0 && i < l->n; i++) {
         autoobjects struct kube_objects objects = {0};
         r = kube_render(&l->items[i], l, &place, &objects, err);
@@ -99,7 +127,7 @@ static int render_kubernetes(const struct cli *c, const struct desired *d, const
     return r;
 }
 
-static int place_of(const struct cli *c, struct blueprint_env *ret, struct err *err)
+static int place_of(const struct cli *c, const struct own *own, struct blueprint_env *ret, struct err *err)
 {
     static const struct blueprint_certificate certificate = {"service", HIDDEN};
     const char *runtime = option(c, "runtime", "process"), *engine = option(c, "engine", "clickhouse");
@@ -113,6 +141,9 @@ static int place_of(const struct cli *c, struct blueprint_env *ret, struct err *
         .certificates = &certificate,
         .n_certificates = 1,
         .names_change = kubernetes,
+        .reader_sha256 = own->reader,
+        .log_level = option(c, "log-level", NULL),
+        .replication_key = kubernetes ? own->key : NULL,
         .clickhouse_image = kubernetes ? option(c, "clickhouse-image", "clickhouse/clickhouse-server") : NULL,
         .haproxy_image = kubernetes ? option(c, "haproxy-image", "ownhouse/haproxy") : NULL,
     };
@@ -125,14 +156,17 @@ static int render_run(struct cli *c, struct err *err)
     autoworkloads struct workload_list list;
     autojson json_t *items = json_array();
     struct blueprint_env env;
+    struct own own = {.reader = ZEROS};
+    const char *state = cli_option(c, "state");
     bool kubernetes = !strcmp(option(c, "runtime", "process"), "kubernetes");
     workload_list_init(&list);
-    int r = place_of(c, &env, err);
-    if (r < 0 || (r = read_document(c->arguments[0], &d, err)) < 0 || (r = blueprint_render(d, &env, &list, err)) < 0)
+    int r = state ? read_own(state, &own, err) : 0;
+    if (r < 0 || (r = place_of(c, &own, &env, err)) < 0 || (r = read_document(c->arguments[0], &d, err)) < 0 ||
+        (r = blueprint_render(d, &env, &list, err)) < 0)
         return r;
     if (!cli_option(c, "secrets"))
         hide_files(&list);
-    r = kubernetes ? render_kubernetes(c, d, &list, items, err) : render_process(&list, items, err);
+    r = kubernetes ? render_kubernetes(c, d, &own, &list, items, err) : render_process(&list, items, err);
     if (r < 0)
         return r;
     json_t *answer = kubernetes ? json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", items)
@@ -160,6 +194,8 @@ const struct cli_command render_command = {
                                            {"volume-gib", 0, "N", "size of a service's disk (100)"},
                                            {"clickhouse-image", 0, "IMAGE", "image of the engine"},
                                            {"haproxy-image", 0, "IMAGE", "image of the ingress"},
+                                           {"log-level", 0, "LEVEL", "of agent.conf (info)"},
+                                           {"state", 0, "DIR", "an agent's state folder: its own keys, not zeros"},
                                            {"secrets", 0, NULL, "show the contents of secret files too"},
                                            {NULL}},
     .run = render_run,
