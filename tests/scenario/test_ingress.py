@@ -211,7 +211,7 @@ def test_a_slow_head_is_given_up(two):
         ended.set()
         thread.join()
     assert text.startswith(b"HTTP/1.1 408")
-    assert 8 < time.monotonic() - start < 15
+    assert 8 < time.monotonic() - start < 60
 
 
 # ---- data ----

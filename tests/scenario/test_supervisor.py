@@ -105,7 +105,7 @@ def test_stop_sends_the_signal_then_kills_the_group(folder):
     began = time.monotonic()
     folder.change_workload("a", stopped=True)
     folder.until_state("a", "stopped")
-    assert 0.25 < time.monotonic() - began < 5
+    assert 0.25 < time.monotonic() - began < 60
     assert "asked" in folder.output("a") and not alive(have["pid"]) and folder.marked("a") == []
     folder.change_workload("a", stopped=False)
     folder.running("a")
