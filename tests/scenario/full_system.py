@@ -13,8 +13,9 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import time
 import urllib.parse
+
+from waiting import wait_until
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("OWNHOUSE_BUILD", TOP / "build")).resolve()
@@ -41,17 +42,6 @@ def free_ports(count):
         if all(port_is_free(p) for p in range(base, base + count)):
             return base
     raise RuntimeError("no free ports")
-
-
-def wait_until(what, seconds, done, every=0.1):
-    """Asks until done() is true and gives its answer; a failing assertion names what was waited for."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = done()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(every)
 
 
 def processes():

@@ -18,6 +18,8 @@ import threading
 import time
 import uuid
 
+from waiting import wait_until
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("OWNHOUSE_BUILD", TOP / "build")).resolve()
 CONTROL = BUILD / "tests/scenario/programs/link-control"
@@ -36,16 +38,6 @@ def free_port():
                 continue
             return port
     raise RuntimeError("no free port")
-
-
-def wait_until(what, seconds, done, every=0.05):
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = done()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(every)
 
 
 def openssl(*words, data=None):

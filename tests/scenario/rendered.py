@@ -13,6 +13,8 @@ import subprocess
 import threading
 import time
 
+from waiting import until
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("OWNHOUSE_BUILD", REPO / "build")).resolve()
 RENDER = BUILD / "tests/scenario/programs/blueprint-render"
@@ -23,16 +25,6 @@ HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 def find(program):
     return shutil.which(program, path=PATH)
-
-
-def until(what, seconds=10, step=0.02):
-    end = time.monotonic() + seconds
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < end, f"still not after {seconds} s"
-        time.sleep(step)
 
 
 def certificate(folder, name="service"):

@@ -8,23 +8,14 @@ import subprocess
 import time
 import uuid
 
+from waiting import until
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("OWNHOUSE_BUILD", REPO / "build"))
 AGENT = BUILD / "src/agent/ownhouse-agent"
 
 # Orphans of a killed supervisor come to us as to an init; we reap them as an init would.
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-
-
-def until(what, seconds=10, step=0.01):
-    """Waits for what() to be true and gives its value; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < end, f"still not after {seconds} s: {what}"
-        time.sleep(step)
 
 
 def alive(pid):

@@ -364,7 +364,7 @@ def ask_dns(address, name, kind=1):
     """(response code, addresses, serial) of one question over UDP, RFC 1035."""
     question = b"".join(bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0" + struct.pack("!HH", kind, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(2)
+        s.settimeout(10)
         s.sendto(struct.pack("!HHHHHH", random.randrange(65536), 0, 1, 0, 0, 0) + question, (address, 5353))
         data = s.recv(1500)
     flags, _, answers = struct.unpack("!HHH", data[2:8])
@@ -399,7 +399,7 @@ def test_the_zone_follows_the_document(place):
 def test_the_name_server_answers_for_nothing_else(place):
     place.render([service(1, "a")]).start("dns")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(2)
+        s.settimeout(10)
         question = b"\7example\3com\0" + struct.pack("!HH", 1, 1)
         s.sendto(struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + question, (place.dns_address, 5353))
         assert struct.unpack("!H", s.recv(1500)[2:4])[0] & 15 == 5  # refused

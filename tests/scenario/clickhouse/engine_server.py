@@ -165,7 +165,7 @@ class Server:
         path = self.home / "query.log"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def wait_idle(self, seconds=10):
+    def wait_idle(self, seconds=30):
         """Nothing but the question itself runs on the engine."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
