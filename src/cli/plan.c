@@ -14,10 +14,87 @@ static int begin(struct cli *c, struct session *s, json_t **ret_infrastructure, 
     return r < 0 ? r : session_infrastructure(s, infrastructure_name(c), ret_infrastructure, err);
 }
 
-static void show_plan(struct ui *ui, const json_t *plan)
+static int64_t whole(const json_t *v, const char *key)
 {
+    return json_integer_value(json_object_get(v, key));
+}
+
+static void money(char ret[32], int64_t cents)
+{
+    snprintf(ret, 32, "%s%lld.%02lld", cents < 0 ? "-" : "", (long long)llabs(cents) / 100,
+             (long long)llabs(cents) % 100);
+}
+
+static void show_cost(struct ui *ui, const json_t *cost)
+{
+    const json_t *table = json_object_get(cost, "table"), *v;
+    char before[32], after[32];
+    size_t i;
+    if (!cost)
+        return;
+    money(before, whole(cost, "before"));
+    money(after, whole(cost, "after"));
+    if (!json_is_object(table)) {
+        ui_line(ui, "cost      none: it runs on this machine");
+        return;
+    }
+    ui_line(ui, "cost      %s %s a month, %s before (%s, prices of %s)", after, session_text(cost, "currency"), before,
+            session_text(table, "region"), session_text(table, "date"));
+    json_array_foreach(json_object_get(cost, "unknown"), i, v)
+        ui_line(ui, "          unknown: %s: %s", session_text(v, "resource"), session_text(v, "why"));
+    json_array_foreach(json_object_get(cost, "notes"), i, v) ui_line(ui, "          %s", json_string_value(v));
+}
+
+static void show_estimate(struct ui *ui, const json_t *estimate)
+{
+    const json_t *seconds = json_object_get(estimate, "seconds"), *v, *action;
+    int64_t low = whole(seconds, "low"), high = whole(seconds, "high");
+    size_t i, k;
+    if (!json_is_object(estimate))
+        return;
+    if (high < 120)
+        ui_line(ui, "takes     %lld to %lld seconds", (long long)low, (long long)high);
+    else
+        ui_line(ui, "takes     %lld to %lld minutes", (long long)MAX(low / 60, 1), (long long)(high + 59) / 60);
+    show_cost(ui, json_object_get(estimate, "cost"));
+    json_array_foreach(json_object_get(estimate, "actions"), i, v)
+    {
+        autobuf struct buf list = BUF_INIT_MAX(KIB(16));
+        json_array_foreach(json_object_get(v, "actions"), k, action)
+            buf_printf(&list, " %s", json_string_value(action));
+        ui_line(ui, "role      %s:%s", session_text(v, "role"), list.data ? list.data : "");
+    }
+}
+
+static void show_changes(struct ui *ui, const json_t *plan)
+{
+    const json_t *cost = json_object_get(json_object_get(plan, "estimate"), "cost");
+    autojson json_t *prices = json_object();
     const json_t *document = json_object_get(plan, "document"), *v, *why;
     size_t i, k;
+    json_array_foreach(json_object_get(cost, "items"), i, v)
+        json_object_set(prices, session_text(v, "resource"), json_object_get(v, "after"));
+    struct ui_table *t = ui_table_new((const char *const[]){"ACTION", "RESOURCE", "A MONTH", "DATA", "WHY", NULL});
+    json_array_foreach(json_object_get(document, "changes"), i, v)
+    {
+        autobuf struct buf reasons = BUF_INIT_MAX(200);
+        const json_t *price = json_object_get(prices, session_text(v, "resource"));
+        char amount[32] = "";
+        json_array_foreach(json_object_get(v, "why"), k, why)
+            buf_printf(&reasons, "%s%s", k ? ", " : "", session_text(why, "attribute"));
+        if (price)
+            money(amount, json_integer_value(price));
+        ui_table_row(t, session_text(v, "action"), session_text(v, "resource"), amount,
+                     json_is_true(json_object_get(v, "destroys_data")) ? "destroyed" : "",
+                     *session_text(v, "kept") ? session_text(v, "kept") : reasons.data);
+    }
+    ui_table_print(ui, t);
+}
+
+static void show_plan(struct ui *ui, const json_t *plan)
+{
+    const json_t *document = json_object_get(plan, "document"), *v;
+    size_t i;
     ui_line(ui, "plan      %s", session_text(plan, "id"));
     ui_line(ui, "kind      %s", session_text(plan, "kind"));
     ui_line(ui, "state     %s%s%s", session_text(plan, "state"), *session_text(plan, "error") ? ": " : "",
@@ -27,19 +104,8 @@ static void show_plan(struct ui *ui, const json_t *plan)
     {
         ui_line(ui, "note      %s", json_string_value(v) ? json_string_value(v) : "");
     }
-    struct ui_table *t = ui_table_new((const char *const[]){"ACTION", "RESOURCE", "DATA", "WHY", NULL});
-    json_array_foreach(json_object_get(document, "changes"), i, v)
-    {
-        autobuf struct buf reasons = BUF_INIT_MAX(200);
-        json_array_foreach(json_object_get(v, "why"), k, why)
-        {
-            buf_printf(&reasons, "%s%s", k ? ", " : "", session_text(why, "attribute"));
-        }
-        ui_table_row(t, session_text(v, "action"), session_text(v, "resource"),
-                     json_is_true(json_object_get(v, "destroys_data")) ? "destroyed" : "",
-                     *session_text(v, "kept") ? session_text(v, "kept") : reasons.data);
-    }
-    ui_table_print(ui, t);
+    show_estimate(ui, json_object_get(plan, "estimate"));
+    show_changes(ui, plan);
 }
 
 static int show_run(struct cli *c, struct err *err)

@@ -51,6 +51,12 @@ const struct plan_node *plan_graph_find(const struct plan_graph *g, const char *
     return at ? &g->nodes[json_integer_value(at)] : NULL;
 }
 
+const json_t *plan_graph_attributes(const struct plan_graph *g, const char *key)
+{
+    const struct plan_node *node = plan_graph_find(g, key);
+    return node ? node->attributes : NULL;
+}
+
 const struct plan_type *plan_type_find(const struct plan_type *const *types, const char *name)
 {
     for (; *types; types++)

@@ -93,6 +93,8 @@ static inline void plan_graph_freep(struct plan_graph **g)
  * -EEXIST: twice; -EINVAL: bad name or reference; -E2BIG: more than PLAN_RESOURCES_MAX. */
 OH_MUST_CHECK int plan_graph_add(struct plan_graph *g, const char *type, const char *name, json_t *attributes,
                                  const char *const *depends_on, struct err *err);
+/* What a resource of the graph should have, references unresolved: borrowed; NULL if the graph has none of that key. */
+const json_t *plan_graph_attributes(const struct plan_graph *g, const char *key);
 /* A sentence that everybody who approves must have read; part of the document and of the desired digest. */
 void plan_graph_note(struct plan_graph *g, const char *sentence);
 
@@ -176,6 +178,7 @@ enum plan_kind { PLAN_APPLY, PLAN_REMOVE };
  *    "changes":[{"resource":"type.name","action":ACTION,"destroys_data":BOOL,"observed":DIGEST|null,
  *                "depends_on":[KEY...],"why":[{"attribute":A,"before":V|null,"after":V|null,"replaces":BOOL}...],
  *                "kept":SENTENCE (only when something is left standing on purpose)}...]}
+ * to which a caller may add members of his own before he takes the digest ("estimate": cloud/estimate.h),
  * in the order of the graph, what is remembered but no longer desired last. "after" of a value that is known only later
  * is {"known":"after apply"}. Kind destroy without delete_data keeps what holds data, and what that stands on.
  * Same graph, same observations: the same bytes in canonical form. */

@@ -27,6 +27,14 @@ ARN = "arn:aws:{}:us-east-1:123456789012:{}"
 OURS = {"aws:ResourceTag/ownhouse:infrastructure": "5c000001-0000-4000-8000-0000005c0ffe"}
 
 
+ANNOUNCED = {}  # what the plans of the recorded life said that they would use, by role
+
+
+def announce(infra):
+    for role in infra.run("plan")["estimate"]["actions"]:
+        ANNOUNCED.setdefault(role["role"], set()).update(role["actions"])
+
+
 def generate(*options):
     done = subprocess.run([OWNHOUSE, "policy", "generate", "prod", "--zone", "--delete-data", "--json", *options],
                           capture_output=True, text=True)
@@ -59,9 +67,11 @@ def recorded(world, tmp_path_factory):  # noqa: F811
     env = json.loads((folder / "env.json").read_text())
     env["account"]["boundary"] = f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary"
     (folder / "env.json").write_text(json.dumps(env))
+    announce(infra)
     assert len(infra.run("apply")["done"]) == FULL
     env["account"]["kubernetesVersion"] = "1.34"
     (folder / "env.json").write_text(json.dumps(env))
+    announce(infra)
     infra.run("apply")
     infra.run("purge")
     said = json.loads(aws_peer.python("aws/cases.py", door.requests, infra.ident))
@@ -93,6 +103,12 @@ def test_every_recorded_call_is_allowed_and_each_condition_is_needed(recorded):
     bound_by_name = {a for a in allowed if a[0] == "inspect" or a[1].split(":")[0] in ("logs", "s3") or a[1] in (
         "eks:CreateAccessEntry", "eks:TagResource", "ec2:CreateSecurityGroup", "ec2:RunInstances", "kms:CreateAlias")}
     assert allowed == bound_by_name, allowed - bound_by_name
+
+
+def test_what_is_called_was_announced_in_the_plan(recorded):
+    for phase in ("provision", "operate"):
+        called = {c["action"] for c in recorded if c["phase"] == phase}
+        assert called and called <= ANNOUNCED[phase], (phase, called - ANNOUNCED[phase])
 
 
 def test_each_statement_is_needed(recorded):

@@ -6,6 +6,8 @@
 #include "cloud/aws/cidr.h"
 #include "cloud/aws/xml.h"
 
+#define PEERS_MAX 64
+
 struct table {
     const struct aws_inspect *i;
     json_t *rows;
@@ -157,6 +159,21 @@ static void check_zones(struct table *t, struct aws_client *c)
         n >= 3 ? "" : "Choose a region with three zones.");
 }
 
+/* Ranges that the account's owner has declared, of networks to be peered and of overlays (account.config.peerRanges),
+ * and AWS's own rules. */
+static int check_declared(struct table *t, const struct cidr *range, struct err *err)
+{
+    struct cidr_taken taken[PEERS_MAX + 1] = {{NULL, NULL}};
+    size_t i;
+    json_t *v;
+    json_array_foreach(json_object_get(t->i->account, "peerRanges"), i, v)
+    {
+        if (i < PEERS_MAX && json_is_string(v))
+            taken[i] = (struct cidr_taken){json_string_value(v), "declared as a peer's or an overlay's"};
+    }
+    return cidr_check(range, taken, err);
+}
+
 static void check_range(struct table *t, struct aws_client *c)
 {
     autojson json_t *vpcs = NULL;
@@ -168,7 +185,7 @@ static void check_range(struct table *t, struct aws_client *c)
     json_t *v;
     int r = cidr_parse(t->i->cidr, &range, &err);
     if (r == 0)
-        r = cidr_check(&range, NULL, &err);
+        r = check_declared(t, &range, &err);
     row(t, r == 0 ? "ok" : "wrong", "range", r == 0 ? t->i->cidr : err.message, "/16 to /23, overlapping nothing",
         r == 0 ? "" : "Choose another range; it cannot be changed later.");
     if (r < 0 || cidr_plan(&range, &plan, NULL) < 0)
@@ -177,6 +194,10 @@ static void check_range(struct table *t, struct aws_client *c)
     autofree char *carries = mem_printf("%d nodes, %d replicas", capacity.nodes, capacity.replicas);
     row(t, capacity.replicas > 0 ? "ok" : "wrong", "capacity", carries, "at least one replica",
         capacity.replicas > 0 ? "" : "Choose a larger range.");
+    const struct cidr overlays = {0x64400000, 10};
+    if (cidr_overlap(&range, &overlays))
+        row(t, "unknown", "overlay", "in 100.64.0.0/10", "apart from overlay networks",
+            "Overlay networks such as Tailscale's hand these addresses out: choose another range if you run one.");
     if (ec2(c, "DescribeVpcs", NULL, "vpcSet", &vpcs, NULL) < 0)
         return;
     json_array_foreach(vpcs, i, v)

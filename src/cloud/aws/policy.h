@@ -43,5 +43,6 @@ OH_MUST_CHECK int aws_session_policy(const struct aws_settings *s, const json_t 
 json_t *aws_policy_lint(const json_t *document);
 /* What differs, by statement id: an array of {"phase"?,"statement","action","change":"added"|"removed"}. */
 json_t *aws_policy_diff(const json_t *before, const json_t *after);
-/* The IAM actions that a plan's document will use, sorted: what an approver reads. New array. */
-json_t *aws_plan_actions(const json_t *document);
+/* The IAM actions that a plan's document may use, what an approver reads: for each role that the plan takes up
+ * {"role":PHASE,"actions":[sorted]}. Reading with the inspect role is not listed. New array, empty for a local plan. */
+json_t *aws_plan_roles(const json_t *document);

@@ -125,15 +125,16 @@ static json_t *sorted_keys(json_t *set)
     return list;
 }
 
-json_t *aws_plan_actions(const json_t *document)
+json_t *aws_plan_roles(const json_t *document)
 {
-    autojson json_t *set = json_object();
+    json_t *list = json_array();
     for (enum aws_phase i = AWS_PROVISION; i < AWS_PHASES; i++) {
-        autojson json_t *one = all_uses(document, i);
-        if (i != AWS_OPERATE || !json_object_size(set))
-            json_object_update(set, one);
+        autojson json_t *set = all_uses(document, i);
+        if (json_object_size(set))
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:o}", "role", aws_phase_names[i], "actions", sorted_keys(set)));
     }
-    return sorted_keys(set);
+    return list;
 }
 
 /* The services' actions of the plan as they are, or, where a plan touches so much that they do not fit, by service. */

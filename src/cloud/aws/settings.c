@@ -44,6 +44,25 @@ static int flag(const json_t *v, const char *key, bool *ret, struct err *err)
     return js_bool_opt(v, "account.config.features", key, ret, err);
 }
 
+/* What preflight holds the range against. */
+static int check_peers(const json_t *account, struct err *err)
+{
+    json_t *list, *v;
+    struct cidr c;
+    size_t i;
+    if (!json_object_get(account, "peerRanges"))
+        return 0;
+    int r = js_array(account, "account.config", "peerRanges", 64, &list, err);
+    json_array_foreach(r == 0 ? list : NULL, i, v)
+    {
+        if (!json_is_string(v))
+            return err_set(err, -EINVAL, "account.config.peerRanges[%zu]: must be a range such as 10.0.0.0/16", i);
+        if ((r = cidr_parse(json_string_value(v), &c, err)) < 0)
+            return err_wrap(err, r, "account.config.peerRanges[%zu]", i);
+    }
+    return r;
+}
+
 static int read_features(const json_t *account, struct aws_settings *s, struct err *err)
 {
     const json_t *f = json_object_get(account, "features");
@@ -153,6 +172,8 @@ int aws_settings_read(const json_t *account, const json_t *infrastructure, struc
     ret->single_nat = !strcmp(nat, "single");
     if (r == 0)
         r = read_features(account, ret, err);
+    if (r == 0)
+        r = check_peers(account, err);
     if (r == 0)
         r = read_network(account, ret, err);
     return r < 0 ? r : check(ret, err);

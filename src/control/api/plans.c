@@ -31,8 +31,11 @@ static json_t *view(struct store_rows *rows, bool details)
     json_object_set_new(v, "approvedAt", api_time_or_null(rows, 8));
     json_object_set_new(v, "approvedBy", by ? json_string(by) : json_null());
     json_object_set_new(v, "finishedAt", api_time_or_null(rows, 10));
-    if (details)
+    json_t *estimate = json_object_get(document, "estimate");
+    if (details) {
+        json_object_set_new(v, "estimate", estimate ? json_incref(estimate) : json_null());
         json_object_set(v, "document", document);
+    }
     json_decref(document);
     return v;
 }

@@ -2,6 +2,7 @@
 #include "control/controller/infrastructure_pass.h"
 
 #include "base/keys.h"
+#include "cloud/estimate.h"
 #include "control/activity.h"
 #include "control/controller/plan_store.h"
 #include "control/controller/provider.h"
@@ -57,7 +58,16 @@ static int make(struct pass *p, json_t **ret, struct err *err)
 {
     struct plan_context c = engine(p);
     bool remove = !strcmp(p->row.want, "absent");
-    return plan_make(&c, p->provider.graph, remove ? PLAN_REMOVE : PLAN_APPLY, remove && p->row.delete_data, ret, err);
+    json_t *document = NULL;
+    int r = plan_make(&c, p->provider.graph, remove ? PLAN_REMOVE : PLAN_APPLY, remove && p->row.delete_data, &document,
+                      err);
+    if (r < 0)
+        return r;
+    /* In the document, so that cost, time and actions are part of what is approved. */
+    json_object_set_new(document, "estimate",
+                        cloud_estimate(p->row.provider, p->row.region, p->provider.graph, document));
+    *ret = document;
+    return 0;
 }
 
 /* 1 if a plan was approved since this pass looked: then that one goes first. */

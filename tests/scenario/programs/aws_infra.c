@@ -5,6 +5,7 @@
  *   FOLDER/env.json: {"account":{...}, "infrastructure":{...}, "endpoints":{...}, "roles":{PHASE:ARN}, "threads":N}
  * apply, remove and purge keep their document in FOLDER/plan.json until they are done; resume goes on with it. */
 #include "cloud/aws/aws.h"
+#include "cloud/estimate.h"
 #include "keeper.h"
 
 #include <signal.h>
@@ -59,6 +60,9 @@ static int act(const struct plan_context *c, struct plan_graph *g, struct keeper
     char digest[65];
     int r = !strcmp(verb, "resume") ? keeper_load(folder, "plan.json", &doc, err)
                                     : plan_make(c, g, remove ? PLAN_REMOVE : PLAN_APPLY, purge, &doc, err);
+    const struct aws_env *e = c->provider;
+    if (r == 0 && strcmp(verb, "resume"))
+        json_object_set_new(doc, "estimate", cloud_estimate("aws", e->region, g, doc));
     if (r < 0 || !strcmp(verb, "plan")) {
         *ret = json_incref(doc);
         return r;
