@@ -82,6 +82,12 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
                       "prod")["id"]
     wait_until("the plan is proposed", 60, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed")
     assert not tagged(moto.url, ident), "something was made before anybody approved it"
+    estimate = system.ok("plan", "show", ident)["estimate"]
+    assert estimate["cost"]["before"] == 0 and estimate["cost"]["after"] > 100000 and not estimate["cost"]["unknown"]
+    assert estimate["cost"]["table"]["region"] == "us-east-1"
+    assert {"provision", "operate"} == {role["role"] for role in estimate["actions"]}
+    shown = system.run("plan", "show", ident).stdout
+    assert "USD a month" in shown and "ec2:CreateVpc" in shown and "minutes" in shown, shown
     applied = system.run("plan", "apply", ident, "--yes", timeout=300)
     assert applied.returncode == 0, applied.stdout + applied.stderr + system.logs()
     wait_until("it is ready", 120, lambda: infrastructure(system, ident)["state"] == "infra-ready")
