@@ -16,7 +16,7 @@
 
 struct arguments {
     const char *command, *config, *dir, *role, *grant, *key, *passphrase_file;
-    bool json, help, version, check;
+    bool json, linked, help, version, check;
 };
 
 static const char usage_text[] =
@@ -28,7 +28,7 @@ static const char usage_text[] =
     "  run --config FILE         run the agent; SIGTERM stops it with all workloads, SIGUSR2 leaves them running\n"
     "  supervise --dir DIR       run only the supervisor of one folder of placements, as a machine's init does\n"
     "  enrol --config FILE       enrol by the configured bundle and print its fingerprint\n"
-    "  status --config FILE      say what runs (--json: as JSON)\n"
+    "  status --config FILE      say what runs (--json: as JSON; --linked: only whether the link is up)\n"
     "  revoke --config FILE --grant GRANT   end an engineer's access here, without the control plane\n"
     "  lock --config FILE        shut every way of management: sessions, link, operations; services go on\n"
     "  unlock --config FILE --key FILE [--passphrase-file FILE]\n"
@@ -38,7 +38,7 @@ static const char usage_text[] =
     "  --check-config            with --config FILE: check the file and exit\n"
     "  --help, --version\n"
     "\n"
-    "exit status: 0 done, 1 failed, 2 wrong usage, 3 status: the agent does not run\n";
+    "exit status: 0 done, 1 failed, 2 wrong usage, 3 status: the agent does not run, or is not linked\n";
 
 static int usage_error(const char *message, const char *detail)
 {
@@ -53,6 +53,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         {"dir", required_argument, NULL, 'd'},
         {"role", required_argument, NULL, 'r'},
         {"json", no_argument, NULL, 'j'},
+        {"linked", no_argument, NULL, 'l'},
         {"key", required_argument, NULL, 'y'},
         {"passphrase-file", required_argument, NULL, 'p'},
         {"grant", required_argument, NULL, 'g'},
@@ -84,6 +85,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             break;
         case 'j':
             a->json = true;
+            break;
+        case 'l':
+            a->linked = true;
             break;
         case 'k':
             a->check = true;
@@ -195,7 +199,7 @@ static int status_of(const struct arguments *a)
     struct agent_config config = {0};
     int status = load(a, "status", &config);
     if (status == 0)
-        status = status_print(&config, a->json);
+        status = a->linked ? status_linked(&config) : status_print(&config, a->json);
     agent_config_free(&config);
     return status;
 }

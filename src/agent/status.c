@@ -127,3 +127,22 @@ int status_print(const struct agent_config *c, bool as_json)
     }
     return running ? 0 : 3;
 }
+
+/* For probes: one line that says what is missing. */
+int status_linked(const struct agent_config *c)
+{
+    if (!parent_alive(c)) {
+        puts("the agent does not run");
+        return 3;
+    }
+    autojson json_t *o = read_status(c);
+    const json_t *link = json_object_get(o, "link");
+    bool connected = json_is_true(json_object_get(link, "connected"));
+    if (connected)
+        printf("linked to %s\n", text_of(link, "control"));
+    else if (!json_is_object(link))
+        puts("not linked: the agent has not enrolled yet");
+    else
+        printf("not linked to %s: %s\n", text_of(link, "control"), text_of(link, "error"));
+    return connected ? 0 : 3;
+}
