@@ -3,10 +3,10 @@
 
 #include "agent/gate/gate.h"
 #include "base/mem.h"
+#include "base/unix_socket.h"
 
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 
 #define ANSWER_MAX KIB(160)
 #define WAIT_S 15
@@ -14,15 +14,10 @@
 
 static int connect_gate(const struct agent_config *c, struct err *err)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
     struct timeval wait = {.tv_sec = WAIT_S};
     autofree char *path = agent_path(c, GATE_CONTROL_SOCKET);
-    autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (strlen(path) >= sizeof(a.sun_path))
-        return err_set(err, -ENAMETOOLONG, "%s is too long for a socket's name", path);
-    memcpy(a.sun_path, path, strlen(path) + 1);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
-        connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+    autoclose int fd = unix_connect(path, SOCK_SEQPACKET, NULL);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
         return err_set(err, -ENOTCONN, "no gate runs here: is the agent running?");
     return oh_take_fd(&fd);
 }

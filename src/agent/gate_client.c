@@ -2,9 +2,9 @@
 #include "agent/gate_client.h"
 
 #include "base/mem.h"
+#include "base/unix_socket.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define RETRY_MS 500
 #define MESSAGE_MAX KIB(160)
@@ -97,13 +97,11 @@ static void on_poll(uv_poll_t *poll, int error, int events)
 
 static void connect_gate(struct gate_client *c)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
     int room = 512 * 1024;
     if (c->polling || c->closing)
         return;
-    autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    snprintf(a.sun_path, sizeof(a.sun_path), "%s", c->socket);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || uv_poll_init(c->config.loop, &c->poll, fd) < 0) {
+    autoclose int fd = unix_connect(c->socket, SOCK_SEQPACKET | SOCK_NONBLOCK, NULL);
+    if (fd < 0 || uv_poll_init(c->config.loop, &c->poll, fd) < 0) {
         uv_timer_start(&c->timer, on_retry, RETRY_MS, 0);
         return;
     }

@@ -1,10 +1,10 @@
 /* The gate's life: start, the clock of grants, endings in their order, stop. */
 #include "agent/gate/gate_internal.h"
 
+#include "base/unix_socket.h"
+
 #include <stdarg.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #define BACKLOG 64
 #define ENDING_RETRY_MS 1000
@@ -184,24 +184,11 @@ static void on_tick(uv_timer_t *t)
 
 /* ---- start and stop ---- */
 
-static int listen_unix(const char *path, struct err *err)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (strlen(path) >= sizeof(a.sun_path))
-        return err_set(err, -ENAMETOOLONG, "%s is too long for a socket's name", path);
-    memcpy(a.sun_path, path, strlen(path) + 1);
-    unlink(path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0)
-        return err_set_errno(err, -errno, "cannot listen on %s", path);
-    return oh_take_fd(&fd);
-}
-
 static int open_listener(struct gate *g, struct err *err)
 {
     autotlsctx struct tls_ctx *tls = NULL;
     int r = authority_server(g->authority, &tls, err);
-    int fd = r < 0 ? r : listen_unix(g->config.sessions_socket, err);
+    int fd = r < 0 ? r : unix_listen(g->config.sessions_socket, SOCK_STREAM, BACKLOG, err);
     if (fd < 0)
         return fd;
     return link_listener_new(g->links, fd, false, GATE_CONNECTIONS_MAX / 2, GATE_CONNECTIONS_MAX, tls, &gate_conn_ops,

@@ -1,9 +1,9 @@
 /* The gate's control socket: what the operator says of workloads and revocations, and the customer's own commands. */
 #include "agent/gate/gate_internal.h"
 
+#include "base/unix_socket.h"
+
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #define CLIENTS_MAX 16
 #define WORKLOADS_MAX 4096
@@ -193,15 +193,9 @@ bool gate_control_ask_logs(struct gate *g, uint64_t ask, const char *workload, i
 
 int gate_control_open(struct gate *g, struct err *err)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    const char *path = g->config.control_socket;
-    autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (strlen(path) >= sizeof(a.sun_path))
-        return err_set(err, -ENAMETOOLONG, "%s is too long for a socket's name", path);
-    memcpy(a.sun_path, path, strlen(path) + 1);
-    unlink(path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0600) < 0 || listen(fd, 16) < 0)
-        return err_set_errno(err, -errno, "cannot listen on %s", path);
+    autoclose int fd = unix_listen(g->config.control_socket, SOCK_SEQPACKET, 16, err);
+    if (fd < 0)
+        return fd;
     int r = uv_poll_init(g->loop, &g->control, fd);
     if (r < 0)
         return err_set_errno(err, r, "cannot watch a socket");

@@ -1,6 +1,7 @@
 /* The ledger role: one writer, one key, one folder; answers an append after the leaf is on the disk. */
 #include "agent/ledger/client.h"
 #include "agent/role.h"
+#include "base/ask.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -11,7 +12,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 
 #define CHECKPOINT_MS 10000
 #define CHECKPOINT_LEAVES 1000
@@ -232,43 +232,32 @@ static const struct {
     {"leaves", true, do_leaves},
 };
 
-static int decide(struct role_state *s, enum agent_role_id asker, const json_t *q, json_t *answer, struct err *err)
+struct asked {
+    struct role_state *state;
+    enum agent_role_id asker;
+};
+
+static int decide(void *user, const json_t *q, json_t *answer, struct err *err)
 {
+    const struct asked *a = user;
     const char *op = NULL;
     int r = js_string(q, "", "op", 32, &op, err);
     if (r == 0)
-        r = need(s, err);
+        r = need(a->state, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-        if (!strcmp(op, rules[i].op) && (!rules[i].operator_only || asker == AGENT_ROLE_OPERATOR))
-            return rules[i].answer(s, q, answer, err);
-    return err_set(err, -EPERM, "the %s role may not ask for this", agent_role_names[asker]);
+        if (!strcmp(op, rules[i].op) && (!rules[i].operator_only || a->asker == AGENT_ROLE_OPERATOR))
+            return rules[i].answer(a->state, q, answer, err);
+    return err_set(err, -EPERM, "the %s role may not ask for this", agent_role_names[a->asker]);
 }
 
 static void serve(struct role_state *s, int fd, enum agent_role_id asker)
 {
-    autofree char *text = mem_alloc(LEDGER_MESSAGE_MAX);
-    autojson json_t *q = NULL, *answer = json_object();
+    struct asked a = {s, asker};
     struct err err = ERR_INIT;
-    ssize_t n = recv(fd, text, LEDGER_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
-    if (n <= 0)
-        return;
-    int r = js_parse(text, (size_t)n, LEDGER_MESSAGE_MAX, &q, &err);
-    if (r == 0)
-        r = decide(s, asker, q, answer, &err);
-    json_t *id = q ? json_object_get(q, "id") : NULL;
-    if (r < 0) {
+    if (ask_serve(LEDGER_MESSAGE_MAX, fd, decide, &a, &err) < 0)
         log_warn("refused", "asker", agent_role_names[asker], "error", err.message);
-        json_object_clear(answer);
-        json_object_set_new(answer, "error", json_string(err.message));
-    }
-    if (!id) /* a count wants no answer */
-        return;
-    json_object_set(answer, "id", id);
-    autofree char *out = js_text(answer);
-    if (send(fd, out, strlen(out), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_warn("cannot answer", "asker", agent_role_names[asker], "error", strerror(errno));
 }
 
 /* ---- the role ---- */

@@ -4,11 +4,11 @@
 #include "agent/link/channel.h"
 #include "agent/link/session.h"
 #include "base/mem.h"
+#include "base/unix_socket.h"
 #include "net/link_msg.h"
 #include "net/link_pipe.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define ANSWER_MAX KIB(4)
 
@@ -59,21 +59,9 @@ static void on_pipe_done(struct link_pipe *p, void *user)
     release(t);
 }
 
-static int connect_gate(const char *path, struct err *err)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (strlen(path) >= sizeof(a.sun_path))
-        return err_set(err, -ENAMETOOLONG, "%s is too long for a socket's name", path);
-    memcpy(a.sun_path, path, strlen(path) + 1);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-        return err_set_errno(err, -errno, "cannot reach the gate");
-    return oh_take_fd(&fd);
-}
-
 static int join(struct tunnel *t, struct err *err)
 {
-    int fd = connect_gate(t->gate_socket, err);
+    int fd = unix_connect(t->gate_socket, SOCK_STREAM | SOCK_NONBLOCK, err);
     return fd < 0 ? fd : link_pipe_new(t->loop, t->conn, t->stream, fd, on_pipe_done, t, &t->pipe, err);
 }
 

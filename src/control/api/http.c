@@ -2,6 +2,7 @@
 #include "control/api/http.h"
 
 #include "base/log.h"
+#include "base/unix_socket.h"
 #include "control/api/admission.h"
 #include "control/api/console_files.h"
 #include "control/api/events.h"
@@ -11,8 +12,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #define HTTP_THREADS 16
 #define HTTP_CONNECTIONS 1024
@@ -465,30 +464,9 @@ static void OH_PRINTF(2, 0) on_complaint(void *data, const char *fmt, va_list ap
 
 /* --- start and stop --- */
 
-static int listen_on(const char *path, struct err *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return err_set(err, -ENAMETOOLONG, "%s is too long for a socket (at most %zu bytes); use a shorter state_dir",
-                       path, sizeof(address.sun_path) - 1);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_set_errno(err, -errno, "cannot make a socket");
-    (void)unlink(path);
-    mode_t before = umask(0177);
-    int r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-    umask(before);
-    if (r < 0)
-        return err_set_errno(err, r, "cannot listen on %s", path);
-    if (listen(fd, 1024) < 0)
-        return err_set_errno(err, -errno, "cannot listen on %s", path);
-    return oh_take_fd(&fd);
-}
-
 int http_start(const struct api *api, const char *socket_path, struct http_server **ret, struct err *err)
 {
-    int fd = listen_on(socket_path, err);
+    int fd = unix_listen(socket_path, SOCK_STREAM, 1024, err);
     if (fd < 0)
         return fd;
     struct http_server *s = mem_alloc(sizeof(*s));

@@ -3,13 +3,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/unix_socket.h"
 #include "control/signer.h"
 
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #define START_TRIES 6 /* the signer's answer takes at most 5 s each */
 #define SPARE_FDS 64  /* descriptors that are not agents' */
@@ -27,30 +26,6 @@ static size_t raise_descriptors(void)
     lim.rlim_cur = lim.rlim_max;
     (void)!setrlimit(RLIMIT_NOFILE, &lim);
     return lim.rlim_cur == RLIM_INFINITY ? 1 << 20 : (size_t)lim.rlim_cur;
-}
-
-static int listen_unix(const char *path, struct err *err)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_set_errno(err, -errno, "cannot make a socket");
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return err_set(err, -ENAMETOOLONG, "%s is too long for a socket's name (%zu bytes): use a shorter state_dir",
-                       path, sizeof(addr.sun_path) - 1);
-    strcpy(addr.sun_path, path);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return err_set_errno(err, -errno, "cannot remove the old %s", path);
-    /* Only our own front, which runs as the same user, may dial: it is believed about clients' addresses. */
-    mode_t before = umask(0177);
-    int r = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
-    int code = errno;
-    umask(before);
-    if (r < 0)
-        return err_set_errno(err, -code, "cannot listen on %s", path);
-    if (listen(fd, BACKLOG) < 0)
-        return err_set_errno(err, -errno, "cannot listen on %s", path);
-    return oh_take_fd(&fd);
 }
 
 static int first_certificate(struct hub *h, struct tls_ctx **ret, struct err *err)
@@ -89,7 +64,7 @@ static int open_doors(struct hub *h, struct err *err)
         r = first_certificate(h, &tls, err);
     if (r < 0)
         return r;
-    int fd = listen_unix(path, err);
+    int fd = unix_listen(path, SOCK_STREAM, BACKLOG, err);
     if (fd < 0)
         return fd;
     return link_listener_new(h->links, fd, true, HUB_HANDSHAKES_MAX, fds > 2 * SPARE_FDS ? fds - SPARE_FDS : fds / 2,

@@ -1,7 +1,7 @@
 /* The signer role: answers questions of the other roles by its rules. */
 #include "control/signer/signer_keys.h"
 
-#include "base/js.h"
+#include "base/ask.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/role.h"
@@ -11,7 +11,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 
 #define HOUR_MS (3600 * 1000LL)
 #define AGENT_CERTIFICATE_MS (24 * HOUR_MS)
@@ -131,41 +130,30 @@ static const struct {
     {"totp-check", ROLE_API, totp_check},
 };
 
-static int decide(const struct signer_keys *k, enum role_id asker, const json_t *q, json_t *answer, struct err *err)
+struct asked {
+    const struct signer_keys *keys;
+    enum role_id asker;
+};
+
+static int decide(void *user, const json_t *q, json_t *answer, struct err *err)
 {
+    const struct asked *a = user;
     const char *op;
     int r = js_string(q, "", "op", 64, &op, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-        if (!strcmp(op, rules[i].op) && asker == rules[i].asker)
-            return rules[i].answer(k, q, answer, err);
-    return err_set(err, -EPERM, "the %s role may not ask for this", role_names[asker]);
+        if (!strcmp(op, rules[i].op) && a->asker == rules[i].asker)
+            return rules[i].answer(a->keys, q, answer, err);
+    return err_set(err, -EPERM, "the %s role may not ask for this", role_names[a->asker]);
 }
 
 static void serve(const struct signer_keys *k, int fd, enum role_id asker)
 {
-    autofree char *text = mem_alloc(SIGNER_MESSAGE_MAX);
-    autojson json_t *q = NULL, *answer = json_object();
+    struct asked a = {k, asker};
     struct err err = ERR_INIT;
-    /* MSG_TRUNC gives the whole length, so that the head of a longer message is not taken for a question. */
-    ssize_t n = recv(fd, text, SIGNER_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
-    if (n <= 0)
-        return;
-    int r = js_parse(text, (size_t)n, SIGNER_MESSAGE_MAX, &q, &err);
-    if (r == 0)
-        r = decide(k, asker, q, answer, &err);
-    if (r < 0) {
+    if (ask_serve(SIGNER_MESSAGE_MAX, fd, decide, &a, &err) < 0)
         log_warn("refused", "asker", role_names[asker], "error", err.message);
-        json_object_clear(answer);
-        json_object_set_new(answer, "error", json_string(err.message));
-    }
-    json_t *id = q ? json_object_get(q, "id") : NULL;
-    if (id)
-        json_object_set(answer, "id", id);
-    autofree char *out = js_text(answer);
-    if (send(fd, out, strlen(out), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_warn("cannot answer", "asker", role_names[asker], "error", strerror(errno));
 }
 
 static int stop_fd(void)
