@@ -61,6 +61,28 @@ static void embedded_settings(const struct desired_service *s, struct buf *out)
     buf_adds(out, "}\n");
 }
 
+/* Nothing in it needs quoting: see desired_query_parse(). */
+static void embedded_query_endpoint(const struct desired_service *s, struct buf *out)
+{
+    const struct desired_query_endpoint *e = s->query_endpoint;
+    buf_printf(out, ",\n\"queryEndpoint\": {\"service\": \"%s\", \"readonly\": %s, \"origins\": [", s->id,
+               e->readonly ? "true" : "false");
+    for (size_t i = 0; i < e->n_origins; i++)
+        buf_printf(out, "%s\"%s\"", i ? ", " : "", e->origins[i]);
+    buf_adds(out, "], \"keys\": [");
+    for (size_t i = 0; i < e->n_keys; i++) {
+        const struct desired_query_key *k = &e->keys[i];
+        buf_printf(out,
+                   "%s\n  {\"id\": \"%s\", \"id_sha256\": \"%s\", \"sha256\": \"%s\", \"expires_ms\": %lld, "
+                   "\"networks\": [",
+                   i ? "," : "", k->id, k->id_sha256, k->sha256, (long long)k->expires_ms);
+        for (size_t n = 0; n < k->n_networks; n++)
+            buf_printf(out, "%s{\"source\": \"%s\"}", n ? ", " : "", k->networks[n]);
+        buf_adds(out, "]}");
+    }
+    buf_adds(out, "\n]}");
+}
+
 static void embedded_users(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     buf_adds(out, "{\"users\": [");
@@ -74,7 +96,10 @@ static void embedded_users(const struct desired_service *s, const struct bluepri
     if (env->reader_sha256)
         buf_printf(out, "%s\n  {\"name\": \"" DIAG_READER "\", \"sha256\": \"%s\", \"readonly\": true}",
                    s->n_users ? "," : "", env->reader_sha256);
-    buf_adds(out, "\n]}\n");
+    buf_adds(out, "\n]");
+    if (s->query_endpoint)
+        embedded_query_endpoint(s, out);
+    buf_adds(out, "}\n");
 }
 
 static void embedded(const struct desired_service *s, const struct blueprint_env *env, struct arena *a,

@@ -183,8 +183,9 @@ static bool printable(const char *s)
 static int parse_service(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
                          struct err *err)
 {
-    static const char *const known[] = {"id",       "name",     "slug",  "ordinal",      "state",    "deleteData",
-                                        "replicas", "memoryGb", "users", "ipAccessList", "settings", NULL};
+    static const char *const known[] = {"id",         "name",          "slug",     "ordinal", "state",
+                                        "deleteData", "replicas",      "memoryGb", "users",   "ipAccessList",
+                                        "settings",   "queryEndpoint", NULL};
     int64_t ordinal = 0, replicas = 0, memory_gb = 0;
     int r = json_is_object(o) ? js_only(o, place, known, err) : err_set(err, -EINVAL, "%s: must be an object", place);
     if (r < 0 || (r = get_uuid(o, place, "id", a, &s->id, err)) < 0 ||
@@ -196,6 +197,9 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
         (r = js_int(o, place, "memoryGb", 1, 4096, &memory_gb, err)) < 0 ||
         (r = parse_users(o, place, a, s, err)) < 0 || (r = parse_ip_list(o, place, a, s, err)) < 0 ||
         (r = parse_settings(o, place, a, s, err)) < 0)
+        return r;
+    if (json_object_get(o, "queryEndpoint") &&
+        (r = desired_query_parse(json_object_get(o, "queryEndpoint"), place, a, &s->query_endpoint, err)) < 0)
         return r;
     if (!*s->name || !printable(s->name))
         return bad(err, place, "name", "must be 1 to 256 bytes without control characters");

@@ -5,11 +5,15 @@
 
 #include "base/js.h"
 #include "base/keys.h"
+#include "base/mem.h"
 #include "blueprint/settings.h"
 
 #define DESIRED_MAX_BYTES MIB(3)
 #define DESIRED_MAX_SERVICES 4095
 #define DESIRED_MAX_NETWORKS 1000 /* in the access list of a service */
+#define DESIRED_MAX_QUERY_KEYS 256
+#define DESIRED_MAX_ORIGINS 256
+#define DESIRED_ORIGIN_MAX 300 /* bytes */
 
 enum desired_state { DESIRED_RUNNING, DESIRED_STOPPED, DESIRED_DELETED };
 
@@ -22,6 +26,24 @@ struct desired_user {
 struct desired_setting {
     const struct setting *setting;
     const char *value; /* checked */
+};
+
+/* An API key that may send queries by HTTP (docs/api.md, query endpoints): hashes only. */
+struct desired_query_key {
+    const char *id;        /* of the key in the control plane: the name under which its queries run */
+    const char *id_sha256; /* of the key id and of the secret, 64 lower-case hex digits each */
+    const char *sha256;
+    int64_t expires_ms; /* since 1970; 0 = never */
+    const char **networks;
+    size_t n_networks;
+};
+
+struct desired_query_endpoint {
+    bool readonly;        /* may only read */
+    const char **origins; /* of pages that may: "*", or [scheme://]host[:port], the host with "*." before it or not */
+    size_t n_origins;
+    struct desired_query_key *keys;
+    size_t n_keys;
 };
 
 struct desired_service {
@@ -37,6 +59,7 @@ struct desired_service {
     size_t n_ip_access_list;
     struct desired_setting *settings; /* in the order of settings.h */
     size_t n_settings;
+    struct desired_query_endpoint *query_endpoint; /* NULL: none */
 };
 
 struct desired {
@@ -51,6 +74,10 @@ struct desired {
  * is signed must be understood. Slugs, ordinals and ids must be unique. */
 OH_MUST_CHECK int desired_parse(const char *text, size_t len, struct desired **ret, struct err *err);
 void desired_free(struct desired *d); /* NULL is fine */
+
+/* The `queryEndpoint` of a service, at `place`; desired_parse() calls it. Memory is the arena's. */
+OH_MUST_CHECK int desired_query_parse(const json_t *o, const char *place, struct arena *a,
+                                      struct desired_query_endpoint **ret, struct err *err);
 
 /* The text that is signed for a document's bytes. */
 void desired_statement(const char *infrastructure, int64_t version, const char *document, size_t len, struct buf *out);

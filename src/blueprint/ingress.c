@@ -211,6 +211,10 @@ static void add_http_backend(const struct desired_service *s, const struct bluep
             s->slug);
         return;
     }
+    if (s->query_endpoint && env->engine == BLUEPRINT_SERVER)
+        buf_adds(o, "    http-request return status 501 content-type \"text/plain; charset=utf-8\" string \"Query "
+                    "endpoints are served by the embedded engine only, and this service runs a ClickHouse server. Use "
+                    "its HTTPS interface.\\n\" if { path_beg /run/ /service/ /.api/query-endpoints/ }\n");
     buf_adds(o, "    option httpchk GET /ping\n");
     add_server(s, env, a, BLUEPRINT_HTTP_PORT, o);
     buf_adds(o, "\n");

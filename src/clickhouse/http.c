@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "clickhouse/http_query.h"
 #include "clickhouse/request.h"
 
 #include <arpa/inet.h>
@@ -28,6 +29,7 @@ struct exchange {
     char *uri; /* as it came, with the query string still encoded */
     struct MHD_Connection *connection;
     struct request *request;
+    struct http_query *query; /* of a query endpoint; NULL: of the engine's own interface */
     bool begun, answered;
 };
 
@@ -57,6 +59,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **req_c
     if (!x)
         return;
     request_free(x->request);
+    http_query_free(x->query);
     mem_wipe(x->uri, strlen(x->uri)); /* may hold a password */
     free(x->uri);
     atomic_fetch_sub(&x->http->active, 1);
@@ -115,6 +118,7 @@ static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c)
     size_t count = request_headers(x->request, &headers);
     for (size_t i = 0; i < count; i++)
         MHD_add_response_header(r, headers[i][0], headers[i][1]);
+    http_query_headers(x->query, r);
     if (atomic_load(&x->http->service->draining))
         MHD_add_response_header(r, "Connection", "close");
     enum MHD_Result ret = MHD_queue_response(c, (unsigned)request_status(x->request), r);
@@ -122,10 +126,15 @@ static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c)
     return ret;
 }
 
+static int client_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
 static struct request *begin(struct exchange *x, struct MHD_Connection *c, const char *method)
 {
     const char *query = strchr(x->uri, '?');
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct request_head head = {
         .method = method,
         .url_query = query ? query + 1 : NULL,
@@ -137,7 +146,7 @@ static struct request *begin(struct exchange *x, struct MHD_Connection *c, const
         .accept_encoding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Accept-Encoding"),
         .content_encoding = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Encoding"),
         .content_type = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type"),
-        .client_fd = info ? info->connect_fd : -1,
+        .client_fd = client_of(c),
     };
     return request_new(x->http->service, &head);
 }
@@ -152,6 +161,39 @@ static enum MHD_Result fixed_page(struct MHD_Connection *c, const char *url, con
                      "/replicas_status for the state of replicas.\n");
 }
 
+/* ---- query endpoints ---- */
+
+static enum MHD_Result refuse_query(struct exchange *x, struct MHD_Connection *c)
+{
+    x->answered = true;
+    return http_query_refuse(x->query, c);
+}
+
+/* Who may not ask is told so before the body is read. */
+static enum MHD_Result begin_query(struct exchange *x, struct MHD_Connection *c, const char *url, const char *method)
+{
+    const char *query = strchr(x->uri, '?');
+    x->query = http_query_new(x->http->service, c, url, query ? query + 1 : NULL, method);
+    return http_query_answered(x->query) ? refuse_query(x, c) : MHD_YES;
+}
+
+static enum MHD_Result handle_query(struct exchange *x, struct MHD_Connection *c, const char *data, size_t *size)
+{
+    if (x->answered) {
+        *size = 0;
+        return MHD_YES;
+    }
+    if (*size) {
+        http_query_body(x->query, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    set_timeout(x, false);
+    x->request = http_query_request(x->query, client_of(c));
+    set_timeout(x, true);
+    return x->request ? answer(x, c) : refuse_query(x, c);
+}
+
 static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *url, const char *method,
                               const char *version, const char *data, size_t *size, void **req_cls)
 {
@@ -159,6 +201,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
 
     if (!x->begun) {
         x->begun = true;
+        if (http_query_is(url))
+            return begin_query(x, c, url, method);
         if (strcmp(url, "/") != 0)
             return fixed_page(c, url, method);
         if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "POST") != 0)
@@ -167,6 +211,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
         /* A wrong password ends the request before its body is read. */
         return request_failed(x->request) ? answer(x, c) : MHD_YES;
     }
+    if (x->query)
+        return handle_query(x, c, data, size);
     if (*size) {
         request_body(x->request, data, *size);
         *size = 0;

@@ -1,6 +1,7 @@
 /* ownhouse-clickhouse: the embedded ClickHouse engine behind ClickHouse's HTTP interface. */
 #include "clickhouse/http.h"
 #include "clickhouse/metrics.h"
+#include "clickhouse/query_run.h"
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -126,6 +127,15 @@ static void run_startup(struct engine *e, char *text)
     engine_disconnect(conn);
 }
 
+/* Saved queries have their place in the customer's own database, as soon as there is a query endpoint. */
+static void make_query_tables(struct service *s)
+{
+    autofree char *text = mem_strdup(query_tables);
+    char service[UUID_SIZE];
+    if (query_access_service(s->query_access, service))
+        run_startup(s->engine, text);
+}
+
 static int open_service(struct service *s, struct err *err)
 {
     autofree char *engine_config = NULL, *startup = NULL;
@@ -137,6 +147,8 @@ static int open_service(struct service *s, struct err *err)
     else if (gethostname(s->display_name, sizeof(s->display_name) - 1) < 0)
         snprintf(s->display_name, sizeof(s->display_name), "ownhouse");
     int r = users_load(c->users_file, &s->users, err);
+    if (r == 0)
+        r = query_access_load(c->users_file, &s->query_access, err);
     if (r == 0)
         r = fs_mkdirs(c->data_path, 0700, err);
     if (r == 0)
@@ -155,6 +167,7 @@ static int open_service(struct service *s, struct err *err)
         return r;
     if (startup)
         run_startup(s->engine, startup);
+    make_query_tables(s);
     s->running = running_new((size_t)c->max_concurrent_queries);
     s->sessions = sessions_new(s->engine, s->clock, (size_t)c->max_sessions);
     return 0;
@@ -167,6 +180,11 @@ static void reload(struct service *s)
         log_error("users file not reloaded, the users of before stay", "error", err.message);
     else
         log_info("users file reloaded");
+    err = ERR_INIT;
+    if (query_access_reload(s->query_access, &err) < 0)
+        log_error("query endpoint not reloaded, that of before stays", "error", err.message);
+    else
+        make_query_tables(s);
     err = ERR_INIT;
     if (qlog_reopen(s->qlog, &err) < 0)
         log_error("execution log not reopened", "error", err.message);
@@ -238,7 +256,8 @@ static int run(const char *config_path, bool check_only)
     if (log_level_parse(service.config.log_level, &level) == 0)
         log_init("ownhouse-clickhouse", "server", level, STDERR_FILENO);
     if (check_only) {
-        if (users_load(service.config.users_file, &service.users, &err) < 0)
+        if (users_load(service.config.users_file, &service.users, &err) < 0 ||
+            query_access_load(service.config.users_file, &service.query_access, &err) < 0)
             return complain(&err);
         puts("the configuration is valid");
         return 0;

@@ -108,6 +108,11 @@ static int check_user(struct request *r, const struct request_head *head)
     struct credentials c;
     struct err err = ERR_INIT;
 
+    if (head->params) {
+        r->user = mem_strdup(head->trusted_user);
+        r->user_readonly = head->trusted_readonly;
+        return 0;
+    }
     if (auth_credentials(head->authorization, head->user, head->key, r->params, &c, &err) < 0)
         return request_fail(r, CH_AUTHENTICATION_FAILED, err.message);
     r->user = mem_strdup(c.user);
@@ -185,12 +190,12 @@ struct request *request_new(struct service *s, const struct request_head *head)
     r->client_fd = head->client_fd;
     r->spool_fd = -1;
     r->started_ms = clock_mono_ms(s->clock);
-    r->params = params_new();
+    r->params = head->params ? head->params : params_new();
     r->get = strcmp(head->method, "POST") != 0;
     r->next_scan = STREAM_FROM;
     codes_new_tag(r->tag);
 
-    const char *q = head->url_query;
+    const char *q = head->params ? NULL : head->url_query;
     int ret = q ? params_parse(r->params, q, strlen(q), &err) : 0;
     if (ret < 0)
         request_fail(r, CH_BAD_ARGUMENTS, err.message);
@@ -204,7 +209,7 @@ struct request *request_new(struct service *s, const struct request_head *head)
         check_supported(r, head);
     const char *database = head->database ? head->database : params_get(r->params, "database");
     r->database = database && *database ? mem_strdup(database) : NULL;
-    const char *query = params_get(r->params, "query");
+    const char *query = head->params ? head->sql : params_get(r->params, "query");
     if (query && *query) {
         buf_adds(&r->text, query);
         buf_addc(&r->text, '\n');

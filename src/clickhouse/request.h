@@ -10,6 +10,11 @@ struct request_head {
     const char *authorization, *user, *key, *database, *format; /* headers, NULL when absent */
     const char *accept_encoding, *content_encoding, *content_type;
     int client_fd; /* watched for the client going away */
+    /* A request that was read and whose caller was checked elsewhere (http_query.c): instead of url_query and of the
+     * credentials above. */
+    struct params *params; /* handed over; NULL: read the above */
+    const char *trusted_user, *sql;
+    bool trusted_readonly;
 };
 
 struct request; /* opaque, one thread at a time */

@@ -3,6 +3,7 @@
 
 #include "clickhouse/config.h"
 #include "clickhouse/qlog.h"
+#include "clickhouse/query_access.h"
 #include "clickhouse/running.h"
 #include "clickhouse/sessions.h"
 #include "clickhouse/users.h"
@@ -13,6 +14,7 @@ struct service {
     struct config config;
     struct engine *engine;
     struct users *users;
+    struct query_access *query_access;
     struct sessions *sessions;
     struct running *running;
     struct qlog *qlog;

@@ -68,7 +68,7 @@ static int user_parse(const json_t *v, size_t index, struct user *ret, struct er
 
 static int list_parse(const json_t *root, struct list *ret, struct err *err)
 {
-    static const char *const fields[] = {"users", NULL};
+    static const char *const fields[] = {"users", "queryEndpoint", NULL}; /* the latter is query_access.h's */
     json_t *array = NULL;
     int r = json_is_object(root) ? 0 : err_set(err, -EINVAL, "must be an object with the field users");
     if (r == 0)

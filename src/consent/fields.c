@@ -21,6 +21,7 @@ const struct field_class field_classes[] = {
     {"services[].settings", OPERATION_HARMLESS, "the agent knows none that reaches outside (blueprint/settings.h)"},
     {"services[].users", OPERATION_EXPOSING, "who may log in, with which password"},
     {"services[].ipAccessList", OPERATION_EXPOSING, "from where it is reached"},
+    {"services[].queryEndpoint", OPERATION_EXPOSING, "which API keys may send queries"},
     {0},
 };
 

@@ -21,12 +21,13 @@ class CommandLine:
         self.program, self.system, self.home = peer("clickhousectl"), system, home
         self.key = json.loads((system.home / "credentials.json").read_text())
 
-    def run(self, *words, key=None, text=None):
-        """The completed process of `clickhousectl cloud WORDS`."""
+    def run(self, *words, key=None, text=None, env=None):
+        """The completed process of `clickhousectl cloud WORDS`; `env` has more variables."""
         key = key or self.key
+        more = env or {}
         env = {"HOME": str(self.home), "PATH": os.environ["PATH"], "DO_NOT_TRACK": "1",
                "SSL_CERT_FILE": str(self.system.home / "control/keys/edge-ca.pem"),
-               "CLICKHOUSE_CLOUD_API_KEY": key["keyId"], "CLICKHOUSE_CLOUD_API_SECRET": key["keySecret"]}
+               "CLICKHOUSE_CLOUD_API_KEY": key["keyId"], "CLICKHOUSE_CLOUD_API_SECRET": key["keySecret"], **more}
         url = f"https://localhost:{self.system.port}"
         return subprocess.run([self.program, "cloud", "--url", url, *words], env=env, cwd=self.home, input=text,
                               stdin=subprocess.DEVNULL if text is None else None, capture_output=True, text=True,

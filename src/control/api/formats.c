@@ -1,9 +1,9 @@
 /* The text formats that schemas may name. */
 #include "base/clock.h"
+#include "base/ip_list.h"
 #include "base/keys.h"
 #include "blueprint/names.h"
 #include "control/api/schema_internal.h"
-#include "control/identity/ip_list.h"
 
 #include <arpa/inet.h>
 

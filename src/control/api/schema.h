@@ -8,7 +8,7 @@
  * x-by (the property whose enum tells the forms of a oneOf apart).
  * Anything else in a schema is refused at compile time: what the file says is what is checked.
  *
- * Formats: uuid, date-time, date, email, boolean ("true" or "false" as text), ip-source (identity/ip_list.h),
+ * Formats: uuid, date-time, date, email, boolean ("true" or "false" as text), ip-source (base/ip_list.h),
  * cidr-block (private IPv4 network, /8 to /29, no bits beyond the prefix), dns-domain, ipv4-port. */
 #pragma once
 

@@ -5,6 +5,7 @@
 #include "base/keys.h"
 #include "base/mem.h"
 #include "blueprint/desired.h"
+#include "blueprint/names.h"
 #include "control/scaling.h"
 #include "control/signer.h"
 
@@ -54,8 +55,87 @@ static void add_settings(const json_t *spec, json_t *into)
     json_decref(settings);
 }
 
+/* What agents would refuse opens nothing, and must not keep all services from getting a new document. */
+static void drop_unknown_networks(json_t *list)
+{
+    for (size_t i = json_array_size(list); i--;) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text || !names_network_valid(text))
+            json_array_remove(list, i);
+    }
+}
+
+/* Columns: id, key_id_hash, secret_hash, ip_access_list, expire_at. */
+static int query_key(struct store_rows *row, json_t *into, struct err *err)
+{
+    autojson json_t *sources = NULL, *list = NULL;
+    const char *text = store_column_text(row, 3);
+    int r = js_parse(text, strlen(text), MIB(1), &sources, err);
+    if (r < 0)
+        return err_wrap(err, r, "API key %s", store_column_text(row, 0));
+    list = json_pack("{s:O}", "ipAccessList", sources);
+    json_t *key = json_pack("{s:s,s:s,s:s,s:o}", "id", store_column_text(row, 0), "idSha256", store_column_text(row, 1),
+                            "sha256", store_column_text(row, 2), "ipAccessList", access_list(list));
+    drop_unknown_networks(json_object_get(key, "ipAccessList"));
+    if (!store_column_is_null(row, 4))
+        json_object_set_new(key, "expiresMs", json_integer(store_column_int(row, 4)));
+    return json_array_append_new(into, key) == 0 ? 0 : err_set(err, -ENOMEM, "API key");
+}
+
+/* A key that is gone, off or over opens nothing; one that ends later ends in the data plane by its clock. */
+static int query_keys(struct store *s, const char *service, const json_t *wanted, int64_t now, json_t *into,
+                      struct err *err)
+{
+    const json_t *id;
+    size_t i;
+    int r = 0;
+    json_array_foreach(wanted, i, id)
+    {
+        autorows struct store_rows *rows = NULL;
+        if (r < 0 || !json_is_string(id))
+            continue;
+        r = store_query(s,
+                        "SELECT k.id, k.key_id_hash, k.secret_hash, k.ip_access_list, k.expire_at FROM api_key k JOIN "
+                        "service s ON s.organization_id = k.organization_id WHERE s.id = $1 AND k.id = $2 AND "
+                        "k.state = 'enabled' AND (k.expire_at IS NULL OR k.expire_at > $3)",
+                        STORE_ARGS(store_text(service), store_text(json_string_value(id)), store_int(now)), &rows, err);
+        if (r == 0)
+            r = store_next(rows, err);
+        if (r == 1)
+            r = query_key(rows, into, err);
+    }
+    return r;
+}
+
+static void origins(const char *text, json_t *into)
+{
+    autofree char *copy = mem_strdup(text ? text : "");
+    char *rest = copy;
+    for (char *one; (one = strsep(&rest, ", "));)
+        if (*one && strlen(one) <= DESIRED_ORIGIN_MAX && json_array_size(into) < DESIRED_MAX_ORIGINS)
+            json_array_append_new(into, json_string(one));
+}
+
+/* Who may send queries to the data plane by HTTP. Without a role there is nothing that they might do. */
+static int add_query_endpoint(struct store *s, const char *service, const json_t *spec, int64_t now, json_t *into,
+                              struct err *err)
+{
+    const json_t *e = json_object_get(spec, "queryEndpoint"), *role;
+    bool all = false;
+    size_t i;
+    if (!json_array_size(json_object_get(e, "roles")))
+        return 0;
+    json_array_foreach(json_object_get(e, "roles"), i, role) all |=
+        json_is_string(role) && !strcmp(json_string_value(role), "sql_console_admin");
+    json_t *keys = json_array(), *pages = json_array();
+    origins(json_string_value(json_object_get(e, "allowedOrigins")), pages);
+    json_object_set_new(into, "queryEndpoint",
+                        json_pack("{s:b,s:o,s:o}", "readonly", !all, "origins", pages, "keys", keys));
+    return query_keys(s, service, json_object_get(e, "openApiKeys"), now, keys, err);
+}
+
 /* Columns: id, name, slug, ordinal, want, delete_data, sha256, double_sha1, spec. */
-static int service(struct store_rows *rows, int64_t now, json_t *into, struct err *err)
+static int service(struct store *s, struct store_rows *rows, int64_t now, json_t *into, struct err *err)
 {
     autojson json_t *spec = NULL;
     const char *text = store_column_text(rows, 8);
@@ -70,6 +150,11 @@ static int service(struct store_rows *rows, int64_t now, json_t *into, struct er
                           (int)store_column_int(rows, 5), "replicas", (json_int_t)scaling.min_replicas, "memoryGb",
                           (json_int_t)scaling.min_memory_gb, "users", users(rows), "ipAccessList", access_list(spec));
     add_settings(spec, v);
+    r = add_query_endpoint(s, store_column_text(rows, 0), spec, now, v, err);
+    if (r < 0) {
+        json_decref(v);
+        return r;
+    }
     return v && json_array_append_new(into, v) == 0
                ? 0
                : err_set(err, -EINVAL, "service %s has no JSON form", store_column_text(rows, 0));
@@ -92,7 +177,7 @@ static int content(struct store *s, const char *infrastructure, int64_t now, jso
                     "FROM service WHERE infrastructure_id = $1 AND state <> 'terminated' ORDER BY ordinal",
                     STORE_ARGS(store_text(infrastructure)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1)
-        r = service(rows, now, services, err);
+        r = service(s, rows, now, services, err);
     if (r < 0)
         return r;
     *ret = json_pack("{s:s,s:i,s:s,s:s,s:O}", "type", "ownhouse/desired", "v", 1, "infrastructure", infrastructure,

@@ -1,9 +1,9 @@
 /* Makes, stores and checks API keys. */
 #include "control/identity/api_key.h"
 
+#include "base/ip_list.h"
 #include "base/mem.h"
 #include "control/identity/access.h"
-#include "control/identity/ip_list.h"
 #include "control/identity/password.h"
 
 #define MINUTE_MS 60000

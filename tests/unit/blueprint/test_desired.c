@@ -63,6 +63,31 @@ static void reads_every_field(void **state OH_UNUSED)
     assert_string_equal(s->ip_access_list[1], "::/0");
 }
 
+#define QUERY_KEY \
+    "{\"id\":\"" ID2 "\",\"idSha256\":\"" HASH "\",\"sha256\":\"" HASH "\",\"ipAccessList\":[\"10.0.0.0/8\"]}"
+
+static void reads_query_endpoints(void **state OH_UNUSED)
+{
+    autojson json_t *root = base(), *endpoint = NULL;
+    autodesired struct desired *d = NULL;
+    struct err err = ERR_INIT;
+    const char *text = "{\"readonly\":true,\"origins\":[\"*\",\"https://[::1]:3000\"],\"keys\":[" QUERY_KEY "]}";
+    assert_int_equal(js_parse(text, strlen(text), KIB(4), &endpoint, NULL), 0);
+    json_object_set(service(root, 0), "queryEndpoint", endpoint);
+    if (parse(root, &d, &err) < 0)
+        fail_msg("%s", err.message);
+    const struct desired_query_endpoint *e = d->services[0].query_endpoint;
+    assert_non_null(e);
+    assert_true(e->readonly);
+    assert_int_equal(e->n_origins, 2);
+    assert_string_equal(e->origins[1], "https://[::1]:3000");
+    assert_int_equal(e->n_keys, 1);
+    assert_string_equal(e->keys[0].id, ID2);
+    assert_string_equal(e->keys[0].sha256, HASH);
+    assert_int_equal(e->keys[0].expires_ms, 0);
+    assert_int_equal(e->keys[0].n_networks, 1);
+}
+
 /* Each line: which object, which field, the value put there (NULL: removed), and what the error must say. */
 static const struct {
     char object; /* r root, s service 0, u its user */
@@ -78,6 +103,13 @@ static const struct {
     {'r', "extra", "1", "extra: is not a known field"},
     {'r', "services", NULL, "services: is required"},
     {'r', "services", "[7]", "services[0]: must be an object"},
+    {'s', "queryEndpoint", "1", "services[0].queryEndpoint: must be an object"},
+    {'s', "queryEndpoint", "{\"origins\":[],\"keys\":[]}", "services[0].queryEndpoint.readonly: must be"},
+    {'s', "queryEndpoint", "{\"readonly\":true,\"origins\":[\"a\\\"b\"],\"keys\":[]}",
+     "services[0].queryEndpoint.origins[0]: must be"},
+    {'s', "queryEndpoint", "{\"readonly\":true,\"origins\":[],\"keys\":[{}]}", "services[0].queryEndpoint.keys[0].id"},
+    {'s', "queryEndpoint", "{\"readonly\":true,\"origins\":[],\"keys\":[],\"more\":1}",
+     "services[0].queryEndpoint.more: is not a known field"},
     {'s', "id", "\"AAAAAAAA-1111-4111-8111-111111111111\"", "services[0].id: must be a lower-case UUID"},
     {'s', "slug", "\"De\"", "services[0].slug: must be a DNS label"},
     {'s', "slug", "\"a\\nb\"", "services[0].slug: must be a DNS label"},
@@ -225,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_field),
+        cmocka_unit_test(reads_query_endpoints),
         cmocka_unit_test(errors_name_the_place),
         cmocka_unit_test(services_may_not_share_names),
         cmocka_unit_test(users_may_not_share_names),

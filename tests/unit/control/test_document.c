@@ -113,6 +113,58 @@ static void rows_become_what_an_agent_accepts(void **state)
     assert_true(d->services[2].delete_data);
 }
 
+static void add_key(struct fixture *f, int n, const char *state, const char *sources, const char *expires)
+{
+    autofree char *text =
+        mem_printf("INSERT INTO api_key (id, key_id_hash, organization_id, name, secret_hash, suffix, state, roles, "
+                   "ip_access_list, created_at, expire_at) VALUES ('00000000-0000-4000-9000-%012d', '%064d', '" ORG
+                   "', 'k', '" SHA "', 'abcd', '%s', '[]', '%s', 0, %s)",
+                   n, n, state, sources, expires);
+    sql(f->store, text);
+}
+
+#define KEY_ID(n) "\"00000000-0000-4000-9000-00000000000" #n "\""
+
+static void keys_in_force_may_query(void **state)
+{
+    struct fixture *f = *state;
+    add_key(f, 1, "enabled", "[{\"source\":\"anywhere\"},{\"source\":\"no network\"}]", "NULL");
+    add_key(f, 2, "disabled", "[]", "NULL");
+    add_key(f, 3, "enabled", "[]", "1790000000000");
+    add_key(f, 4, "enabled", "[{\"source\":\"10.0.0.0/8\"}]", "1790000000001");
+    add_service(
+        f, 1, "running", "running",
+        "{\"queryEndpoint\":{\"id\":\"x\",\"roles\":[\"sql_console_read_only\"],\"allowedOrigins\":\"https://"
+        "a.example, "
+        "*.b.example\",\"openApiKeys\":[" KEY_ID(1) "," KEY_ID(2) "," KEY_ID(3) "," KEY_ID(4) "," KEY_ID(5) "]}}");
+    add_service(f, 2, "running", "running",
+                "{\"queryEndpoint\":{\"id\":\"x\",\"roles\":[\"sql_console_admin\"],\"openApiKeys\":[],"
+                "\"allowedOrigins\":\"\"}}");
+    add_service(f, 3, "running", "running",
+                "{\"queryEndpoint\":{\"id\":\"x\",\"roles\":[],\"openApiKeys\":[],\"allowedOrigins\":\"\"}}");
+    update(f, 1);
+    autodesired struct desired *d = stored(f);
+    const struct desired_query_endpoint *e = d->services[0].query_endpoint;
+    assert_non_null(e);
+    assert_true(e->readonly);
+    assert_int_equal(e->n_origins, 2);
+    assert_string_equal(e->origins[1], "*.b.example");
+    assert_int_equal(e->n_keys, 2);
+    assert_string_equal(e->keys[0].id, "00000000-0000-4000-9000-000000000001");
+    assert_int_equal(e->keys[0].n_networks, 2);
+    assert_int_equal(e->keys[0].expires_ms, 0);
+    assert_int_equal(e->keys[1].expires_ms, 1790000000001LL);
+    assert_string_equal(e->keys[1].networks[0], "10.0.0.0/8");
+    assert_non_null(d->services[1].query_endpoint);
+    assert_false(d->services[1].query_endpoint->readonly);
+    assert_null(d->services[2].query_endpoint);
+    /* A key that goes takes its right with it, though the service's row has not changed. */
+    sql(f->store, "DELETE FROM api_key WHERE suffix = 'abcd'");
+    update(f, 1);
+    autodesired struct desired *after = stored(f);
+    assert_int_equal(after->services[0].query_endpoint->n_keys, 0);
+}
+
 static void only_new_content_makes_a_version(void **state)
 {
     struct fixture *f = *state;
@@ -213,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rows_become_what_an_agent_accepts, setup, teardown),
+        cmocka_unit_test_setup_teardown(keys_in_force_may_query, setup, teardown),
         cmocka_unit_test_setup_teardown(only_new_content_makes_a_version, setup, teardown),
         cmocka_unit_test_setup_teardown(a_terminated_service_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(access_lists_take_every_form, setup, teardown),

@@ -2,9 +2,9 @@
 #include "../test.h"
 
 #include "base/buf.h"
+#include "base/ip_list.h"
 #include "control/identity/access.h"
 #include "control/identity/basic.h"
-#include "control/identity/ip_list.h"
 #include "control/identity/password.h"
 #include "control/identity/roles.h"
 

@@ -1,5 +1,5 @@
 /* Matches addresses against networks. */
-#include "control/identity/ip_list.h"
+#include "base/ip_list.h"
 
 #include <arpa/inet.h>
 
