@@ -2,9 +2,10 @@
 #include "agent/recorder.h"
 
 #include "agent/ledger/client.h"
+#include "base/clock.h"
 #include "version.h"
 
-int recorder_begin(const struct recorder *r, const struct bundle *bundle, const char *agent, const char *infrastructure,
+int recorder_begin(const struct recorder *r, const struct bundle *bundle, const struct identity *id,
                    const char *policy_digest, struct err *err)
 {
     autojson json_t *status = NULL;
@@ -15,9 +16,10 @@ int recorder_begin(const struct recorder *r, const struct bundle *bundle, const 
     if (code < 0)
         return code;
     autojson json_t *body =
-        json_pack("{ss ss ss ss ss}", "bundle", bundle->fingerprint, "agent", agent, "infrastructure", infrastructure,
-                  "policy", policy_digest, "version", OWNHOUSE_VERSION);
-    if (size == 0 && (code = ledger_ask_append(r->fd, "enrolled", body, NULL, err)) < 0)
+        json_pack("{ss ss ss ss ss}", "bundle", bundle->fingerprint, "agent", id->agent, "infrastructure",
+                  id->infrastructure, "policy", policy_digest, "version", OWNHOUSE_VERSION);
+    if (size == 0 && ((code = ledger_ask_append(r->fd, "enrolled", body, NULL, err)) < 0 ||
+                      (code = recorder_certificate(r, "link", id->cert, err)) < 0))
         return code;
     return ledger_ask_append(r->fd, "started", body, NULL, err);
 }
@@ -38,6 +40,19 @@ int recorder_egress(const struct recorder *r, const char *type, const char *text
     if (!body)
         return err_set(err, -EINVAL, "a message's type is not text");
     return ledger_ask_append(r->fd, "egress", body, NULL, err);
+}
+
+int recorder_certificate(const struct recorder *r, const char *purpose, const struct tls_cert *cert, struct err *err)
+{
+    struct tls_cert_info info;
+    char fingerprint[2 * SHA256_SIZE + 1], from[CLOCK_ISO_SIZE], to[CLOCK_ISO_SIZE];
+    tls_cert_info(cert, &info);
+    hex_encode(info.fingerprint, SHA256_SIZE, fingerprint);
+    clock_iso(info.not_before_ms, from);
+    clock_iso(info.not_after_ms, to);
+    autojson json_t *body = json_pack("{ss ss ss ss ss}", "purpose", purpose, "serial", info.serial, "sha256",
+                                      fingerprint, "notBefore", from, "notAfter", to);
+    return ledger_ask_append(r->fd, "certificate", body, NULL, err);
 }
 
 int recorder_desired(const struct recorder *r, int64_t version, const char *document, size_t len, const char *verdict,

@@ -1,4 +1,5 @@
 /* The operator role: link, operator and process runtime on one loop, with as few rights as that takes. */
+#include "agent/allowlist.h"
 #include "agent/desk.h"
 #include "agent/gate/gate.h"
 #include "agent/gate_client.h"
@@ -41,6 +42,8 @@ struct operator_role {
     char *reader; /* password of the gate's user at the engines */
     char reader_sha256[65];
     struct desk *desk;
+    struct allowlist allowlist;
+    bool allowlist_told; /* what holds is in the ledger */
     char infrastructure[UUID_SIZE];
     bool locked, lock_reported; /* by `ownhouse-agent lock`; the report is in the ledger */
     json_t *lock_report;
@@ -97,6 +100,55 @@ static void watch_lock(struct operator_role *o)
     }
 }
 
+/* ---- what may leave ---- */
+
+/* What is narrower holds at once; the ledger says since when. */
+static bool watch_allowlist(struct operator_role *o)
+{
+    struct err err = ERR_INIT;
+    bool first = !o->allowlist.loaded, changed = allowlist_look(&o->allowlist, &o->role->config);
+    if (changed && o->allowlist.trouble[0])
+        log_error("nothing leaves but what is needed: the list of what may cannot be used", "error",
+                  o->allowlist.trouble);
+    if (changed)
+        o->allowlist_told = first && !o->allowlist.digest[0] && !o->allowlist.trouble[0];
+    if (o->allowlist_told)
+        return changed;
+    autojson json_t *body = allowlist_describe(&o->allowlist);
+    if (ledger_ask_append(o->recorder.fd, "telemetry", body, NULL, &err) < 0)
+        log_error("the list of what may leave could not be recorded", "error", err.message);
+    else
+        o->allowlist_told = true;
+    return changed;
+}
+
+static int narrow(const json_t *message, json_t **ret, void *data, struct err *err)
+{
+    struct operator_role *o = data;
+    (void)watch_allowlist(o);
+    return telemetry_narrow(o->allowlist.now, message, ret, err);
+}
+
+static void on_link_certificate(const struct tls_cert *cert, void *data)
+{
+    struct operator_role *o = data;
+    struct err err = ERR_INIT;
+    if (recorder_certificate(&o->recorder, "link", cert, &err) < 0)
+        log_error("the link's new certificate could not be recorded", "error", err.message);
+}
+
+static void on_service_certificate(const char *pem, void *data)
+{
+    struct operator_role *o = data;
+    struct err err = ERR_INIT;
+    autocert struct tls_cert *cert = NULL;
+    int r = tls_cert_parse(pem, strlen(pem), &cert, &err);
+    if (r == 0)
+        r = recorder_certificate(&o->recorder, "services", cert, &err);
+    if (r < 0)
+        log_error("the services' new certificate could not be recorded", "error", err.message);
+}
+
 /* ---- status file ---- */
 
 static json_t *cluster_status(struct operator_role *o)
@@ -117,6 +169,8 @@ static void write_status(uv_timer_t *t)
     if (o->ending)
         return;
     watch_lock(o);
+    if (watch_allowlist(o) && o->link)
+        agent_link_notify(o->link);
     if (!o->locked)
         desk_work(o->desk);
     if (o->lock_report)
@@ -129,6 +183,7 @@ static void write_status(uv_timer_t *t)
     if (!strcmp(o->role->config.runtime, "kubernetes"))
         json_object_set_new(status, "cluster", cluster_status(o));
     json_object_set_new(status, "consent", desk_status(o->desk));
+    json_object_set_new(status, "telemetry", allowlist_describe(&o->allowlist));
     json_object_set_new(status, "gateJudge",
                         json_string(o->place.env.engine == BLUEPRINT_SERVER
                                         ? "statements are judged by the gate's list and the server's own rights"
@@ -413,8 +468,7 @@ static int open_desk(struct operator_role *o, const struct bundle *bundle, const
     memcpy(o->infrastructure, id->infrastructure, UUID_SIZE);
     int r = desk_open(&config, &o->desk, err);
     if (r == 0)
-        r = recorder_begin(&o->recorder, bundle, id->agent, id->infrastructure,
-                           keeper_policy(desk_keeper(o->desk))->digest, err);
+        r = recorder_begin(&o->recorder, bundle, id, keeper_policy(desk_keeper(o->desk))->digest, err);
     return r;
 }
 
@@ -442,6 +496,7 @@ static int start_operator(struct operator_role *o, struct err *err)
         .extra_ip = o->place.extra_ip,
         .may_accept = may_accept,
         .on_observed = on_observed,
+        .on_certificate = on_service_certificate,
         .on_event = on_operator_event,
         .data = o,
     };
@@ -470,6 +525,8 @@ static int start_link(struct operator_role *o, struct err *err)
         .desired_version = desired_version,
         .on_desired = on_desired,
         .observe = observe,
+        .narrow = narrow,
+        .on_certificate = on_link_certificate,
         .record = record,
         .on_revoke = on_revoke,
         .gate_socket = gate_socket,
@@ -535,6 +592,7 @@ int role_operator_main(struct agent_role *r)
         uv_loop_close(&o.loop);
     }
     desk_free(o.desk);
+    allowlist_free(&o.allowlist);
     json_decref(o.lock_report);
     if (o.runtime)
         o.runtime->ops->free(o.runtime);

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/egress.h"
 #include "cli/install.h"
 #include "ledger/verify.h"
 
@@ -408,6 +409,22 @@ static const struct cli_command egress_subcommands[] = {
      .max_arguments = 1,
      .options = egress_options,
      .run = egress_show_run},
+    {.name = "fields",
+     .arguments = "",
+     .summary = "Lists each field that may leave, and whether the customer's list lets it.",
+     .options = egress_list_options,
+     .run = egress_fields_run},
+    {.name = "narrow",
+     .arguments = "[FIELD...]",
+     .summary = "Writes a list that withholds these fields; none: all may leave again.",
+     .max_arguments = EGRESS_FIELDS_MAX,
+     .options = egress_list_options,
+     .run = egress_narrow_run},
+    {.name = "hosts",
+     .arguments = "",
+     .summary =
+         "Lists the hosts and ports that must be open for the data plane, and that its packet rules let through.",
+     .run = egress_hosts_run},
     {0},
 };
 

@@ -88,17 +88,24 @@ static void use_certificate(struct agent_link *l)
     schedule_certificate(&l->schedule, l->identity.not_before_ms, l->identity.not_after_ms, any_number());
 }
 
-/* Everything that leaves goes through here: recorded first, then sent. Takes over the reference. */
+/* Everything that leaves goes through here: narrowed to what may leave, recorded, then sent. Takes over the reference.
+ */
 static int say(struct agent_link *l, struct channel *c, json_t *message, size_t max, struct err *err)
 {
-    const char *type = json_string_value(json_object_get(message, "type"));
-    autofree char *text = js_text(message);
-    int r = l->config.record
-                ? l->config.record(type ? type : "", text, strlen(text), l->status.control, l->config.data, err)
-                : 0;
+    autojson json_t *whole = message;
+    autojson json_t *narrow = NULL;
+    int r = l->config.narrow ? l->config.narrow(whole, &narrow, l->config.data, err) : 0;
+    if (r < 0)
+        return r;
+    if (!narrow)
+        narrow = json_incref(whole);
+    const char *type = json_string_value(json_object_get(narrow, "type"));
+    autofree char *text = js_text(narrow);
+    r = l->config.record
+            ? l->config.record(type ? type : "", text, strlen(text), l->status.control, l->config.data, err)
+            : 0;
     if (r == 0)
-        return channel_send(c, message, max, err);
-    json_decref(message);
+        return channel_send(c, TAKE_PTR(narrow), max, err);
     return err_wrap(err, r, "nothing is sent that cannot be recorded");
 }
 
@@ -181,6 +188,8 @@ static void take_renewed(struct agent_link *l, const char *certificate)
     use_certificate(l);
     l->schedule.renew_wait_ms = 0;
     event(l, false, "certificate renewed");
+    if (l->config.on_certificate)
+        l->config.on_certificate(l->identity.cert, l->config.data);
     if (l->session.state == AGENT_RENEW_ONLY) {
         l->redial_at_once = true;
         channel_close(l->channel, NULL);

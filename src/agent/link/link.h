@@ -39,6 +39,8 @@ OH_MUST_CHECK int agent_enrol(const struct agent_enrol_config *config, char ret_
 
 /* ---- the link: always ---- */
 
+struct tls_cert;
+
 struct agent_link_config {
     uv_loop_t *loop;
     const char *dir; /* identity folder of an enrolled agent */
@@ -58,6 +60,11 @@ struct agent_link_config {
      * until then. NULL: ignored. */
     void (*on_revoke)(const char *grant, void *data);
     const char *gate_socket; /* where the gate takes engineers' sessions (agent/gate/gate.h); NULL: there is none */
+    /* What of a message may leave (blueprint/telemetry.h): *ret is a new message, or stays NULL: all of it. Non-zero:
+     * it is not sent. Before `record`. NULL: all may. */
+    int (*narrow)(const json_t *message, json_t **ret, void *data, struct err *err);
+    /* The link's certificate was renewed: the new one. May be NULL. */
+    void (*on_certificate)(const struct tls_cert *cert, void *data);
     /* Called before each message of the operations stream is sent, hello included: non-zero means that it could not be
      * recorded, and it is not sent. `text`: the bytes. NULL: nothing is recorded. */
     int (*record)(const char *type, const char *text, size_t len, const char *destination, void *data, struct err *err);

@@ -145,6 +145,8 @@ static int bring_certificate(struct operator_loop *o, struct err *err)
     if (changed) {
         o->rendered = false;
         event(o, false, "the services have a new certificate");
+        if (o->c.on_certificate)
+            o->c.on_certificate(certs_bundle(o->certs), o->c.data);
     }
     return r;
 }

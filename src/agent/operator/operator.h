@@ -38,6 +38,8 @@ struct operator_config {
     /* The whole `observed` message (api/link.md), borrowed for the call: after each change and at least every 30 s,
      * whether or not somebody is connected. */
     void (*on_observed)(const json_t *observed, void *data);
+    /* The services have a new certificate: PEM that begins with it. May be NULL. */
+    void (*on_certificate)(const char *pem, void *data);
     /* Something a person should read in the log; the library does not log. error: it will be tried again. */
     void (*on_event)(bool error, const char *message, void *data);
     void *data;

@@ -86,6 +86,8 @@ static int firewall_create(const struct plan_call *c, const json_t *want, json_t
     if (r == 0)
         r = LOCAL_RUN(bridge_rules, NULL, err, "nft", "-f", "-");
     if (r == 0)
+        r = local_openings_write(local_env_of(c), &a, err);
+    if (r == 0)
         r = look(c, &inside, &bridge, err);
     if (r < 0)
         return r;

@@ -112,6 +112,8 @@ static int write_files(const struct local_env *e, const json_t *want, struct err
     r = fs_mkdirs(home, 0700, err);
     if (r == 0)
         r = fs_write_atomic(path, config, strlen(config), 0600, err);
+    if (r == 0 && !e->isolated) /* else the packet rules' resource writes it */
+        r = local_openings_write(e, &a, err);
     return r < 0 ? r : write_token(e, err);
 }
 
@@ -190,7 +192,7 @@ static int host_ready(const struct plan_call *c, json_t *attributes, struct err 
 /* The agent first, then all that it left running, then what it could come back with. */
 static int host_destroy(const struct plan_call *c, const json_t *have OH_UNUSED, struct err *err)
 {
-    static const char *const files[] = {"agent/enrolment-token", "agent/agent.conf", "agent/link"};
+    static const char *const files[] = {"agent/enrolment-token", "agent/agent.conf", "agent/link", "openings.json"};
     const struct local_env *e = local_env_of(c);
     autofree char *id_path = local_path(e, "machine/id");
     autofree char *place = NULL;

@@ -49,6 +49,26 @@ char *local_render_bridge(const struct local_env *e, const struct local_addresse
 /* Name of the table on the host; 16 bytes. */
 void local_bridge_table(const struct local_env *e, char ret[16]);
 
+/* --- openings.c: hosts and ports that must be open --- */
+
+struct local_opening {
+    bool inbound;              /* into the data plane; else out of it */
+    char host[64], target[24]; /* host: as the packets name it; target: where the gateway passes it on to, or "" */
+    int first, last;           /* TCP ports */
+    const char *why;
+};
+struct local_openings {
+    struct local_opening items[4 + LOCAL_OUTBOUND_MAX];
+    size_t n;
+};
+/* What the packet rules let through to and from the data plane, all of it. */
+void local_openings(const struct local_env *e, const struct local_addresses *a, struct local_openings *ret);
+/* The ports of one direction as a set for nft. */
+void local_openings_ports(const struct local_openings *o, bool inbound, struct buf *out);
+/* Writes openings.json into the account's folder: {"type","v","infrastructure","enforced","openings":[{"direction",
+ * "protocol","host","firstPort","lastPort","why","target"?}]}, for `ownhouse egress hosts` and other firewalls. */
+OH_MUST_CHECK int local_openings_write(const struct local_env *e, const struct local_addresses *a, struct err *err);
+
 /* --- system.c: the machine --- */
 
 /* Runs a command, 15 s at most, its output into out (may be NULL). */

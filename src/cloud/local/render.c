@@ -162,30 +162,15 @@ void local_bridge_table(const struct local_env *e, char ret[16])
     snprintf(ret, 16, "oh_%.8s", e->infrastructure);
 }
 
-static void ingress_ports(const struct local_env *e, struct buf *o)
-{
-    buf_printf(o, "{ %d, %d", LOCAL_HTTPS_PORT, LOCAL_NATIVE_PORT);
-    if (e->service_port_count)
-        buf_printf(o, ", %d-%d", local_service_first(e), local_service_last(e));
-    buf_adds(o, " }");
-}
-
-static void gateway_ports(const struct local_env *e, struct buf *o)
-{
-    size_t n = local_outbound_count(e);
-    buf_printf(o, "{ %d", LOCAL_CONTROL_PORT);
-    if (n)
-        buf_printf(o, ", %d-%zu", LOCAL_OUTBOUND_BASE, LOCAL_OUTBOUND_BASE + n - 1);
-    buf_adds(o, " }");
-}
-
 char *local_render_inside(const struct local_env *e, const struct local_addresses *a)
 {
     autobuf struct buf o = BUF_INIT, in = BUF_INIT, out = BUF_INIT;
+    struct local_openings openings;
     char address[16];
     int port;
-    ingress_ports(e, &in);
-    gateway_ports(e, &out);
+    local_openings(e, a, &openings);
+    local_openings_ports(&openings, true, &in);
+    local_openings_ports(&openings, false, &out);
     buf_printf(&o,
                "table inet ownhouse\n"
                "delete table inet ownhouse\n"
@@ -229,10 +214,12 @@ char *local_render_bridge(const struct local_env *e, const struct local_addresse
 {
     autobuf struct buf o = BUF_INIT, in = BUF_INIT, out = BUF_INIT;
     const char *cable = a->veth, *gw = a->gateway, *dp = a->data_plane;
+    struct local_openings openings;
     char table[16];
     local_bridge_table(e, table);
-    ingress_ports(e, &in);
-    gateway_ports(e, &out);
+    local_openings(e, a, &openings);
+    local_openings_ports(&openings, true, &in);
+    local_openings_ports(&openings, false, &out);
     buf_printf(&o, "table bridge %s\ndelete table bridge %s\ntable bridge %s {\n  comment \"%s\"\n", table, table,
                table, e->infrastructure);
     buf_printf(&o,
