@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/egress.h"
 #include "cli/install.h"
+#include "cli/ledger_activities.h"
 #include "ledger/verify.h"
 
 struct reading {
@@ -386,6 +387,12 @@ static const struct cli_command ledger_subcommands[] = {
      .max_arguments = 1,
      .options = verify_options,
      .run = verify_run},
+    {.name = "activities",
+     .arguments = "[DIR]",
+     .summary = "Compares the control plane's activities with the record that they were sealed into.",
+     .max_arguments = 1,
+     .options = ledger_activities_options,
+     .run = ledger_activities_run},
     {.name = "prove",
      .arguments = "LEAF",
      .summary = "Proves that one leaf is under the last checkpoint.",

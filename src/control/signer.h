@@ -28,6 +28,11 @@ OH_MUST_CHECK int signer_witness(int fd, const char *infrastructure, const json_
 OH_MUST_CHECK int signer_desired(int fd, const char *infrastructure, int64_t version, const char digest_hex[65],
                                  char ret_signature[129], struct err *err);
 
+/* Seals activity rows (store/activity_rows.h) into the control plane's own ledger, at most SIGNER_SEAL_ROWS; none: only
+ * asks. *ret_last: the highest row sealed. *ret_signed: all of it is under a checkpoint. */
+#define SIGNER_SEAL_ROWS 64
+OH_MUST_CHECK int signer_seal(int fd, const json_t *rows, int64_t *ret_last, bool *ret_signed, struct err *err);
+
 /* Authenticators' secrets (identity/totp.h). The signer makes and checks them; the store has them only sealed by a key
  * of the signer's, each bound to its user. `user`: UUID. */
 /* ret_secret: base32 with NUL, to be shown once. ret_sealed: text for the store, heap. */

@@ -45,6 +45,18 @@ int signer_desired(int fd, const char *infrastructure, int64_t version, const ch
     return r;
 }
 
+int signer_seal(int fd, const json_t *rows, int64_t *ret_last, bool *ret_signed, struct err *err)
+{
+    autojson json_t *q = json_pack("{s:s,s:O}", "op", "seal", "rows", rows);
+    autojson json_t *answer = NULL;
+    int r = ask(&signer, fd, q, &answer, err);
+    if (r == 0)
+        r = js_int(answer, "signer", "last", 0, INT64_MAX, ret_last, err);
+    if (r == 0)
+        *ret_signed = json_is_true(json_object_get(answer, "signed"));
+    return r;
+}
+
 int signer_totp_new(int fd, const char *user, char *ret_secret, size_t size, char **ret_sealed, struct err *err)
 {
     autojson json_t *q = json_pack("{s:s,s:s}", "op", "totp-new", "user", user);

@@ -4,6 +4,7 @@
 #include "control/controller/account_check.h"
 #include "control/controller/document.h"
 #include "control/controller/observation.h"
+#include "control/controller/sealing.h"
 #include "control/controller/workers.h"
 #include "control/role.h"
 
@@ -19,6 +20,8 @@ struct controller {
     struct role *role;
     struct store *store;
     struct workers *workers;
+    struct sealing sealing;
+    char unsealed[ERR_MESSAGE_MAX]; /* why not, as it was logged last */
     int stop_fd, lock_fd;
 };
 
@@ -85,6 +88,17 @@ static void look(struct controller *c, bool nudged, bool documents)
     free_list(ids);
 }
 
+/* Told once for each cause, not each look. */
+static void seal(struct controller *c)
+{
+    struct err err = ERR_INIT;
+    int r = sealing_pass(&c->sealing, c->store, c->role->signer, &err);
+    const char *why = r < 0 ? err.message : "";
+    if (*why && strcmp(why, c->unsealed))
+        log_error("activities could not be sealed", "error", why);
+    snprintf(c->unsealed, sizeof(c->unsealed), "%s", why);
+}
+
 static void loop(struct controller *c)
 {
     bool nudged = true, documents = true;
@@ -95,6 +109,8 @@ static void loop(struct controller *c)
         if (documents)
             looked = clock_mono_ms(&clock_system);
         look(c, nudged, documents);
+        if (documents)
+            seal(c);
         int n = poll(fds, ARRAY_SIZE(fds), workers_wait_ms(c->workers, LOOK_MS));
         if (fds[1].revents)
             return;
@@ -125,7 +141,7 @@ static int take_turn(struct controller *c, struct err *err)
 
 int role_controller_main(struct role *r)
 {
-    struct controller c = {.role = r, .lock_fd = -1};
+    struct controller c = {.role = r, .lock_fd = -1, .sealing.last = -1};
     struct err err = ERR_INIT;
     sigset_t set;
     autofree char *path = control_database(&r->config);

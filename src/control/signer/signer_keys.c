@@ -112,6 +112,10 @@ int signer_keys_open(const struct control_config *c, const struct clock *clock, 
         r = open_totp(c, k.totp, err);
     if (r == 0)
         r = signer_witness_open(keys, clock, &k.witness, err);
+    if (r == 0) {
+        k.seal = mem_alloc(sizeof(*k.seal));
+        r = signer_seal_open(keys, clock, k.seal, err);
+    }
     if (r < 0) {
         signer_keys_close(&k);
         return err_wrap(err, r, "the signer's keys: restore the keys folder from a backup");
@@ -125,6 +129,9 @@ void signer_keys_close(struct signer_keys *k)
     tls_ca_free(k->ca);
     signing_key_free(k->desired);
     signer_witness_close(&k->witness);
+    if (k->seal)
+        signer_seal_close(k->seal);
+    free(k->seal);
     free(k->versions_dir);
     mem_wipe(k->totp, sizeof(k->totp));
     *k = (struct signer_keys){0};

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/keys.h"
 #include "control/config.h"
+#include "control/signer/signer_seal.h"
 #include "control/signer/signer_totp.h"
 #include "control/signer/signer_witness.h"
 #include "net/tls.h"
@@ -13,6 +14,7 @@ struct signer_keys {
     struct signing_key *desired;              /* desired-document key */
     char *versions_dir;                       /* one file an infrastructure: "<version> <digest>" */
     struct signer_witness witness;            /* of agents' ledgers */
+    struct signer_seal *seal;                 /* of the control plane's own activities */
     unsigned char totp[SIGNER_TOTP_KEY_SIZE]; /* seals authenticators' secrets */
 };
 

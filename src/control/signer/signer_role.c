@@ -116,6 +116,16 @@ static int witness(const struct signer_keys *k, const json_t *q, json_t *answer,
     return json_object_set_new(answer, "note", json_string(note));
 }
 
+static int seal(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    int64_t last = 0;
+    int r = signer_seal_rows(k->seal, q, &last, err);
+    if (r < 0)
+        return r;
+    json_object_set_new(answer, "last", json_integer(last));
+    return json_object_set_new(answer, "signed", json_boolean(signer_seal_signed(k->seal)));
+}
+
 /* Who may ask what. */
 static const struct {
     const char *op;
@@ -126,6 +136,7 @@ static const struct {
     {"server-certificate", ROLE_LINK, server_certificate},
     {"desired", ROLE_CONTROLLER, desired},
     {"witness", ROLE_LINK, witness},
+    {"seal", ROLE_CONTROLLER, seal},
     {"totp-new", ROLE_API, totp_new},
     {"totp-check", ROLE_API, totp_check},
 };
