@@ -13,6 +13,7 @@ struct apply {
     json_t *records;  /* key -> record */
     json_t *observed; /* key -> attributes in clear or null, kept up to date as steps end */
     json_t *wants;    /* key -> resolved attributes in clear, once known */
+    json_t *held;     /* keys of what the document leaves as it is on purpose */
     struct plan_schedule schedule;
     enum plan_phase *phase; /* per unit, as the journal had it at the start */
     int64_t *began;         /* per unit, clock_mono_ms */
@@ -85,6 +86,8 @@ static int check_document(struct apply *a, const char *approved, char digest[65]
     {
         if ((r = check_change(a, change, err)) < 0)
             return r;
+        if (json_object_get(change, "kept"))
+            plan_keys_add(a->held, text_of(change, "resource"));
     }
     if ((r = plan_graph_check(a->g, a->c->types, err)) < 0 ||
         (r = plan_graph_digest(a->g, a->c->types, a->c->infrastructure, desired, err)) < 0)
@@ -304,6 +307,8 @@ static void settle_none(struct apply *a, size_t i)
     if (a->remove || !plan_graph_find(a->g, u->key))
         return;
     r = resolve_want(a, u, &want, &err);
+    if (plan_keys_has(a->held, u->key))
+        return;
     if (r == 0)
         r = remaining(a, u, want, &left, &err);
     if (r == 0 && left != PLAN_NONE)
@@ -537,6 +542,7 @@ static void apply_clear(struct apply *a)
     json_decref(a->wants);
     json_decref(a->done);
     json_decref(a->failed);
+    json_decref(a->held);
     free(a->phase);
     free(a->began);
 }
@@ -548,6 +554,7 @@ int plan_apply(const struct plan_context *c, const struct plan_graph *g, const j
     struct err own = ERR_INIT;
     struct apply a = {.c = c, .g = g, .document = document, .digest = digest, .journal = journal};
     a.err = err ? err : &own;
+    a.held = json_array();
     if (ret)
         *ret = NULL;
     int r = check_document(&a, approved, digest, a.err);

@@ -216,6 +216,31 @@ int plan_diff(const struct plan_context *c, const struct plan_graph *g, enum pla
     return r;
 }
 
+static void count(json_t *summary, const char *name, int64_t by)
+{
+    json_object_set_new(summary, name, json_integer(json_integer_value(json_object_get(summary, name)) + by));
+}
+
+bool plan_hold(json_t *doc, const char *key, const char *sentence)
+{
+    size_t i;
+    json_t *v, *summary = json_object_get(doc, "summary");
+    json_array_foreach(json_object_get(doc, "changes"), i, v)
+    {
+        const char *resource = json_string_value(json_object_get(v, "resource"));
+        const char *action = json_string_value(json_object_get(v, "action"));
+        if (!resource || !action || strcmp(resource, key) || !strcmp(action, "none"))
+            continue;
+        count(summary, action, -1);
+        count(summary, "none", 1);
+        json_object_set_new(v, "action", json_string("none"));
+        json_object_set_new(v, "destroys_data", json_false());
+        json_object_set_new(v, "kept", json_string(sentence));
+        return true;
+    }
+    return false;
+}
+
 int plan_digest(const json_t *doc, char ret[65], struct err *err)
 {
     return js_digest(doc, ret, err);

@@ -51,6 +51,62 @@ const struct plan_node *plan_graph_find(const struct plan_graph *g, const char *
     return at ? &g->nodes[json_integer_value(at)] : NULL;
 }
 
+/* So that a "${" that came from the world is no reference. */
+static json_t *literal(const json_t *v)
+{
+    const char *key;
+    size_t i;
+    json_t *item;
+    if (json_is_string(v)) {
+        autobuf struct buf out = BUF_INIT;
+        for (const char *p = json_string_value(v); *p; p++)
+            buf_printf(&out, "%s%c", !strncmp(p, "${", 2) ? "$" : "", *p);
+        return json_string(out.data ? out.data : "");
+    }
+    if (!json_is_object(v) && !json_is_array(v))
+        return json_deep_copy(v);
+    json_t *copy = json_is_object(v) ? json_object() : json_array();
+    if (json_is_object(v)) {
+        json_object_foreach((json_t *)(uintptr_t)v, key, item) json_object_set_new(copy, key, literal(item));
+    } else {
+        json_array_foreach(v, i, item) json_array_append_new(copy, literal(item));
+    }
+    return copy;
+}
+
+int plan_graph_set(struct plan_graph *g, const char *key, const char *attribute, const json_t *value, struct err *err)
+{
+    const struct plan_node *node = plan_graph_find(g, key);
+    if (!node)
+        return err_set(err, -ENOENT, "resource %s is not in the graph", key);
+    if (value)
+        json_object_set_new(node->attributes, attribute, literal(value));
+    else
+        json_object_del(node->attributes, attribute);
+    return 0;
+}
+
+int plan_graph_drop(struct plan_graph *g, const char *key, struct err *err)
+{
+    const struct plan_node *node = plan_graph_find(g, key);
+    if (!node)
+        return err_set(err, -ENOENT, "resource %s is not in the graph", key);
+    for (size_t i = 0; i < g->n; i++)
+        if (plan_keys_has(g->nodes[i].depends_on, key))
+            return err_set(err, -EBUSY, "resource %s stands on %s", g->nodes[i].key, key);
+    size_t at = (size_t)(node - g->nodes);
+    free(g->nodes[at].type);
+    free(g->nodes[at].name);
+    json_decref(g->nodes[at].attributes);
+    json_decref(g->nodes[at].depends_on);
+    g->n--;
+    memmove(&g->nodes[at], &g->nodes[at + 1], (g->n - at) * sizeof(*g->nodes));
+    json_object_clear(g->index);
+    for (size_t i = 0; i < g->n; i++)
+        json_object_set_new(g->index, g->nodes[i].key, json_integer((json_int_t)i));
+    return 0;
+}
+
 const json_t *plan_graph_attributes(const struct plan_graph *g, const char *key)
 {
     const struct plan_node *node = plan_graph_find(g, key);

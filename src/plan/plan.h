@@ -95,6 +95,12 @@ OH_MUST_CHECK int plan_graph_add(struct plan_graph *g, const char *type, const c
                                  const char *const *depends_on, struct err *err);
 /* What a resource of the graph should have, references unresolved: borrowed; NULL if the graph has none of that key. */
 const json_t *plan_graph_attributes(const struct plan_graph *g, const char *key);
+/* Before a graph is checked: an attribute's value becomes this one, taken literally; NULL takes the attribute away.
+ * -ENOENT: no such resource. */
+OH_MUST_CHECK int plan_graph_set(struct plan_graph *g, const char *key, const char *attribute, const json_t *value,
+                                 struct err *err);
+/* Takes a resource out. -ENOENT: there is none; -EBUSY: another depends on it, which the message names. */
+OH_MUST_CHECK int plan_graph_drop(struct plan_graph *g, const char *key, struct err *err);
 /* A sentence that everybody who approves must have read; part of the document and of the desired digest. */
 void plan_graph_note(struct plan_graph *g, const char *sentence);
 
@@ -191,6 +197,10 @@ OH_MUST_CHECK int plan_diff(const struct plan_context *c, const struct plan_grap
                             bool delete_data, const json_t *observed, const json_t *records, json_t **ret,
                             struct err *err);
 
+/* Leaves a change of a document out: its action becomes "none" and `sentence` says why it is kept as it is; counts are
+ * mended. Applying then leaves the resource alone, though it is not as it should be. False if nothing was to be left
+ * out. Before the digest is taken. */
+bool plan_hold(json_t *document, const char *key, const char *sentence);
 /* SHA-256 of the document's canonical JSON: what an approval names. */
 OH_MUST_CHECK int plan_digest(const json_t *document, char ret[65], struct err *err);
 /* True when the plan would do nothing. */

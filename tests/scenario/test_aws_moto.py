@@ -59,6 +59,64 @@ def infrastructure(system, ident):
     return answer["result"]
 
 
+def drift(system, ident, verb="check"):
+    return {i["resource"]: i for i in system.ok("drift", verb, ident, timeout=180)["items"]}
+
+
+def nothing_proposed(system, ident):
+    return (infrastructure(system, ident)["plan"] or {}).get("state") != "proposed"
+
+
+def decide_of_drift(system, moto, ident):
+    """The customer changes a rule, a name and a bucket by hand: one is accepted, one ignored, one put back."""
+    url = moto.url
+
+    def group():
+        return aws(url, "ec2", "describe-security-groups", "--filters", f"Name=tag:ownhouse:infrastructure,Values={ident}",
+                   "Name=tag:ownhouse:resource,Values=aws_security_group.private-ingress")["SecurityGroups"][0]
+
+    def ports(found):
+        return sorted(rule["FromPort"] for rule in found["IpPermissions"])
+
+    assert drift(system, ident) == {}
+    before = group()
+    aws(url, "ec2", "authorize-security-group-ingress", "--group-id", before["GroupId"], "--protocol", "tcp", "--port", "5432",
+        "--cidr", "10.40.0.0/16")
+    bucket = f"oh-{ident[:8]}-{ACCOUNT}-logs"
+    aws(url, "s3api", "put-bucket-versioning", "--bucket", bucket, "--versioning-configuration", "Status=Enabled")
+    public = aws(url, "ec2", "describe-route-tables", "--filters",
+                 "Name=tag:ownhouse:resource,Values=aws_route_table.public-b")["RouteTables"][0]["RouteTableId"]
+    aws(url, "ec2", "delete-route", "--route-table-id", public, "--destination-cidr-block", "0.0.0.0/0")
+    found = drift(system, ident)
+    assert set(found) == {"aws_security_group.private-ingress", "aws_bucket.logs", "aws_route_table.public-b"}
+    (one,) = found["aws_bucket.logs"]["differences"]
+    assert one == {"attribute": "versioning", "now": True, "settled": False}
+
+    system.ok("drift", "accept", ident, "aws_security_group.private-ingress")
+    system.ok("drift", "ignore", ident, "aws_bucket.logs", "--days", "7")
+    wait_until("only the third is proposed", 60, lambda: [
+        c["resource"] for c in system.ok("plan", "show", ident)["document"]["changes"] if c["action"] != "none"] == [
+            "aws_route_table.public-b"])
+    system.ok("drift", "revert", ident, "aws_route_table.public-b")
+    wait_until("it is put back", 120, lambda: any(r.get("DestinationCidrBlock") == "0.0.0.0/0" for r in aws(
+        url, "ec2", "describe-route-tables", "--route-table-ids", public)["RouteTables"][0]["Routes"]))
+    wait_until("nothing else is asked for", 60, lambda: "aws_route_table.public-b" not in drift(system, ident) and
+               nothing_proposed(system, ident))
+    states = {name: item["state"] for name, item in drift(system, ident).items()}
+    assert states == {"aws_security_group.private-ingress": "accepted", "aws_bucket.logs": "ignored"}
+    assert 5432 in ports(group())
+    assert aws(url, "s3api", "get-bucket-versioning", "--bucket", bucket)["Status"] == "Enabled"
+
+    # Of an accepted resource, what changes beside is drift again, and putting that back keeps what was accepted.
+    aws(url, "ec2", "revoke-security-group-ingress", "--group-id", before["GroupId"], "--protocol", "tcp", "--port", "443",
+        "--cidr", "10.40.0.0/16")
+    again = [i for i in system.ok("drift", "check", ident, timeout=180)["items"] if i["state"] == "open"]
+    assert [i["resource"] for i in again] == ["aws_security_group.private-ingress"]
+    system.ok("drift", "revert", ident, "aws_security_group.private-ingress")
+    wait_until("the rule is back", 120, lambda: {443, 5432} <= set(ports(group())))
+    wait_until("it is applied", 60, lambda: nothing_proposed(system, ident))
+
+
 def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"features": FEATURES}))
@@ -127,6 +185,8 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     assert reverted.returncode == 0, reverted.stderr
     routes = aws(moto.url, "ec2", "describe-route-tables", "--route-table-ids", table)["RouteTables"][0]["Routes"]
     assert any(r.get("DestinationCidrBlock") == "0.0.0.0/0" for r in routes)
+
+    decide_of_drift(system, moto, ident)
 
     # Removal, with the data.
     removed = system.run("plan", "destroy", ident, "--delete-data", "--yes", timeout=300)

@@ -4,6 +4,7 @@
 #include "base/keys.h"
 #include "cloud/estimate.h"
 #include "control/activity.h"
+#include "control/controller/drift.h"
 #include "control/controller/plan_store.h"
 #include "control/controller/provider.h"
 
@@ -15,6 +16,7 @@ struct pass {
     struct infrastructure_row row;
     struct provider provider;
     struct plan_store records;
+    struct drift drift;
 };
 
 /* The newest plan that still matters: proposed, approved or applying. */
@@ -54,6 +56,54 @@ static struct plan_context engine(struct pass *p)
     };
 }
 
+/* What was applied last wanted the same. */
+static bool was_applied(struct pass *p, const json_t *document)
+{
+    autorows struct store_rows *rows = NULL;
+    autojson json_t *last = NULL;
+    if (store_query(p->ctx->store,
+                    "SELECT document FROM plan WHERE infrastructure_id = $1 AND state = 'applied' AND kind = 'apply' "
+                    "ORDER BY finished_at DESC LIMIT 1",
+                    STORE_ARGS(store_text(p->row.id)), &rows, NULL) < 0 ||
+        store_next(rows, NULL) != 1)
+        return false;
+    const char *text = store_column_text(rows, 0);
+    return js_parse(text, strlen(text), PLAN_DOCUMENT_MAX, &last, NULL) == 0 &&
+           json_equal(json_object_get(last, "desired"), json_object_get(document, "desired"));
+}
+
+/* The account's owner wants to decide of each difference himself, also on this machine. */
+static bool asks_first(const struct pass *p)
+{
+    autojson json_t *config = NULL;
+    if (js_parse(p->row.account_config, strlen(p->row.account_config), MIB(1), &config, NULL) < 0)
+        return false;
+    const char *drift = json_string_value(json_object_get(config, "drift"));
+    return drift && !strcmp(drift, "ask");
+}
+
+/* Something that was applied is not as it was: a process ended, a namespace is gone after a reboot. What was approved
+ * may be put back without asking again, as long as it is the same desired state and destroys nothing that holds data.
+ */
+static bool may_repair(struct pass *p, const json_t *document)
+{
+    const json_t *change;
+    size_t i;
+    if (strcmp(p->row.state, "infra-ready") || (!p->drift.settled && !was_applied(p, document)) || asks_first(p))
+        return false;
+    json_array_foreach(json_object_get(document, "changes"), i, change)
+    {
+        const char *key = json_string_value(json_object_get(change, "resource"));
+        const char *action = json_string_value(json_object_get(change, "action"));
+        if (json_is_true(json_object_get(change, "destroys_data")))
+            return false;
+        /* In a customer's account every change is asked for, also one that puts back what was. */
+        if (p->provider.remote && key && strncmp(key, "local_", 6) && action && strcmp(action, "none"))
+            return false;
+    }
+    return true;
+}
+
 static int make(struct pass *p, json_t **ret, struct err *err)
 {
     struct plan_context c = engine(p);
@@ -63,6 +113,16 @@ static int make(struct pass *p, json_t **ret, struct err *err)
                       err);
     if (r < 0)
         return r;
+    if (!remove) {
+        /* What is put back without asking is not worth a person's look. */
+        if (plan_is_empty(document) || !may_repair(p, document))
+            r = drift_note(&p->drift, document, err);
+        drift_hold(&p->drift, document);
+    }
+    if (r < 0) {
+        json_decref(document);
+        return r;
+    }
     /* In the document, so that cost, time and actions are part of what is approved. */
     json_object_set_new(document, "estimate",
                         cloud_estimate(p->row.provider, p->row.region, p->provider.graph, document));
@@ -137,9 +197,10 @@ static int settle(struct pass *p, const char *kind, struct err *err)
     bool gone = !strcmp(kind, "destroy");
     const char *state = gone ? "infra-terminated" : "infra-ready";
     struct store *s = p->ctx->store;
-    if (!strcmp(p->row.state, state))
-        return set_error(p, "", err);
-    int r = store_begin(s, err);
+    int r = gone ? 0 : drift_settle(&p->drift, err);
+    if (r < 0 || !strcmp(p->row.state, state))
+        return r < 0 ? r : set_error(p, "", err);
+    r = store_begin(s, err);
     if (r < 0)
         return r;
     r = store_exec(s, "UPDATE infrastructure SET state = $2, error = '' WHERE id = $1",
@@ -151,6 +212,9 @@ static int settle(struct pass *p, const char *kind, struct err *err)
     if (r == 0 && gone)
         r = store_exec(s, "DELETE FROM enrolment_token WHERE infrastructure_id = $1", STORE_ARGS(store_text(p->row.id)),
                        NULL, err);
+    if (r == 0 && gone)
+        r = store_exec(s, "DELETE FROM drift WHERE infrastructure_id = $1", STORE_ARGS(store_text(p->row.id)), NULL,
+                       err);
     /* Nothing runs any more where they lived, whatever the last word of the agent was. */
     if (r == 0 && gone)
         r = store_exec(s, "DELETE FROM service WHERE infrastructure_id = $1", STORE_ARGS(store_text(p->row.id)), NULL,
@@ -190,6 +254,11 @@ static int conclude(struct pass *p, const struct open_plan *plan, int applied, c
                     : applied == -ESTALE ? "superseded"
                                          : "failed",
                     applied ? why->message : "", err);
+    /* What could not be put back is asked about again, not tried again. */
+    if (r == 0 && applied < 0)
+        r = store_exec(p->ctx->store,
+                       "UPDATE drift SET state = 'open' WHERE infrastructure_id = $1 AND state = 'reverting'",
+                       STORE_ARGS(store_text(p->row.id)), NULL, err);
     if (r == 0)
         r = applied == 0 ? settle(p, kind, err) : set_error(p, applied == -ESTALE ? "" : why->message, err);
     return r;
@@ -221,43 +290,11 @@ static int apply(struct pass *p, const struct open_plan *plan, struct err *err)
     return r < 0 ? r : applied < 0 ? err_set(err, applied, "%s", why.message) : 0;
 }
 
-/* Something that was applied is not as it was: a process ended, a namespace is gone after a reboot. What was approved
- * may be put back without asking again, as long as it is the same desired state and destroys nothing that holds data.
- */
-static bool may_repair(struct pass *p, const json_t *document)
-{
-    autorows struct store_rows *rows = NULL;
-    autojson json_t *last = NULL;
-    const json_t *change;
-    size_t i;
-    if (store_query(p->ctx->store,
-                    "SELECT document FROM plan WHERE infrastructure_id = $1 AND state = 'applied' AND kind = 'apply' "
-                    "ORDER BY finished_at DESC LIMIT 1",
-                    STORE_ARGS(store_text(p->row.id)), &rows, NULL) < 0 ||
-        store_next(rows, NULL) != 1)
-        return false;
-    const char *text = store_column_text(rows, 0);
-    if (js_parse(text, strlen(text), PLAN_DOCUMENT_MAX, &last, NULL) < 0)
-        return false;
-    if (!json_equal(json_object_get(last, "desired"), json_object_get(document, "desired")))
-        return false;
-    json_array_foreach(json_object_get(document, "changes"), i, change)
-    {
-        const char *key = json_string_value(json_object_get(change, "resource"));
-        const char *action = json_string_value(json_object_get(change, "action"));
-        if (json_is_true(json_object_get(change, "destroys_data")))
-            return false;
-        /* In a customer's account every change is asked for, also one that puts back what was. */
-        if (p->provider.remote && key && strncmp(key, "local_", 6) && action && strcmp(action, "none"))
-            return false;
-    }
-    return true;
-}
-
-static int repair(struct pass *p, const json_t *document, enum pass_result *ret, struct err *err)
+/* Puts back what needs no further approval: `by` says why. */
+static int repair(struct pass *p, const json_t *document, const char *by, enum pass_result *ret, struct err *err)
 {
     struct open_plan plan = {.state = "approved", .document = (json_t *)(uintptr_t)document};
-    int r = keep_plan(p, document, "approved", "repair of an approved plan", plan.id, err);
+    int r = keep_plan(p, document, "approved", by, plan.id, err);
     if (r > 0)
         return 0;
     if (r == 0)
@@ -267,6 +304,13 @@ static int repair(struct pass *p, const json_t *document, enum pass_result *ret,
     if (r == 0)
         *ret = PASS_REPAIRED;
     return r;
+}
+
+/* Exactly what a person looked at and decided to put back: the document holds nothing else. */
+static int put_back(struct pass *p, const json_t *document, enum pass_result *ret, struct err *err)
+{
+    autofree char *by = mem_printf("%s (drift)", p->drift.reverted_by);
+    return repair(p, document, by, ret, err);
 }
 
 /* Somebody has said no to exactly this. It is proposed again when the world or the wish changes, or when asked for. */
@@ -301,8 +345,10 @@ static int look(struct pass *p, enum pass_result *ret, struct err *err)
         *ret = remove ? PASS_GONE : p->provider.remote ? PASS_QUIET_REMOTE : PASS_QUIET;
         return settle(p, remove ? "destroy" : "apply", err);
     }
-    if (!remove && !strcmp(p->row.state, "infra-ready") && may_repair(p, document))
-        return repair(p, document, ret, err);
+    if (!remove && *p->drift.reverted_by)
+        return put_back(p, document, ret, err);
+    if (!remove && may_repair(p, document))
+        return repair(p, document, "repair of an approved plan", ret, err);
     r = was_discarded(p, document, err);
     if (r != 0)
         return MIN(r, 0);
@@ -320,6 +366,8 @@ static int refresh(struct pass *p, const struct open_plan *plan, enum pass_resul
         r = plan_digest(now, digest, err);
     if (r == 0 && p->provider.remote)
         *ret = PASS_QUIET_REMOTE;
+    if (r == 0 && *p->drift.reverted_by && !plan_is_empty(now))
+        return put_back(p, now, ret, err);
     if (r < 0 || !strcmp(digest, plan->digest))
         return r;
     /* There is nothing left to ask for: what was proposed has come to be, or was never begun and is unwanted now. */
@@ -369,7 +417,11 @@ int infrastructure_pass(const struct pass_context *ctx, const char *infrastructu
         return r;
     }
     plan_store_init(&p.records, ctx->store, ctx->clock, p.row.id, "");
-    r = act(&p, ret, err);
+    r = drift_open(&p.drift, ctx->store, ctx->clock, p.row.id, p.row.organization_id, p.provider.types,
+                   p.provider.graph, &p.records.state, err);
+    if (r == 0)
+        r = act(&p, ret, err);
+    drift_close(&p.drift);
     provider_close(&p.provider);
     return r;
 }

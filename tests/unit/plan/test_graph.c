@@ -84,6 +84,44 @@ static void the_digest_is_of_what_is_desired(void **state OH_UNUSED)
     assert_string_equal(a, d);
 }
 
+static void accepted_values_are_literal_and_what_is_needed_stays(void **state OH_UNUSED)
+{
+    autograph struct plan_graph *g = plan_graph_new();
+    struct err err = ERR_INIT;
+    autojson json_t *strange = json_pack("{s:[s, i]}", "deep", "a ${node.nobody.id} $${x}", 1);
+    ADD(g, "node", "a", "{s:i, s:s}", "size", 1, "zone", "x");
+    ADD(g, "node", "b", "{s:s}", "peer", "${node.a.id}");
+    ADD(g, "node", "c", "{s:i}", "size", 3);
+    assert_int_equal(plan_graph_set(g, "node.c", "note", strange, NULL), 0);
+    assert_int_equal(plan_graph_set(g, "node.a", "zone", NULL, NULL), 0);
+    assert_int_equal(plan_graph_set(g, "node.x", "zone", NULL, NULL), -ENOENT);
+    expect(g, 0, "");
+    assert_null(json_object_get(plan_graph_attributes(g, "node.a"), "zone"));
+    assert_int_equal(plan_graph_drop(g, "node.a", &err), -EBUSY);
+    assert_string_equal(err.message, "resource node.b stands on node.a");
+    assert_int_equal(plan_graph_drop(g, "node.b", &err), 0);
+    assert_int_equal(plan_graph_drop(g, "node.b", &err), -ENOENT);
+    assert_int_equal(plan_graph_drop(g, "node.a", &err), 0);
+    assert_null(plan_graph_attributes(g, "node.a"));
+    assert_int_equal(json_integer_value(json_object_get(plan_graph_attributes(g, "node.c"), "size")), 3);
+    ADD(g, "node", "a", "{s:i}", "size", 2);
+    expect(g, 0, "");
+    /* What comes out is what came in. */
+    autojson json_t *documents = json_object(), *records OH_CLEANUP(js_decrefp) = json_array(),
+                    *document OH_CLEANUP(js_decrefp) = NULL;
+    struct plan_context c = {.infrastructure = "x", .types = sim_types};
+    json_object_set_new(documents, "node.c", json_pack("{s:i, s:O}", "size", 3, "note", strange));
+    assert_int_equal(plan_diff(&c, g, PLAN_APPLY, false, documents, records, &document, &err), 0);
+    const json_t *summary = json_object_get(document, "summary");
+    assert_int_equal(json_integer_value(json_object_get(summary, "none")), 1);
+    assert_int_equal(json_integer_value(json_object_get(summary, "create")), 1);
+    assert_true(plan_hold(document, "node.a", "because"));
+    assert_false(plan_hold(document, "node.a", "because"));
+    assert_false(plan_hold(document, "node.c", "because"));
+    assert_int_equal(json_integer_value(json_object_get(summary, "none")), 2);
+    assert_true(plan_is_empty(document));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +129,7 @@ int main(void)
         cmocka_unit_test(a_cycle_is_named_in_order),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(the_digest_is_of_what_is_desired),
+        cmocka_unit_test(accepted_values_are_literal_and_what_is_needed_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
