@@ -331,7 +331,8 @@ def test_a_key_taken_out_of_the_policy_ends_its_grants(system, session):
     os.chmod(path, 0o600)
     try:
         assert session.ended() == 1
-        end = next(leaf["body"] for leaf in of_grant(system, session.grant["id"]) if leaf["body"]["event"] == "grant-ended")
+        [end] = wait_until("its end in the ledger", 30, lambda: [
+            leaf["body"] for leaf in of_grant(system, session.grant["id"]) if leaf["body"]["event"] == "grant-ended"])
         assert "not allowed" in end["why"] or "policy" in end["why"]
     finally:
         path.unlink()
