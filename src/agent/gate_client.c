@@ -70,6 +70,8 @@ static void take(struct gate_client *c, const json_t *m)
     const char *workload = json_string_value(json_object_get(m, "workload"));
     if (type && !strcmp(type, "ended") && grant) {
         c->config.ended(grant, c->config.data);
+    } else if (type && !strcmp(type, "status")) {
+        c->config.status(m, c->config.data);
     } else if (type && !strcmp(type, "logs") && workload) {
         autofree char *text = c->config.log(workload, json_integer_value(json_object_get(m, "lines")), c->config.data);
         size_t len = text ? strlen(text) : 0;
@@ -111,6 +113,8 @@ static void connect_gate(struct gate_client *c)
     c->handles++;
     c->poll.data = c;
     uv_poll_start(&c->poll, UV_READABLE, on_poll);
+    if (c->config.locked(c->config.data))
+        gate_client_lock(c, true);
     gate_client_changed(c);
 }
 
@@ -147,6 +151,11 @@ void gate_client_changed(struct gate_client *c)
 {
     if (c && c->polling)
         tell(c, c->config.places(c->config.data));
+}
+
+void gate_client_lock(struct gate_client *c, bool locked)
+{
+    tell(c, json_pack("{ss}", "type", locked ? "lock" : "unlock"));
 }
 
 void gate_client_revoke(struct gate_client *c, const char *grant, const char *why)

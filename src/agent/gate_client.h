@@ -20,6 +20,10 @@ struct gate_client_config {
     void (*ended)(const char *grant, void *data);
     /* The last lines of a workload's log, free(); NULL: there is none. */
     char *(*log)(const char *workload, int64_t lines, void *data);
+    /* Whether the customer has locked the data plane: the gate is told at each connection. Not: nothing is said. */
+    bool (*locked)(void *data);
+    /* The gate's answer to that (api/access.md, `status`); borrowed. */
+    void (*status)(const json_t *status, void *data);
     void *data;
 };
 
@@ -27,4 +31,6 @@ struct gate_client *gate_client_new(const struct gate_client_config *config);
 void gate_client_free(struct gate_client *c); /* the loop must turn once more; NULL is fine */
 /* What runs has changed. */
 void gate_client_changed(struct gate_client *c);
+/* Tells the gate that the data plane is locked, or not any more; its status comes back. */
+void gate_client_lock(struct gate_client *c, bool locked);
 void gate_client_revoke(struct gate_client *c, const char *grant, const char *why);

@@ -96,7 +96,8 @@ static bool leaves_machine(const struct sockaddr_storage *a, char ret[INET6_ADDR
     return false;
 }
 
-json_t *lock_probe(void)
+/* Addresses of other machines that this process is connected to; NULL: it could not look. */
+static json_t *connections(void)
 {
     json_t *list = json_array();
     DIR *d = opendir("/proc/self/fd");
@@ -108,10 +109,32 @@ json_t *lock_probe(void)
         if (e->d_name[0] != '.' && getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && leaves_machine(&peer, text))
             json_array_append_new(list, json_string(text));
     }
-    bool looked = d != NULL;
-    if (d)
+    if (d) {
         closedir(d);
-    return json_pack("{so sb}", "connections", list, "shut", (int)(looked && json_array_size(list) == 0));
+        return list;
+    }
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *gate_path(const json_t *status)
+{
+    size_t grants = json_array_size(json_object_get(status, "grants"));
+    json_int_t n = json_integer_value(json_object_get(status, "connections"));
+    bool locked = json_is_true(json_object_get(status, "locked"));
+    return json_pack("{sb sb sI sI sb}", "answered", (int)(status != NULL), "locked", (int)locked, "grants",
+                     (json_int_t)grants, "connections", n, "shut", (int)(status && locked && !grants && !n));
+}
+
+json_t *lock_probe(const json_t *gate_status, bool idle)
+{
+    autojson json_t *list = connections(), *gate = gate_path(gate_status);
+    bool link = list && json_array_size(list) == 0, shut = link && idle && json_is_true(json_object_get(gate, "shut"));
+    if (!list)
+        list = json_array();
+    return json_pack("{sO s{s{sI sb} sO s{sb}} sb}", "connections", list, "paths", "link", "connections",
+                     (json_int_t)json_array_size(list), "shut", (int)link, "gate", gate, "operations", "shut",
+                     (int)idle, "shut", (int)shut);
 }
 
 /* ---- the commands ---- */
@@ -170,7 +193,9 @@ int lock_command(const struct agent_config *c, bool json)
         puts(text);
     else
         printf("%s\nleaf %lld of the ledger says so, under this signed checkpoint:\n%s",
-               shut ? "locked: no connection of the agent leaves this machine; services go on"
+               shut ? "locked: link, gate and operations are shut; no connection of the agent leaves this machine; "
+                      "services "
+                      "go on"
                     : "locked, but a connection is still open: look at the report with --json",
                (long long)json_integer_value(json_object_get(report, "leaf")),
                json_string_value(json_object_get(report, "checkpoint"))

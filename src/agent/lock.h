@@ -17,8 +17,12 @@ bool lock_is_set(const struct agent_config *c);
 OH_MUST_CHECK bool lock_may_open(const struct agent_config *c, const struct policy *p, const char *infrastructure);
 OH_MUST_CHECK int lock_remove(const struct agent_config *c, struct err *err);
 
-/* Connections of this process to other machines: {"connections":[...],"shut":bool}; new reference. */
-json_t *lock_probe(void);
+/* Looks at each way in and out for management, and says of each whether it is shut; new reference:
+ * {"connections":[addresses],"paths":{"link":{"connections":n,"shut":bool},"gate":{"locked","grants","connections",
+ * "shut"},"operations":{"shut"}},"shut":bool}. link: connections of this process, which has the link and the relay's
+ * ends, to other machines. gate: what it answers (gate_status; NULL: it has not, and is not taken for shut).
+ * operations: nothing is carried out (`idle`). */
+json_t *lock_probe(const json_t *gate_status, bool idle);
 
 /* The commands; the exit status. lock waits until the operator has reported, at most a minute. */
 int lock_command(const struct agent_config *c, bool json);

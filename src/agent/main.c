@@ -254,6 +254,7 @@ int main(int argc, char **argv)
         return status;
     /* A peer that closes is an error to handle, never our end; what we start has its signals at default again. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is a failed write, as a full disk is */
     if (a.help) {
         fputs(usage_text, stdout);
         return 0;

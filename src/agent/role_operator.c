@@ -45,6 +45,7 @@ struct operator_role {
     struct allowlist allowlist;
     bool allowlist_told; /* what holds is in the ledger */
     char infrastructure[UUID_SIZE];
+    json_t *gate_status;        /* as the gate said last since the lock */
     bool locked, lock_reported; /* by `ownhouse-agent lock`; the report is in the ledger */
     json_t *lock_report;
     char sandbox[64];
@@ -72,6 +73,9 @@ static void watch_lock(struct operator_role *o)
         o->locked = true;
         if (ledger_ask_append(o->recorder.fd, "locked", body, NULL, &err) < 0)
             log_error("the lock could not be recorded", "error", err.message);
+        json_decref(TAKE_PTR(o->gate_status));
+        if (o->gate)
+            gate_client_lock(o->gate, true);
         struct agent_link *link = TAKE_PTR(o->link);
         desk_join(o->desk, o->operator, NULL);
         if (link)
@@ -79,9 +83,11 @@ static void watch_lock(struct operator_role *o)
         return;
     }
     if (o->locked && !o->lock_reported) {
-        autojson json_t *report = lock_probe();
-        if (!json_is_true(json_object_get(report, "shut")))
-            return; /* not yet: the next look tells */
+        autojson json_t *report = lock_probe(o->gate_status, o->locked);
+        if (!json_is_true(json_object_get(report, "shut"))) {
+            gate_client_lock(o->gate, true); /* not yet: the next look tells */
+            return;
+        }
         if (ledger_ask_append(o->recorder.fd, "lock-report", report, &leaf, &err) < 0 ||
             ledger_ask_checkpoint(o->recorder.fd, &err) < 0) {
             log_error("the lock's report could not be recorded", "error", err.message);
@@ -93,10 +99,12 @@ static void watch_lock(struct operator_role *o)
     }
     if (o->locked && lock_may_open(c, keeper_policy(desk_keeper(o->desk)), o->infrastructure)) {
         autojson json_t *body = json_pack("{ss}", "by", "the policy's quorum");
-        if (ledger_ask_append(o->recorder.fd, "unlocked", body, NULL, &err) < 0 || lock_remove(c, &err) < 0)
+        if (ledger_ask_append(o->recorder.fd, "unlocked", body, NULL, &err) < 0 || lock_remove(c, &err) < 0) {
             log_error("the lock could not be opened", "error", err.message);
-        else
+        } else {
+            gate_client_lock(o->gate, false);
             raise(SIGTERM); /* the parent starts us again, with a link */
+        }
     }
 }
 
@@ -388,11 +396,31 @@ static int load_reader(struct operator_role *o, struct err *err)
     return 0;
 }
 
+static bool is_locked(void *data)
+{
+    return lock_is_set(&((struct operator_role *)data)->role->config);
+}
+
+static void on_gate_status(const json_t *status, void *data)
+{
+    struct operator_role *o = data;
+    json_decref(o->gate_status);
+    o->gate_status = json_incref((json_t *)(uintptr_t)status);
+    if (o->locked && !o->lock_reported)
+        write_status_soon(o);
+}
+
 static void start_gate_client(struct operator_role *o)
 {
     autofree char *socket = agent_path(&o->role->config, GATE_CONTROL_SOCKET);
-    struct gate_client_config config = {
-        .loop = &o->loop, .socket = socket, .places = places, .ended = on_grant_ended, .log = read_log, .data = o};
+    struct gate_client_config config = {.loop = &o->loop,
+                                        .socket = socket,
+                                        .places = places,
+                                        .ended = on_grant_ended,
+                                        .log = read_log,
+                                        .locked = is_locked,
+                                        .status = on_gate_status,
+                                        .data = o};
     o->gate = gate_client_new(&config);
 }
 
@@ -594,6 +622,7 @@ int role_operator_main(struct agent_role *r)
     desk_free(o.desk);
     allowlist_free(&o.allowlist);
     json_decref(o.lock_report);
+    json_decref(o.gate_status);
     if (o.runtime)
         o.runtime->ops->free(o.runtime);
     if (o.reader)

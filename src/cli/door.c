@@ -377,7 +377,10 @@ static void on_inner_closed(struct link_conn *conn, const struct err *reason, vo
     w->inner = NULL;
     if (!w->closing) {
         if (w->opens || !d->told)
-            snprintf(text, sizeof(text), "the gate could not be reached: %.300s", reason->message);
+            snprintf(text, sizeof(text), "the gate could not be reached: %.300s%s", reason->message,
+                     strstr(reason->message, "not yet valid") || strstr(reason->message, "expired")
+                         ? " (is this machine's clock right?)"
+                         : "");
         else
             snprintf(text, sizeof(text),
                      "the gate has ended the session: the grant's time is over, or it was revoked (%.200s)",
