@@ -5,6 +5,7 @@
 #include "cli/checks.h"
 #include "cli/commands.h"
 #include "cli/customer.h"
+#include "cli/eks.h"
 #include "cli/session.h"
 
 static int list_run(struct cli *c, struct err *err)
@@ -213,6 +214,13 @@ static const struct cli_command subcommands[] = {
      .max_arguments = 1,
      .options = infrastructure_options,
      .run = infrastructure_run},
+    {.name = "eks-token",
+     .arguments = "CLUSTER",
+     .summary = "Prints a token for an EKS cluster from your own AWS keys, for kubeconfig's exec.",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = eks_token_options,
+     .run = eks_token_run},
     {.name = "disconnect",
      .arguments = "NAME",
      .summary = "Forgets an account whose infrastructures are gone.",

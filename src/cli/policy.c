@@ -41,7 +41,8 @@ static int generate_run(struct cli *c, struct err *err)
                                .key = !off(c, "own-key"),
                                .cluster = !off(c, "no-cluster"),
                                .hosted_zone = off(c, "zone"),
-                               .delete_data = off(c, "delete-data")};
+                               .delete_data = off(c, "delete-data"),
+                               .connections = off(c, "connections")};
     const char *only = cli_option(c, "phase");
     json_t *all = json_object();
     for (enum aws_phase i = 0; i < AWS_PHASES; i++)
@@ -156,6 +157,7 @@ static const struct cli_option generate_options[] = {
     {"own-key", 0, NULL, "without rights to make a key"},
     {"no-cluster", 0, NULL, "without an EKS cluster"},
     {"zone", 0, NULL, "with a Route 53 zone"},
+    {"connections", 0, NULL, "with VPC peering, PrivateLink and flow logs"},
     {"delete-data", 0, NULL, "the remove role may delete data"},
     {NULL},
 };

@@ -14,6 +14,8 @@ static const struct {
     {"key", "MakeKey", "make_key", "OwnHouse makes the KMS key (false: you name your own)", true},
     {"cluster", "MakeCluster", "make_cluster", "An EKS cluster with its node groups", true},
     {"zone", "MakeZone", "make_zone", "A Route 53 zone", false},
+    {"connections", "MakeConnections", "make_connections", "VPC peering, a PrivateLink endpoint service and flow logs",
+     false},
     {"data", "DeleteData", "delete_data", "The remove role may delete buckets with their data and the key", false},
 };
 
@@ -53,7 +55,8 @@ static struct aws_policy_for whole(const char *name, const char *account, const 
                                    .cluster = true,
                                    .hosted_zone = true,
                                    .interface_endpoints = true,
-                                   .delete_data = true};
+                                   .delete_data = true,
+                                   .connections = true};
 }
 
 static json_t *service_trust(const char *service, bool tags)

@@ -40,9 +40,12 @@ struct aws_settings {
     bool hosted_zone;
     bool interface_endpoints;
     bool flow_logs;
-    const char *peer_vpc, *peer_account, *peer_region, *peer_cidr; /* VPC peering */
-    bool endpoint_service;                                         /* PrivateLink; needs load_balancer */
-    const char *load_balancer; /* ARN of the cluster's private network load balancer */
+    const char *flow_log_role;                                     /* own identities: ARN */
+    const char *peer_vpc, *peer_account, *peer_region, *peer_cidr; /* VPC peering; NULL: none */
+    bool peer_dns;
+    const char *load_balancer;     /* PrivateLink: ARN of the cluster's private network load balancer; NULL: none */
+    const json_t *link_principals; /* who may ask for a connection: array of ARNs, or NULL */
+    bool link_acceptance;          /* each connection is accepted by the customer */
 };
 
 /* The provider pointer of plan_context. `local` is first, so that an account whose data plane runs on this machine

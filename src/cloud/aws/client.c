@@ -316,7 +316,9 @@ static int assume(struct aws_client *c, const struct aws_keys *own, struct aws_k
             aws_error_parse(a.status, a.headers, a.body, a.body_len, code, message);
             r = aws_error_code(a.status, code);
             if (r != -EAGAIN)
-                return err_set(err, r, "cannot assume the role %.200s: %s: %s", c->role_arn, code, message);
+                return err_set(err, r, "cannot assume the role %.200s: %s: %s%s", c->role_arn, code, message,
+                               r == -EACCES ? " (if its owner has detached it, services go on; attach it to go on here)"
+                                            : "");
         }
         if ((r = pause_ms(c, (int64_t)c->pause_first_ms << MIN(n, 5), err)) < 0)
             return r;

@@ -30,6 +30,15 @@ static json_t *cidr_json(const struct cidr *c)
     return json_string(text);
 }
 
+/* The routes of a table: the way out, and to the network that is joined. */
+static json_t *routes(struct maker *m, json_t *out)
+{
+    json_t *v = json_pack("{s:o}", "0.0.0.0/0", out);
+    if (m->s->peer_vpc)
+        json_object_set_new(v, m->s->peer_cidr, json_string("${aws_vpc_peering.main.id}"));
+    return v;
+}
+
 static void add_subnets(struct maker *m)
 {
     for (int i = 0; i < AWS_ZONES; i++) {
@@ -68,8 +77,8 @@ static void add_ways_out(struct maker *m)
         }
         snprintf(name, sizeof(name), "private-%s", zone);
         add(m, "aws_route_table", name,
-            json_pack("{s:s, s:{s:o}, s:[o]}", "vpc", m->vpc, "routes", "0.0.0.0/0",
-                      json_sprintf("${aws_nat_gateway.%s.id}", owner), "subnets",
+            json_pack("{s:s, s:o, s:[o]}", "vpc", m->vpc, "routes",
+                      routes(m, json_sprintf("${aws_nat_gateway.%s.id}", owner)), "subnets",
                       json_sprintf("${aws_subnet.private-%s.id}", zone)),
             NULL);
     }
@@ -77,8 +86,9 @@ static void add_ways_out(struct maker *m)
         char name[32];
         snprintf(name, sizeof(name), "public-%c", m->s->zones[i]);
         add(m, "aws_route_table", name,
-            json_pack("{s:s, s:{s:s}, s:[O]}", "vpc", m->vpc, "routes", "0.0.0.0/0", "${aws_internet_gateway.main.id}",
-                      "subnets", json_array_get(open, (size_t)i)),
+            json_pack("{s:s, s:o, s:[O]}", "vpc", m->vpc, "routes",
+                      routes(m, json_string("${aws_internet_gateway.main.id}")), "subnets",
+                      json_array_get(open, (size_t)i)),
             NULL);
     }
     json_decref(open);
@@ -127,9 +137,12 @@ static void add_groups(struct maker *m)
     };
     for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
         json_t *in = json_array(), *out = json_array();
-        for (size_t k = 0; k < ARRAY_SIZE(groups[i].in) && groups[i].in[k]; k++)
-            json_array_append_new(
-                in, json_sprintf("%.*s%s", (int)strlen(groups[i].in[k]) - 1, groups[i].in[k], m->s->cidr));
+        for (size_t k = 0; k < ARRAY_SIZE(groups[i].in) && groups[i].in[k]; k++) {
+            int rule = (int)strlen(groups[i].in[k]) - 1;
+            json_array_append_new(in, json_sprintf("%.*s%s", rule, groups[i].in[k], m->s->cidr));
+            if (m->s->peer_vpc && !strcmp(groups[i].name, "private-ingress"))
+                json_array_append_new(in, json_sprintf("%.*s%s", rule, groups[i].in[k], m->s->peer_cidr));
+        }
         json_array_append_new(out, json_string(groups[i].out[0]));
         add(m, "aws_security_group", groups[i].name,
             json_pack("{s:s, s:o, s:s, s:o, s:o}", "vpc", m->vpc, "name",
@@ -206,6 +219,63 @@ static void add_role(struct maker *m, const char *name, const char *service, con
     if (inline_)
         json_object_set_new(v, "inline", inline_);
     add(m, "aws_role", name, v, NULL);
+}
+
+static void add_peering(struct maker *m)
+{
+    const struct aws_settings *s = m->s;
+    static const char *const joined[] = {"aws_vpc_peering.main", NULL};
+    /* Only in one account and region may the same role accept what it asked for. */
+    bool both = !strcmp(s->peer_account, s->account) && !strcmp(s->peer_region, s->region);
+    json_t *v = json_pack("{s:s, s:s, s:s, s:s}", "vpc", m->vpc, "peer_vpc", s->peer_vpc, "peer_account",
+                          s->peer_account, "peer_region", s->peer_region);
+    if (both)
+        json_object_set_new(v, "accepted", json_true());
+    add(m, "aws_vpc_peering", "main", v, NULL);
+    if (s->peer_dns) {
+        json_t *names = json_pack("{s:s, s:b}", "peering", "${aws_vpc_peering.main.id}", "ours", true);
+        if (both)
+            json_object_set_new(names, "theirs", json_true());
+        add(m, "aws_peering_dns", "main", names, joined);
+    }
+    autofree char *accept = mem_printf("The owner of account %s must accept the peering with %s in %s: the plan waits "
+                                       "up to half an hour for it, and goes on when it is applied again.",
+                                       s->peer_account, s->peer_vpc, s->peer_region),
+                  *back OH_CLEANUP(oh_freep) =
+                      mem_printf("The network %s is not changed: its owner adds the route to %s through the peering.",
+                                 s->peer_vpc, s->cidr);
+    if (!both)
+        plan_graph_note(m->g, accept);
+    plan_graph_note(m->g, back);
+}
+
+static json_t *flow_logs_policy(struct maker *m)
+{
+    return json_pack("{s:s, s:[{s:s, s:[s,s,s], s:o}]}", "Version", "2012-10-17", "Statement", "Effect", "Allow",
+                     "Action", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", "Resource",
+                     json_sprintf("arn:%s:logs:%s:%s:log-group:/aws/eks/%s/flow:*", m->partition, m->s->region,
+                                  m->s->account, m->prefix));
+}
+
+static void add_flow_logs(struct maker *m)
+{
+    bool own = *m->s->flow_log_role;
+    add(m, "aws_log_group", "flow", json_pack("{s:i}", "days", 30), NULL);
+    if (!own)
+        add_role(m, "flow-logs", "vpc-flow-logs.amazonaws.com", NULL, flow_logs_policy(m));
+    add(m, "aws_flow_log", "main",
+        json_pack("{s:s, s:s, s:s, s:s}", "vpc", m->vpc, "group", "${aws_log_group.flow.name}", "role",
+                  own ? m->s->flow_log_role : "${aws_role.flow-logs.arn}", "traffic", "ALL"),
+        NULL);
+}
+
+static void add_link(struct maker *m)
+{
+    const json_t *who = m->s->link_principals;
+    add(m, "aws_endpoint_service", "main",
+        json_pack("{s:[s], s:b, s:o}", "load_balancers", m->s->load_balancer, "acceptance", m->s->link_acceptance,
+                  "principals", who ? json_deep_copy(who) : json_array()),
+        NULL);
 }
 
 /* Scaling only the groups of this cluster. */
@@ -343,6 +413,12 @@ int cloud_aws_graph_add(const struct aws_settings *s, struct plan_graph *g, stru
         add_network(&m);
     if (m.r == 0)
         add_storage(&m);
+    if (m.r == 0 && s->peer_vpc)
+        add_peering(&m);
+    if (m.r == 0 && s->flow_logs && !s->vpc)
+        add_flow_logs(&m);
+    if (m.r == 0 && s->load_balancer)
+        add_link(&m);
     if (m.r == 0 && s->cluster) {
         add(&m, "aws_log_group", "cluster", json_pack("{s:i}", "days", 90), NULL);
         add_identities(&m);

@@ -62,6 +62,8 @@ static bool applies(const struct aws_policy_for *f, const struct aws_right *r)
         return f->hosted_zone;
     case AWS_F_DELETE_DATA:
         return f->delete_data;
+    case AWS_F_CONNECTIONS:
+        return f->connections;
     }
     return false;
 }
@@ -109,7 +111,8 @@ static void keep(json_t *all, const char *feature, json_t *doc)
 
 json_t *aws_policy_generate(const struct aws_policy_for *f, enum aws_phase phase)
 {
-    static const char *const names[] = {"always", "network", "identities", "key", "cluster", "zone", "data"};
+    static const char *const names[] = {"always",  "network", "identities", "key",
+                                        "cluster", "zone",    "data",       "connections"};
     json_t *all = json_array();
     /* Cut where it would be cut for plain names, so that a template and a module have the same policies. */
     struct aws_policy_for plain = *f;
@@ -153,6 +156,8 @@ static const struct aws_right boundary_rights[] = {
     {"Tags", 0, AWS_ALWAYS, "ec2:CreateTags", "arn:{P}:ec2:*:{A}:*/*",
      "{\"StringEquals\":{\"ec2:CreateAction\":[\"CreateNetworkInterface\","
      "\"CreateSnapshot\",\"CreateVolume\"]}}"},
+    {"FlowLogs", 0, AWS_ALWAYS, "logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents",
+     "arn:{P}:logs:*:{A}:log-group:/aws/eks/oh-*", NULL},
 };
 
 json_t *aws_policy_boundary(const struct aws_policy_for *f)

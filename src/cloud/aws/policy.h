@@ -23,10 +23,12 @@ struct aws_policy_for {
     bool network, identities, key; /* ours to make; false: the customer's own */
     bool cluster, hosted_zone, interface_endpoints;
     bool delete_data; /* the separate opt-in */
+    bool connections; /* VPC peering, PrivateLink endpoint service, flow logs */
 };
 
 /* The phase's policies, one or more a feature, each within AWS_POLICY_MAX minified: a new array of
- * {"feature": "always"|"network"|"identities"|"key"|"cluster"|"zone"|"data", "document": POLICY}. */
+ * {"feature": "always"|"network"|"identities"|"key"|"cluster"|"zone"|"data"|
+ * "connections", "document": POLICY}. */
 json_t *aws_policy_generate(const struct aws_policy_for *f, enum aws_phase phase);
 /* What the roles that we make may ever do. */
 json_t *aws_policy_boundary(const struct aws_policy_for *f);

@@ -92,4 +92,5 @@ extern const struct plan_type aws_vpc_type, aws_subnet_type, aws_internet_gatewa
     aws_nat_gateway_type, aws_route_table_type, aws_vpc_endpoint_type, aws_security_group_type, aws_kms_key_type,
     aws_bucket_type, aws_log_group_type, aws_role_type, aws_instance_profile_type, aws_oidc_provider_type,
     aws_eks_cluster_type, aws_node_group_type, aws_addon_type, aws_pod_identity_type, aws_access_entry_type,
-    aws_bootstrap_type, aws_hosted_zone_type, aws_dns_record_type;
+    aws_bootstrap_type, aws_hosted_zone_type, aws_dns_record_type, aws_vpc_peering_type, aws_peering_dns_type,
+    aws_endpoint_service_type, aws_flow_log_type;

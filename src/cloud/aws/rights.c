@@ -11,6 +11,7 @@
 #define IN_CLUSTER                                                                    \
     CLUSTER " arn:{P}:eks:*:{A}:nodegroup/oh-*/*/* arn:{P}:eks:*:{A}:addon/oh-*/*/* " \
             "arn:{P}:eks:*:{A}:podidentityassociation/oh-*/* arn:{P}:eks:*:{A}:access-entry/oh-*/*"
+#define CONNECTIONS EC2("vpc-endpoint-service") " " EC2("vpc-flow-log") " " EC2("vpc-peering-connection")
 #define ROLES "arn:{P}:iam::{A}:role{R}oh-*"
 #define PROFILES "arn:{P}:iam::{A}:instance-profile{R}oh-*"
 #define BUCKETS "arn:{P}:s3:::oh-*-{A}-*"
@@ -52,6 +53,11 @@ const struct aws_right aws_rights[] = {
     {"ReadZones", I, AWS_F_ZONE, "route53:ListHostedZonesByName", "*", NULL},
     {"ReadZone", I, AWS_F_ZONE, "route53:GetHostedZone route53:ListResourceRecordSets route53:ListTagsForResource",
      "arn:{P}:route53:::hostedzone/*", NULL},
+
+    {"ReadConnections", I, AWS_F_CONNECTIONS,
+     "ec2:DescribeFlowLogs ec2:DescribeVpcEndpointServiceConfigurations ec2:DescribeVpcEndpointServicePermissions "
+     "ec2:DescribeVpcPeeringConnections",
+     "*", NULL},
 
     {"MakeNetwork", P, AWS_F_NETWORK,
      "ec2:AllocateAddress ec2:CreateInternetGateway ec2:CreateNatGateway ec2:CreateRouteTable ec2:CreateSubnet "
@@ -141,6 +147,21 @@ const struct aws_right aws_rights[] = {
     {"ShapeZone", P | O, AWS_F_ZONE, "route53:ChangeResourceRecordSets route53:ChangeTagsForResource",
      "arn:{P}:route53:::hostedzone/*", NULL},
 
+    {"MakeConnections", P, AWS_F_CONNECTIONS,
+     "ec2:CreateFlowLogs ec2:CreateVpcEndpointServiceConfiguration ec2:CreateVpcPeeringConnection", CONNECTIONS, NEW},
+    {"MakeConnectionsIn", P, AWS_F_CONNECTIONS, "ec2:CreateFlowLogs ec2:CreateVpcPeeringConnection", EC2("vpc"), OURS},
+    {"TagConnections", P, AWS_F_CONNECTIONS, "ec2:CreateTags", CONNECTIONS,
+     "{\"StringEquals\":{\"ec2:CreateAction\":[\"CreateFlowLogs\",\"CreateVpcEndpointServiceConfiguration\","
+     "\"CreateVpcPeeringConnection\"]},\"Null\":{\"aws:RequestTag/ownhouse:infrastructure\":\"false\"}}"},
+    {"ShapeConnections", P | O, AWS_F_CONNECTIONS,
+     "ec2:AcceptVpcPeeringConnection ec2:ModifyVpcEndpointServicePermissions ec2:ModifyVpcPeeringConnectionOptions",
+     EC2("vpc-endpoint-service") " " EC2("vpc-peering-connection"), OURS},
+    /* The other network is the customer's own and carries no tag of ours; which peering it is, the line above says. */
+    {"AcceptInto", P | O, AWS_F_CONNECTIONS, "ec2:AcceptVpcPeeringConnection", EC2("vpc"), NULL},
+    {"ReshapeService", O, AWS_F_CONNECTIONS, "ec2:ModifyVpcEndpointServiceConfiguration", EC2("vpc-endpoint-service"),
+     OURS},
+    {"PassFlowLogs", P, AWS_F_CONNECTIONS, "iam:PassRole", ROLES, PASS_TO("\"vpc-flow-logs.amazonaws.com\"")},
+
     {"ReadToRemove", D, AWS_ALWAYS,
      "ec2:DescribeAddresses ec2:DescribeInstances ec2:DescribeInternetGateways ec2:DescribeNatGateways "
      "ec2:DescribeNetworkInterfaces ec2:DescribeRouteTables ec2:DescribeSecurityGroups ec2:DescribeSubnets "
@@ -154,6 +175,14 @@ const struct aws_right aws_rights[] = {
      EC2("elastic-ip") " " EC2("instance") " " EC2("internet-gateway") " " EC2("natgateway") " " EC2(
          "route-table") " " EC2("security-group") " " EC2("subnet") " " EC2("vpc") " " EC2("vpc-endpoint"),
      OURS},
+    {"ReadConnectionsToRemove", D, AWS_F_CONNECTIONS,
+     "ec2:DescribeFlowLogs ec2:DescribeVpcEndpointConnections ec2:DescribeVpcEndpointServiceConfigurations "
+     "ec2:DescribeVpcPeeringConnections",
+     "*", NULL},
+    {"RemoveConnections", D, AWS_F_CONNECTIONS,
+     "ec2:DeleteFlowLogs ec2:DeleteVpcEndpointServiceConfigurations ec2:DeleteVpcPeeringConnection "
+     "ec2:ModifyVpcPeeringConnectionOptions ec2:RejectVpcEndpointConnections",
+     CONNECTIONS, OURS},
     {"RemoveLeaked", D, AWS_F_CLUSTER, "ec2:DeleteNetworkInterface", EC2("network-interface"),
      "{\"StringLike\":{\"aws:ResourceTag/cluster.k8s.amazonaws.com/name\":\"oh-*\"}}"},
     {"RemoveCluster", D, AWS_F_CLUSTER,

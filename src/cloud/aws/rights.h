@@ -10,7 +10,8 @@ enum aws_feature {
     AWS_F_KEY,
     AWS_F_CLUSTER,
     AWS_F_ZONE,
-    AWS_F_DELETE_DATA
+    AWS_F_DELETE_DATA,
+    AWS_F_CONNECTIONS /* peering, PrivateLink, flow logs */
 };
 
 #define AWS_IN(phase) (1u << (phase))

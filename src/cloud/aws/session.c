@@ -63,6 +63,15 @@ static const struct {
      "route53:ChangeResourceRecordSets route53:DeleteHostedZone route53:ListResourceRecordSets"},
     {"aws_dns_record", "route53", "route53:ChangeResourceRecordSets", "route53:ChangeResourceRecordSets",
      "route53:ChangeResourceRecordSets"},
+    {"aws_vpc_peering", "ec2", "ec2:AcceptVpcPeeringConnection ec2:CreateTags ec2:CreateVpcPeeringConnection",
+     "ec2:AcceptVpcPeeringConnection", "ec2:DeleteVpcPeeringConnection"},
+    {"aws_peering_dns", "ec2", "ec2:ModifyVpcPeeringConnectionOptions", "ec2:ModifyVpcPeeringConnectionOptions",
+     "ec2:ModifyVpcPeeringConnectionOptions"},
+    {"aws_endpoint_service", "ec2",
+     "ec2:CreateTags ec2:CreateVpcEndpointServiceConfiguration ec2:ModifyVpcEndpointServicePermissions",
+     "ec2:ModifyVpcEndpointServiceConfiguration ec2:ModifyVpcEndpointServicePermissions",
+     "ec2:DeleteVpcEndpointServiceConfigurations ec2:RejectVpcEndpointConnections"},
+    {"aws_flow_log", "ec2", "ec2:CreateFlowLogs ec2:CreateTags iam:PassRole", "", "ec2:DeleteFlowLogs"},
 };
 
 static void add_words(json_t *set, const char *text)

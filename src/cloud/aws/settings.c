@@ -67,9 +67,10 @@ static int read_features(const json_t *account, struct aws_settings *s, struct e
 {
     const json_t *f = json_object_get(account, "features");
     static const char *const known[] = {"cluster",   "addons",     "podIdentities",      "accessEntry",
-                                        "bootstrap", "hostedZone", "interfaceEndpoints", NULL};
-    bool *const flags[] = {&s->cluster,   &s->addons,      &s->pod_identities,     &s->access_entry,
-                           &s->bootstrap, &s->hosted_zone, &s->interface_endpoints};
+                                        "bootstrap", "hostedZone", "interfaceEndpoints", "flowLogs",
+                                        NULL};
+    bool *const flags[] = {&s->cluster,   &s->addons,      &s->pod_identities,      &s->access_entry,
+                           &s->bootstrap, &s->hosted_zone, &s->interface_endpoints, &s->flow_logs};
     int r = f ? js_only(f, "account.config.features", known, err) : 0;
     for (size_t i = 0; i < ARRAY_SIZE(flags) && r == 0; i++) {
         *flags[i] = i < 5; /* the cluster and what belongs to it are on unless turned off */
@@ -102,6 +103,61 @@ static bool digits(const char *text_, size_t n)
     return strlen(text_) == n && strspn(text_, "0123456789") == n;
 }
 
+static int read_peering(const json_t *account, struct aws_settings *s, struct err *err)
+{
+    static const char *const path = "account.config.peering";
+    const json_t *v = json_object_get(account, "peering");
+    struct cidr ours, theirs;
+    if (!v)
+        return 0;
+    s->peer_account = s->account;
+    s->peer_region = s->region;
+    int r = js_string(v, path, "vpcId", 64, &s->peer_vpc, err);
+    if (r == 0)
+        r = js_string(v, path, "cidr", CIDR_TEXT, &s->peer_cidr, err);
+    if (r == 0)
+        r = text(v, path, "accountId", &s->peer_account, err);
+    if (r == 0)
+        r = text(v, path, "region", &s->peer_region, err);
+    if (r == 0)
+        r = js_bool_opt(v, path, "dns", &s->peer_dns, err);
+    if (r == 0 && s->vpc)
+        r = err_set(err, -EINVAL, "%s: your own network is not changed; join it to others yourself", path);
+    if (r == 0 && !digits(s->peer_account, 12))
+        r = err_set(err, -EINVAL, "%s.accountId: must be the 12 digits of an AWS account", path);
+    if (r == 0)
+        r = cidr_parse(s->peer_cidr, &theirs, err);
+    if (r == 0)
+        r = cidr_parse(s->cidr, &ours, err);
+    if (r == 0 && cidr_overlap(&ours, &theirs))
+        r = err_set(err, -EINVAL, "%s.cidr: %s overlaps the infrastructure's %s; AWS joins no such networks", path,
+                    s->peer_cidr, s->cidr);
+    return r;
+}
+
+static int read_link(const json_t *account, struct aws_settings *s, struct err *err)
+{
+    static const char *const path = "account.config.privateLink";
+    const json_t *v = json_object_get(account, "privateLink");
+    json_t *list = NULL, *one;
+    size_t i;
+    if (!v)
+        return 0;
+    s->link_acceptance = true;
+    int r = js_string(v, path, "loadBalancer", 512, &s->load_balancer, err);
+    if (r == 0)
+        r = js_bool_opt(v, path, "acceptance", &s->link_acceptance, err);
+    if (r == 0 && json_object_get(v, "principals"))
+        r = js_array(v, path, "principals", 100, &list, err);
+    json_array_foreach(list, i, one)
+    {
+        if (r == 0 && (!json_is_string(one) || strncmp(json_string_value(one), "arn:", 4)))
+            r = err_set(err, -EINVAL, "%s.principals[%zu]: must be the ARN of an account, role or user", path, i);
+    }
+    s->link_principals = list;
+    return r;
+}
+
 static int check(const struct aws_settings *s, struct err *err)
 {
     struct cidr range;
@@ -119,6 +175,10 @@ static int check(const struct aws_settings *s, struct err *err)
         return err_set(err, -EINVAL, "account.config.artefact.bootstrapRole: must be set, or turn accessEntry off");
     if (s->cluster && s->pod_identities && !*s->data_role)
         return err_set(err, -EINVAL, "account.config.artefact.dataRole: must be set, or turn podIdentities off");
+    if (s->flow_logs && !s->vpc && !*s->flow_log_role && (*s->cluster_role || *s->node_role))
+        return err_set(err, -EINVAL,
+                       "account.config.identities.flowLogRole: must be set where identities are your own, or turn "
+                       "flowLogs off");
     int r = cidr_parse(s->cidr, &range, err);
     return r < 0 || s->vpc ? r : cidr_check(&range, NULL, err);
 }
@@ -134,6 +194,7 @@ int aws_settings_read(const json_t *account, const json_t *infrastructure, struc
                                  .boundary = "",
                                  .cluster_role = "",
                                  .node_role = "",
+                                 .flow_log_role = "",
                                  .data_role = "",
                                  .bootstrap_role = "",
                                  .launch_template = "",
@@ -155,6 +216,7 @@ int aws_settings_read(const json_t *account, const json_t *infrastructure, struc
         {artefact, "account.config.artefact", "launchTemplate", &ret->launch_template, false},
         {own, "account.config.identities", "clusterRole", &ret->cluster_role, false},
         {own, "account.config.identities", "nodeRole", &ret->node_role, false},
+        {own, "account.config.identities", "flowLogRole", &ret->flow_log_role, false},
         {infrastructure, "infrastructure", "id", &ret->infrastructure, true},
         {infrastructure, "infrastructure", "name", &ret->name, true},
         {infrastructure, "infrastructure", "region", &ret->region, true},
@@ -176,5 +238,9 @@ int aws_settings_read(const json_t *account, const json_t *infrastructure, struc
         r = check_peers(account, err);
     if (r == 0)
         r = read_network(account, ret, err);
+    if (r == 0)
+        r = read_peering(account, ret, err);
+    if (r == 0)
+        r = read_link(account, ret, err);
     return r < 0 ? r : check(ret, err);
 }

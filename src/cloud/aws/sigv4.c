@@ -80,7 +80,7 @@ static char *trimmed(const char *value)
     return buf_take(&b);
 }
 
-/* "name:value\n" lines sorted by name, and the names joined with ";". */
+/* "name:value\n" lines sorted by name, and the names joined with ";". `date` is NULL where it is in the query. */
 static int canonical_headers(const struct sigv4_request *q, const struct sigv4_keys *keys, const char *date,
                              struct buf *lines, struct buf *names, struct err *err)
 {
@@ -92,10 +92,11 @@ static int canonical_headers(const struct sigv4_request *q, const struct sigv4_k
     for (size_t i = 0; i < q->n_headers; i++)
         all[n++] = (struct encoded){mem_strdup(q->headers[i].name), trimmed(q->headers[i].value)};
     all[n++] = (struct encoded){mem_strdup("host"), mem_strdup(q->host)};
-    all[n++] = (struct encoded){mem_strdup("x-amz-date"), mem_strdup(date)};
-    if (!strcmp(q->service, "s3"))
+    if (date)
+        all[n++] = (struct encoded){mem_strdup("x-amz-date"), mem_strdup(date)};
+    if (date && !strcmp(q->service, "s3"))
         all[n++] = (struct encoded){mem_strdup("x-amz-content-sha256"), mem_strdup(q->payload_sha256)};
-    if (keys->token && *keys->token)
+    if (date && keys->token && *keys->token)
         all[n++] = (struct encoded){mem_strdup("x-amz-security-token"), mem_strdup(keys->token)};
     qsort(all, n, sizeof(*all), by_name);
     for (size_t i = 0; i < n; i++) {
@@ -142,10 +143,59 @@ static void date_of(int64_t wall_ms, char out[SIGV4_DATE_SIZE])
     strftime(out, SIGV4_DATE_SIZE, "%Y%m%dT%H%M%SZ", &tm);
 }
 
+/* The signature of the canonical request that its parts make. */
+static void sign_parts(const struct sigv4_request *q, const char *secret, const char *date, const char *query,
+                       const struct buf *lines, const struct buf *names, char mac[2 * SHA256_SIZE + 1])
+{
+    autobuf struct buf request = BUF_INIT;
+    char hash[2 * SHA256_SIZE + 1];
+    autofree char *path = encoded(q->path, true);
+    autofree char *twice = strcmp(q->service, "s3") ? encoded(path, true) : mem_strdup(path);
+    buf_printf(&request, "%s\n%s\n%s\n%s\n%s\n%s", q->method, twice, query, lines->data, names->data,
+               q->payload_sha256);
+    sha256_hex(request.data, request.len, hash);
+    autofree char *to_sign =
+        mem_printf("AWS4-HMAC-SHA256\n%s\n%.8s/%s/%s/aws4_request\n%s", date, date, q->region, q->service, hash);
+    signature(q, secret, date, to_sign, mac);
+    mem_wipe(request.data, request.len);
+}
+
+int sigv4_presign(const struct sigv4_request *q, const struct sigv4_keys *keys, int seconds, char **ret,
+                  struct err *err)
+{
+    autobuf struct buf lines = BUF_INIT, names = BUF_INIT;
+    char date[SIGV4_DATE_SIZE], mac[2 * SHA256_SIZE + 1], expires[16];
+    if (q->n_query > SIGV4_PAIRS_MAX - 6 || q->n_headers > SIGV4_PAIRS_MAX)
+        return err_set(err, -E2BIG, "a request has at most %d parameters and headers", SIGV4_PAIRS_MAX);
+    date_of(q->wall_ms, date);
+    snprintf(expires, sizeof(expires), "%d", seconds);
+    int r = canonical_headers(q, keys, NULL, &lines, &names, err);
+    if (r < 0)
+        return r;
+    autofree struct sigv4_pair *all = mem_alloc((q->n_query + 6) * sizeof(*all));
+    autofree char *credential = mem_printf("%s/%.8s/%s/%s/aws4_request", keys->id, date, q->region, q->service);
+    struct sigv4_request whole = *q;
+    if (q->n_query)
+        memcpy(all, q->query, q->n_query * sizeof(*all));
+    whole.query = all;
+    all[whole.n_query++] = (struct sigv4_pair){"X-Amz-Algorithm", "AWS4-HMAC-SHA256"};
+    all[whole.n_query++] = (struct sigv4_pair){"X-Amz-Credential", credential};
+    all[whole.n_query++] = (struct sigv4_pair){"X-Amz-Date", date};
+    all[whole.n_query++] = (struct sigv4_pair){"X-Amz-Expires", expires};
+    all[whole.n_query++] = (struct sigv4_pair){"X-Amz-SignedHeaders", names.data};
+    if (keys->token && *keys->token)
+        all[whole.n_query++] = (struct sigv4_pair){"X-Amz-Security-Token", keys->token};
+    autofree char *query = canonical_query(&whole), *path OH_CLEANUP(oh_freep) = encoded(q->path, true);
+    sign_parts(&whole, keys->secret, date, query, &lines, &names, mac);
+    *ret = mem_printf("%s?%s&X-Amz-Signature=%s", path, query, mac);
+    mem_wipe(query, strlen(query));
+    return 0;
+}
+
 int sigv4_sign(const struct sigv4_request *q, const struct sigv4_keys *keys, struct sigv4_signed *ret, struct err *err)
 {
-    autobuf struct buf lines = BUF_INIT, names = BUF_INIT, request = BUF_INIT;
-    char date[SIGV4_DATE_SIZE], hash[2 * SHA256_SIZE + 1], mac[2 * SHA256_SIZE + 1];
+    autobuf struct buf lines = BUF_INIT, names = BUF_INIT;
+    char date[SIGV4_DATE_SIZE], mac[2 * SHA256_SIZE + 1];
     if (q->n_query > SIGV4_PAIRS_MAX || q->n_headers > SIGV4_PAIRS_MAX)
         return err_set(err, -E2BIG, "a request has at most %d parameters and headers", SIGV4_PAIRS_MAX);
     date_of(q->wall_ms, date);
@@ -153,13 +203,8 @@ int sigv4_sign(const struct sigv4_request *q, const struct sigv4_keys *keys, str
     if (r < 0)
         return r;
     autofree char *path = encoded(q->path, true), *query OH_CLEANUP(oh_freep) = canonical_query(q);
-    autofree char *twice = strcmp(q->service, "s3") ? encoded(path, true) : mem_strdup(path);
-    buf_printf(&request, "%s\n%s\n%s\n%s\n%s\n%s", q->method, twice, query, lines.data, names.data, q->payload_sha256);
-    sha256_hex(request.data, request.len, hash);
     autofree char *scope = mem_printf("%.8s/%s/%s/aws4_request", date, q->region, q->service);
-    autofree char *to_sign = mem_printf("AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, hash);
-    signature(q, keys->secret, date, to_sign, mac);
-    mem_wipe(request.data, request.len);
+    sign_parts(q, keys->secret, date, query, &lines, &names, mac);
     if (lines.len)
         mem_wipe(lines.data, lines.len);
     ret->target = mem_printf("%s%s%s", path, *query ? "?" : "", query);

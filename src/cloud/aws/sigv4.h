@@ -48,4 +48,8 @@ void sigv4_encode(struct buf *out, const char *text, bool slash);
  * date. -EINVAL: a header with a line break; -E2BIG: more than SIGV4_PAIRS_MAX. */
 OH_MUST_CHECK int sigv4_sign(const struct sigv4_request *q, const struct sigv4_keys *keys, struct sigv4_signed *ret,
                              struct err *err);
+/* The same in the query instead of a header: *ret is the path and query that anybody may send within `seconds`. The
+ * request's own query must not have parameters named X-Amz-... Heap. Errors as above. */
+OH_MUST_CHECK int sigv4_presign(const struct sigv4_request *q, const struct sigv4_keys *keys, int seconds, char **ret,
+                                struct err *err);
 void sigv4_signed_free(struct sigv4_signed *s);

@@ -26,6 +26,10 @@ const struct plan_type *const cloud_aws_types[] = {
     &aws_bootstrap_type,
     &aws_hosted_zone_type,
     &aws_dns_record_type,
+    &aws_vpc_peering_type,
+    &aws_peering_dns_type,
+    &aws_endpoint_service_type,
+    &aws_flow_log_type,
     /* A data plane that runs on this machine has these in the same graph. */
     &local_network_type,
     &local_bridge_type,

@@ -12,7 +12,9 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 CREATE = {"CreateVpc": ("vpc", []), "CreateSubnet": ("subnet", ["vpc"]), "CreateInternetGateway": ("internet-gateway", []),
           "AllocateAddress": ("elastic-ip", []), "CreateNatGateway": ("natgateway", ["subnet", "elastic-ip"]),
           "CreateRouteTable": ("route-table", ["vpc"]), "CreateSecurityGroup": ("security-group", ["vpc"]),
-          "CreateVpcEndpoint": ("vpc-endpoint", ["vpc", "route-table"])}
+          "CreateVpcEndpoint": ("vpc-endpoint", ["vpc", "route-table"]),
+          "CreateVpcPeeringConnection": ("vpc-peering-connection", ["vpc"]),
+          "CreateVpcEndpointServiceConfiguration": ("vpc-endpoint-service", []), "CreateFlowLogs": ("vpc-flow-log", ["vpc"])}
 CHANGE = {"ModifyVpcAttribute": ["vpc"], "ModifySubnetAttribute": ["subnet"], "AttachInternetGateway": ["internet-gateway", "vpc"],
           "DetachInternetGateway": ["internet-gateway", "vpc"], "CreateRoute": ["route-table"], "ReplaceRoute": ["route-table"],
           "DeleteRoute": ["route-table"], "AssociateRouteTable": ["route-table", "subnet"],
@@ -21,6 +23,11 @@ CHANGE = {"ModifyVpcAttribute": ["vpc"], "ModifySubnetAttribute": ["subnet"], "A
           "RevokeSecurityGroupEgress": ["security-group"], "DeleteVpc": ["vpc"], "DeleteSubnet": ["subnet"],
           "DeleteInternetGateway": ["internet-gateway"], "ReleaseAddress": ["elastic-ip"], "DeleteNatGateway": ["natgateway"],
           "DeleteRouteTable": ["route-table"], "DeleteSecurityGroup": ["security-group"], "DeleteVpcEndpoints": ["vpc-endpoint"],
+          "ModifyVpcPeeringConnectionOptions": ["vpc-peering-connection"], "DeleteVpcPeeringConnection": ["vpc-peering-connection"],
+          "ModifyVpcEndpointServicePermissions": ["vpc-endpoint-service"], "DeleteFlowLogs": ["vpc-flow-log"],
+          "ModifyVpcEndpointServiceConfiguration": ["vpc-endpoint-service"],
+          "DeleteVpcEndpointServiceConfigurations": ["vpc-endpoint-service"],
+          "RejectVpcEndpointConnections": ["vpc-endpoint-service"],
           "ModifyVpcEndpoint": ["vpc-endpoint", "route-table"], "TerminateInstances": ["instance"]}
 S3 = {"PutPublicAccessBlock": "PutBucketPublicAccessBlock", "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
       "PutBucketEncryption": "PutEncryptionConfiguration", "GetBucketEncryption": "GetEncryptionConfiguration",
@@ -65,7 +72,11 @@ def ec2(op, a, ours):
         kind, parents = CREATE[op]
         out = [(f"ec2:{op}", ec2_arn(kind), requested(a)),
                ("ec2:CreateTags", ec2_arn(kind), {**requested(a), "ec2:CreateAction": op})]
+        if op == "CreateFlowLogs":
+            out.append(("iam:PassRole", a["DeliverLogsPermissionArn"], {"iam:PassedToService": "vpc-flow-logs.amazonaws.com"}))
         return out + [(f"ec2:{op}", ec2_arn(p), ours) for p in parents]
+    if op == "AcceptVpcPeeringConnection":  # the peering is ours, the network that it reaches is the customer's
+        return [(f"ec2:{op}", ec2_arn("vpc-peering-connection"), ours), (f"ec2:{op}", ec2_arn("vpc"), {})]
     if op in CHANGE:
         return [(f"ec2:{op}", ec2_arn(k), ours) for k in CHANGE[op]]
     if op == "CreateTags":
@@ -199,7 +210,8 @@ def main(path):
         for action, resource, context in asked:
             context = {k: v for k, v in context.items() if k != "cluster" and not k.endswith("ownhouse:resource") and not k.endswith("/Name") and k != "aws:TagKeys"}
             case = {"phase": phase, "action": action, "resource": resource, "context": context}
-            cases[json.dumps([phase, action, re.sub(r"oh-[0-9a-f]{8}[-\w]*", "N", resource), sorted(context)])] = case
+            cases[json.dumps([phase, action, re.sub(r"oh-[0-9a-f]{8}[-\w]*", "N", resource), sorted(context),
+                              context.get("iam:PassedToService")])] = case
     print(json.dumps({"cases": list(cases.values()), "unknown": sorted(set(unknown))}))
 
 

@@ -3,7 +3,11 @@
 usage: door.py PORT TARGET LOG [strict]    (TARGET http://host:port; LOG gets a JSON line a request; strict: strict.py)
 FAULTS: JSON {"before": N} stops the world before the N-th call is passed on (kills PID), {"after": N} after its answer came,
 {"lose": N} passes it on and drops the answer, {"status": S, "from": N, "to": M, "code": C} answers S itself.
-PUT /door sets faults {"pid": PID, ...} and begins counting anew; GET /door says how many calls there were."""
+{"limit": K} lets only K requests a second of each service through (throttling), {"hang": N} answers the N-th call only after {"seconds"}.
+PUT /door sets faults {"pid": PID, ...} and begins counting anew; {"pace": {"settle": S, "state": S, "waits": {...}}} sets how slow AWS is.
+GET /door says how many calls there were and which the writes are; GET /door/there/IDENT counts what TARGET has of an
+infrastructure (asked with boto3)."""
+import collections
 import http.client
 import http.server
 import json
@@ -12,12 +16,14 @@ import re
 import signal
 import sys
 import threading
+import time
 import urllib.parse
 
 port, target, log_path = int(sys.argv[1]), urllib.parse.urlsplit(sys.argv[2]), sys.argv[3]
 lock = threading.Lock()
 strict_lock = threading.RLock()
-state = {"n": 0, "faults": {}}
+state = {"n": 0, "faults": {}, "writes": []}
+recent = collections.deque()
 log = open(log_path, "a", buffering=1)
 
 
@@ -32,10 +38,42 @@ def forward(method, path, headers, body):
     return response.status, data, out
 
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 strict = None
 if sys.argv[4:] == ["strict"]:
     from strict import Strict
     strict = Strict(forward)
+
+
+def there(url, ident):
+    from there import there as count
+    return count(url, ident)
+
+
+def others(url):
+    from there import others as make
+    return make(url)
+
+
+def reads(method, path, body, headers):
+    """Only looks: killing a program there leaves the same world as killing it after the call before."""
+    action = re.search(rb"(?:^|&)Action=(\w+)", body[:2000])
+    named = action[1].decode() if action else headers.get("X-Amz-Target", "").rsplit(".", 1)[-1]
+    if named:
+        return named.startswith(("Describe", "Get", "List", "AssumeRole"))
+    return method in ("GET", "HEAD")
+
+
+def over(limit):
+    """More than so many requests in the last second."""
+    now = time.monotonic()
+    with lock:
+        while recent and recent[0] < now - 1:
+            recent.popleft()
+        if len(recent) >= limit:
+            return True
+        recent.append(now)
+        return False
 
 
 class Door(http.server.BaseHTTPRequestHandler):
@@ -54,11 +92,24 @@ class Door(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def own(self, body):
+        if self.path.startswith("/door/there/"):
+            ident = self.path.rsplit("/", 1)[-1]
+            count = there(sys.argv[2], ident)
+            if strict:
+                count.update(strict.there(f"oh-{ident[:8]}"))
+            return self.answer(200, json.dumps(count).encode())
         with lock:
             if self.command == "PUT":
-                state.update(n=0, faults=json.loads(body or b"{}"))
-            out = json.dumps({"calls": state["n"]}).encode()
-        self.answer(200, out)
+                asked = json.loads(body or b"{}")
+                if asked.pop("anew", False):
+                    forward("POST", "/moto-api/reset", {}, b"")
+                    strict.__init__(forward)
+                    state["others"] = others(sys.argv[2])
+                for name, value in asked.pop("pace", {}).items():
+                    setattr(strict, name, value)
+                state.update(n=0, faults=asked, writes=[])
+            out = json.dumps({"calls": state["n"], "writes": state["writes"], **state.get("others", {})}).encode()
+        return self.answer(200, out)
 
     def hurt(self, n, when):
         """Kills the program under test at this very call; it must not get an answer."""
@@ -77,11 +128,16 @@ class Door(http.server.BaseHTTPRequestHandler):
 
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/door":
+        if self.path.startswith("/door"):
             return self.own(body)
         with lock:
             state["n"] += 1
             n, faults = state["n"], dict(state["faults"])
+            if not reads(self.command, self.path, body, self.headers):
+                state["writes"].append(n)
+        if "limit" in faults and over(faults["limit"]):
+            return self.answer(503, b"<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow down</Message>"
+                                    b"</Error></Errors></Response>")
         if self.hurt(n, "before"):
             return None
         if "status" in faults and faults["from"] <= n <= faults["to"]:
@@ -95,6 +151,8 @@ class Door(http.server.BaseHTTPRequestHandler):
                               "body": body.decode("utf-8", "replace"), "status": status}) + "\n")
         if self.hurt(n, "after"):
             return None
+        if faults.get("hang") == n:
+            time.sleep(faults["seconds"])
         if faults.get("lose") == n:
             self.close_connection = True
             self.connection.close()

@@ -1,5 +1,5 @@
-// Evaluates cases against policies with iam-simulate: {"policies":{PHASE:[POLICY]},"cases":[{phase,action,resource,context}]} in,
-// an array of "Allowed" | "ImplicitlyDenied" | "ExplicitlyDenied" | "error: ..." out, one a case.
+// Evaluates cases against policies with iam-simulate: {"policies":{PHASE:[POLICY]},"cases":[{phase,action,resource,context,without?}]} in,
+// (without: [policy, statement] that is left out) and an array of "Allowed" | "ImplicitlyDenied" | "ExplicitlyDenied" | "error: ..." out, one a case.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { dirname, join } from "node:path";
@@ -19,7 +19,10 @@ for (const c of input.cases) {
       resource: { resource: c.resource, accountId: account },
       contextVariables: c.context ?? {},
     },
-    identityPolicies: input.policies[c.phase].map((policy, i) => ({ name: `p${i}`, policy })),
+    identityPolicies: input.policies[c.phase].map((policy, i) => ({
+      name: `p${i}`,
+      policy: c.without && c.without[0] === i ? { ...policy, Statement: policy.Statement.filter((_, k) => k !== c.without[1]) } : policy,
+    })),
     sessionPolicy: c.session,
     serviceControlPolicies: [],
     resourceControlPolicies: [],

@@ -2,6 +2,7 @@
 client tokens, dependency violations, leaked interfaces, and all of EKS.
 
 `Strict(forward)` answers a request itself or passes it on with forward(method, path, headers, body) -> (status, body, headers)."""
+import ipaddress
 import json
 import re
 import time
@@ -10,18 +11,23 @@ import uuid
 import xml.etree.ElementTree as ET
 
 SETTLE = 0.3  # seconds until what was made is seen
-STATE = 0.4  # seconds that a state on the way lasts
+STATE = 0.4  # seconds that a state on the way lasts; both can be set through the door
 THROTTLE_EVERY = 11
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
 MADE = {"CreateVpc": "vpcId", "CreateSubnet": "subnetId", "CreateInternetGateway": "internetGatewayId",
         "CreateRouteTable": "routeTableId", "CreateSecurityGroup": "groupId", "CreateNatGateway": "natGatewayId",
-        "AllocateAddress": "allocationId", "CreateVpcEndpoint": "vpcEndpointId"}
+        "AllocateAddress": "allocationId", "CreateVpcEndpoint": "vpcEndpointId",
+        "CreateVpcPeeringConnection": "vpcPeeringConnectionId", "CreateVpcEndpointServiceConfiguration": "serviceId",
+        "CreateFlowLogs": "item"}
 SEEN = {"DescribeVpcs": ("vpcSet", "vpcId"), "DescribeSubnets": ("subnetSet", "subnetId"),
         "DescribeInternetGateways": ("internetGatewaySet", "internetGatewayId"),
         "DescribeRouteTables": ("routeTableSet", "routeTableId"), "DescribeSecurityGroups": ("securityGroupInfo", "groupId"),
         "DescribeNatGateways": ("natGatewaySet", "natGatewayId"), "DescribeAddresses": ("addressesSet", "allocationId"),
-        "DescribeVpcEndpoints": ("vpcEndpointSet", "vpcEndpointId")}
+        "DescribeVpcEndpoints": ("vpcEndpointSet", "vpcEndpointId"),
+        "DescribeVpcPeeringConnections": ("vpcPeeringConnectionSet", "vpcPeeringConnectionId"),
+        "DescribeVpcEndpointServiceConfigurations": ("serviceConfigurationSet", "serviceId"),
+        "DescribeFlowLogs": ("flowLogSet", "flowLogId")}
 XML = [("Content-Type", "text/xml")]
 JSON = [("Content-Type", "application/json")]
 
@@ -50,6 +56,10 @@ class Strict:
         self.groups = {}  # (cluster, kind, name) -> object: node groups, add-ons, associations, entries
         self.instances = {}  # id -> since
         self.keys = {}
+        self.peerings = {}  # id -> [(state, from when), ...]
+        self.services = {}  # endpoint service -> [endpoint, state]
+        self.settle, self.state = SETTLE, STATE
+        self.waits = {}  # how long AWS takes, by what is waited for; state where it is not named
 
     def handle(self, method, path, headers, body):
         self.calls += 1
@@ -113,26 +123,71 @@ class Strict:
         if action == "DeleteNatGateway":
             if form["NatGatewayId"] not in self.nats:
                 return ec2_error("NatGatewayNotFound")
-            self.nats[form["NatGatewayId"]] = ("deleting", now + STATE)
+            self.nats[form["NatGatewayId"]] = ("deleting", now + self.wait("nat-delete"))
             return 200, b"<DeleteNatGatewayResponse/>", XML
         if action == "RunInstances":
             return self.run_instance(form, token, body)
         if action == "DescribeInstances":
             self.age_instances(now)
+        if action in ("DescribeVpcEndpointConnections", "RejectVpcEndpointConnections"):
+            return self.connections(action, form)
+        if action == "CreateFlowLogs" and now - self.keys.setdefault(form["DeliverLogsPermissionArn"], now) < self.settle:
+            return 200, ("<CreateFlowLogsResponse><flowLogIdSet/><unsuccessful><item><error><code>400</code><message>Unable to "
+                         "assume given IAM role</message></error></item></unsuccessful></CreateFlowLogsResponse>").encode(), XML
         self.age_nats(now)
         if token and action == "CreateNatGateway":  # moto stumbles over a token, AWS does not
             body = urllib.parse.urlencode([(k, v) for k, v in urllib.parse.parse_qsl(body.decode()) if k != "ClientToken"]).encode()
         answer = self.forward(method, path, self.headers, body)
         if answer[0] == 200 and action in MADE:
             made = re.search(rb"<%s>([^<]+)<" % MADE[action].encode(), answer[1])
-            self.hidden[made[1].decode()] = now + SETTLE
-            if action == "CreateNatGateway":
-                self.nats[made[1].decode()] = ("pending", now + STATE)
+            self.hidden[made[1].decode()] = now + self.settle
+            self.begin(action, made[1].decode(), answer[1], now)
         if answer[0] == 200 and token:
             self.tokens[(action, token)] = (urllib.parse.urlencode(sorted(form.items())).encode() and self.original(form), answer)
+        if answer[0] == 200 and action == "AcceptVpcPeeringConnection":
+            self.peerings[form["VpcPeeringConnectionId"]] = [("provisioning", 0), ("active", now + self.state)]
+        if answer[0] == 200 and action == "DeleteVpcPeeringConnection":
+            self.peerings.pop(form["VpcPeeringConnectionId"], None)
         if answer[0] == 200 and action in SEEN:
             return self.seen(action, form, answer, now)
         return answer
+
+    def there(self, name):
+        """What moto does not have of a cluster."""
+        boots = sum(f"oh-{dict(i['tags']).get('ownhouse:infrastructure', '')[:8]}" == name for i in self.instances.values())
+        return {"Clusters": int(name in self.clusters), "InCluster": sum(k[0] == name for k in self.groups),
+                "SecondBootstraps": max(0, boots - 1)}
+
+    def wait(self, what):
+        return self.waits.get(what, self.state)
+
+    def begin(self, action, ident, answer, now):
+        """States that come after the answer."""
+        if action == "CreateNatGateway":
+            self.nats[ident] = ("pending", now + self.wait("nat"))
+        if action == "CreateVpcEndpointServiceConfiguration":
+            self.services[ident] = ["vpce-0123456789abcdef0", "available", now + self.state]
+        if action == "CreateVpcPeeringConnection":
+            ranges = [ipaddress.ip_network(c, False) for c in re.findall(r"<cidrBlock>([0-9./]+)<", answer.decode())]
+            apart = len(ranges) < 2 or not ranges[0].overlaps(ranges[1])
+            self.peerings[ident] = [("initiating-request", 0),
+                                    ("pending-acceptance" if apart else "failed", now + self.state / 2)]
+
+    def peering(self, ident, now):
+        states = self.peerings.get(ident, [])
+        return next((s for s, since in reversed(states) if now >= since), "")
+
+    def connections(self, action, form):
+        """An endpoint of somebody else hangs on each service."""
+        ident = form.get("ServiceId") or form.get("Filter.1.Value.1")
+        one = self.services.get(ident)
+        if action == "RejectVpcEndpointConnections":
+            one[1] = "rejected"
+            return 200, b"<RejectVpcEndpointConnectionsResponse><unsuccessful/></RejectVpcEndpointConnectionsResponse>", XML
+        item = (f"<item><serviceId>{ident}</serviceId><vpcEndpointId>{one[0]}</vpcEndpointId><vpcEndpointState>{one[1]}"
+                "</vpcEndpointState></item>") if one else ""
+        return 200, (f"<DescribeVpcEndpointConnectionsResponse><vpcEndpointConnectionSet>{item}</vpcEndpointConnectionSet>"
+                     "</DescribeVpcEndpointConnectionsResponse>").encode(), XML
 
     def original(self, form):
         return urllib.parse.urlencode(list(form.items())).encode()
@@ -157,10 +212,13 @@ class Strict:
                     if any(v == ident for v in form.values()):
                         return ec2_error("Invalid" + field[0].upper() + field[1:] + ".NotFound", f"{ident} does not exist")
                     s.remove(item)
-                if ident in self.nats:
-                    for c in item:
-                        if local(c.tag) == "state":
-                            c.text = self.nats[ident][0]
+                for c in item:
+                    if local(c.tag) == "state" and ident in self.nats:
+                        c.text = self.nats[ident][0]
+                    if local(c.tag) == "serviceState" and ident in self.services:
+                        c.text = "Pending" if now < self.services[ident][2] else "Available"
+                    if local(c.tag) == "status" and ident in self.peerings:
+                        next(e for e in c if local(e.tag) == "code").text = self.peering(ident, now)
         return answer[0], ET.tostring(root), answer[2]
 
     def uses(self, action, item_set, field, value):
@@ -188,6 +246,17 @@ class Strict:
             self.age_nats(time.monotonic())
             if self.nats:
                 return ec2_error("DependencyViolation", "has mapped public addresses")
+        now = time.monotonic()
+        if action == "AcceptVpcPeeringConnection" and self.peering(form["VpcPeeringConnectionId"], now) != "pending-acceptance":
+            return ec2_error("InvalidStateTransition", "not pending acceptance")
+        if action == "ModifyVpcPeeringConnectionOptions" and self.peering(form["VpcPeeringConnectionId"], now) != "active":
+            return ec2_error("OperationNotPermitted", "the peering is not active")
+        if action == "DeleteVpcEndpointServiceConfigurations":
+            if self.services.get(form["ServiceId.1"], ["", "rejected"])[1] != "rejected":
+                return 200, ("<DeleteVpcEndpointServiceConfigurationsResponse><unsuccessful><item><error><code>"
+                             "ExistingVpcEndpointConnections</code><message>has connections</message></error></item>"
+                             "</unsuccessful></DeleteVpcEndpointServiceConfigurationsResponse>").encode(), XML
+            self.services.pop(form["ServiceId.1"], None)
         if action == "DeleteVpc":
             vpc = form["VpcId"]
             if [e for e in self.uses("DescribeVpcEndpoints", "vpcEndpointSet", "vpcId", vpc)
@@ -221,7 +290,7 @@ class Strict:
     def age_instances(self, now):
         """The bootstrap does its work and shuts itself down."""
         for i in self.instances.values():
-            i["state"] = "running" if now - i["since"] < STATE else "terminated"
+            i["state"] = "running" if now - i["since"] < self.wait("bootstrap") else "terminated"
 
     # --- EKS, all of it ---
 
@@ -246,7 +315,7 @@ class Strict:
             if method == "DELETE":
                 if any(k[0] == name and k[1] == "node-groups" for k in self.groups):
                     return eks_error(409, "ResourceInUseException", "Cluster has nodegroups attached")
-                cluster.update(status="DELETING", until=now + STATE)
+                cluster.update(status="DELETING", until=now + self.wait("cluster-delete"))
             return self.shown("cluster", cluster)
         if parts[2] in ("updates", "update-config"):
             return self.update_cluster(cluster, parts[2], data, now)
@@ -294,14 +363,14 @@ class Strict:
             return self.repeated(self.clusters[name], data, "cluster")
         role = data["roleArn"].rsplit("/", 1)[-1]
         since = self.keys.setdefault(role, now)
-        if now - since < SETTLE:
+        if now - since < self.settle:
             return eks_error(400, "InvalidParameterException", f"The role {role} cannot be assumed by EKS")
         if data["accessConfig"]["bootstrapClusterCreatorAdminPermissions"] is not False:
             return eks_error(403, "AccessDeniedException", "creator admin")
         ident = uuid.uuid4().hex[:32].upper()
         net = dict(data["resourcesVpcConfig"], clusterSecurityGroupId="sg-" + ident[:17].lower())
         self.clusters[name] = dict(
-            data, arn=f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{name}", status="CREATING", until=now + STATE,
+            data, arn=f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{name}", status="CREATING", until=now + self.wait("cluster"),
             token=data.get("clientRequestToken"), sent=data, resourcesVpcConfig=net,
             identity={"oidc": {"issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/{ident}"}})
         return self.shown("cluster", self.clusters[name])
@@ -316,7 +385,7 @@ class Strict:
         for key in ("logging", "resourcesVpcConfig"):
             if key in data:
                 cluster[key] = {**(cluster[key] if key != "logging" else {}), **data[key]}
-        cluster.update(status="UPDATING", until=now + STATE)
+        cluster.update(status="UPDATING", until=now + self.wait("update"))
         return 200, json.dumps({"update": {"id": str(uuid.uuid4()), "status": "InProgress"}}).encode(), JSON
 
     KINDS = {"node-groups": ("nodegroup", "nodegroupName"), "addons": ("addon", "addonName"),
@@ -341,7 +410,7 @@ class Strict:
             return self.update_inside(thing, parts[2], data, now)
         if method == "DELETE":
             if kind in ("node-groups", "addons"):
-                thing.update(status="DELETING", until=now + STATE)
+                thing.update(status="DELETING", until=now + self.wait(kind + "-delete"))
             else:
                 del self.groups[(cluster_name, kind, parts[1])]
         return self.shown(shape, thing)
@@ -376,7 +445,7 @@ class Strict:
         if kind == "addons":
             extra["addonVersion"] = data.get("addonVersion", "v1.0.0-eksbuild.1")
         thing = dict(data, **extra, token=data.get("clientRequestToken"), sent=data, status="CREATING" if busy else "ACTIVE",
-                     until=now + STATE if busy else 0)
+                     until=now + self.wait(kind) if busy else 0)
         thing[id_field] = ident
         self.groups[(cluster_name, kind, ident)] = thing
         return self.shown(shape, thing)
@@ -389,7 +458,7 @@ class Strict:
                 thing[key] = {**thing[key], **data[key]} if isinstance(data[key], dict) else data[key]
         if "labels" in data:
             thing["labels"] = {**thing.get("labels", {}), **data["labels"].get("addOrUpdateLabels", {})}
-        thing.update(status="UPDATING", until=now + STATE)
+        thing.update(status="UPDATING", until=now + self.wait("update"))
         return 200, json.dumps({"update": {"id": str(uuid.uuid4())}}).encode(), JSON
 
     def eks_tags(self, method, parts, split, data):

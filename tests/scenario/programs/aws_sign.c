@@ -1,7 +1,8 @@
-/* Signs requests given as JSON lines, for comparison with another signer: one {"target", "authorization"} a line. */
+/* Signs requests given as JSON lines, for comparison with another signer: one {"target", "authorization"} a line.
+ * aws-sign REGION CLUSTER SECONDS: the EKS token of that second, from the keys in the environment. */
 #include "base/js.h"
 #include "base/mem.h"
-#include "cloud/aws/sigv4.h"
+#include "cloud/aws/eks_token.h"
 
 static size_t pairs(const json_t *list, struct sigv4_pair *out)
 {
@@ -46,8 +47,22 @@ static int sign_line(const char *line, size_t len)
     return 0;
 }
 
-int main(void)
+static int eks_token(char **argv)
 {
+    const struct sigv4_keys keys = {getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"),
+                                    getenv("AWS_SESSION_TOKEN")};
+    struct err err = ERR_INIT;
+    autofree char *token = NULL;
+    if (aws_eks_token(&keys, argv[1], argv[2], NULL, atoll(argv[3]) * 1000, &token, &err) < 0)
+        return fprintf(stderr, "%s\n", err.message), 1;
+    printf("{\"status\":{\"token\":\"%s\"}}\n", token);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4)
+        return eks_token(argv);
     autofree char *line = NULL;
     size_t cap = 0;
     ssize_t n;
