@@ -26,6 +26,8 @@ static const struct {
     {"aws_vpc_endpoint", CLOUD_PRICED, "interface_endpoint_zone", NULL, {5, 180}, {5, 120}, {5, 300}},
     {"aws_security_group", CLOUD_FREE, NULL, NULL, {2, 15}, {1, 10}, {2, 60}},
     {"aws_vpc_peering", CLOUD_FREE, NULL, NULL, {5, 60}, {1, 30}, {2, 30}},
+    {"aws_peering_dns", CLOUD_FREE, NULL, NULL, {1, 10}, {1, 10}, {1, 10}},
+    {"aws_endpoint_service", CLOUD_FREE, NULL, NULL, {5, 60}, {1, 30}, {2, 30}},
     {"aws_kms_key", CLOUD_PRICED, NULL, "kms_key", {2, 10}, {1, 5}, {1, 5}},
     {"aws_bucket", CLOUD_BY_USE, NULL, NULL, {5, 30}, {2, 15}, {5, 600}},
     {"aws_log_group", CLOUD_BY_USE, NULL, NULL, {1, 5}, {1, 5}, {1, 5}},
