@@ -2,6 +2,7 @@
 #include "store/store.h"
 
 #include "base/mem.h"
+#include "store/group.h"
 #include "store/migrations.h"
 #include "store/schema.h"
 
@@ -26,6 +27,7 @@ struct statement {
 struct store {
     sqlite3 *db;
     char *path;
+    struct store_group *group; /* NULL: each commit waits for the disk itself */
     bool in_transaction;
     struct err broken; /* why the open transaction ended early; code 0 = it has not */
     uint64_t tick;
@@ -212,8 +214,9 @@ static int bind_all(struct store *s, struct statement *st, const struct store_va
     return 0;
 }
 
-int store_exec(struct store *s, const char *sql, const struct store_value *args, size_t n_args, int64_t *ret_changed,
-               struct err *err)
+/* *ret_wrote: the statement may have changed the file. */
+static int exec(struct store *s, const char *sql, const struct store_value *args, size_t n_args, int64_t *ret_changed,
+                bool *ret_wrote, struct err *err)
 {
     struct statement *st;
     int r = refuse_broken(s, err);
@@ -230,9 +233,31 @@ int store_exec(struct store *s, const char *sql, const struct store_value *args,
             r = fail(s, sqlite3_extended_errcode(s->db), err);
         else if (ret_changed)
             *ret_changed = sqlite3_changes64(s->db);
+        *ret_wrote = !sqlite3_stmt_readonly(st->stmt);
     }
     statement_put(st);
     return r;
+}
+
+int store_exec(struct store *s, const char *sql, const struct store_value *args, size_t n_args, int64_t *ret_changed,
+               struct err *err)
+{
+    bool wrote = false;
+    int r = exec(s, sql, args, n_args, ret_changed, &wrote, err);
+    return r == 0 && wrote && !s->in_transaction ? store_settle(s, err) : r;
+}
+
+int store_join(struct store *s, struct store_group *g, struct err *err)
+{
+    int r = store_script(s, "PRAGMA synchronous = NORMAL", err);
+    if (r == 0)
+        s->group = g;
+    return r;
+}
+
+int store_settle(struct store *s, struct err *err)
+{
+    return s->group ? store_group_wait(s->group, err) : 0;
 }
 
 int store_query(struct store *s, const char *sql, const struct store_value *args, size_t n_args,
@@ -295,7 +320,8 @@ static int begin(struct store *s, const char *sql, struct err *err)
 {
     if (s->in_transaction)
         return err_set(err, -EINVAL, "%s: a transaction is open already", s->path);
-    int r = store_exec(s, sql, STORE_NO_ARGS, NULL, err);
+    bool wrote;
+    int r = exec(s, sql, STORE_NO_ARGS, NULL, &wrote, err);
     if (r == 0)
         s->in_transaction = true;
     return r;

@@ -30,7 +30,8 @@ static inline void store_closep(struct store **s)
 }
 #define autostore OH_CLEANUP(store_closep)
 
-/* Transactions do not nest. store_begin takes the write lock at once (BEGIN IMMEDIATE), so what is read inside stays
+/* Transactions do not nest. A commit is durable when it returns, but of a connection that has joined a group (group.h)
+ * only when it was settled. store_begin takes the write lock at once (BEGIN IMMEDIATE), so what is read inside stays
  * true until commit. store_rollback after a failed commit, or without a transaction, is harmless. */
 OH_MUST_CHECK int store_begin(struct store *s, struct err *err);
 OH_MUST_CHECK int store_commit(struct store *s, struct err *err);

@@ -6,6 +6,7 @@
 #include "control/api/admission.h"
 #include "control/api/console_files.h"
 #include "control/api/events.h"
+#include "store/group.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -27,6 +28,7 @@ struct http_server {
     const struct api *api;
     struct MHD_Daemon *daemon;
     pthread_key_t store; /* of each thread */
+    struct store_group *group;
     char *path;
     atomic_int running; /* requests between their first byte and the end of their answer */
     atomic_bool stopping;
@@ -64,6 +66,10 @@ static struct store *thread_store(struct http_server *s, struct err *err)
     autofree char *path = control_database(&s->api->role->config);
     if (store_open(path, STORE_EXISTING, &store, err) < 0)
         return NULL;
+    if (store_join(store, s->group, err) < 0) {
+        store_close(store);
+        return NULL;
+    }
     pthread_setspecific(s->store, store);
     return store;
 }
@@ -472,6 +478,8 @@ int http_start(const struct api *api, const char *socket_path, struct http_serve
     struct http_server *s = mem_alloc(sizeof(*s));
     s->api = api;
     s->path = mem_strdup(socket_path);
+    autofree char *database = control_database(&api->role->config);
+    s->group = store_group_new(database);
     if (pthread_key_create(&s->store, close_store) != 0)
         abort();
     /* poll, not epoll: 0.9.75 with epoll now and then misses the end of a connection that came with its last bytes,
@@ -485,6 +493,7 @@ int http_start(const struct api *api, const char *socket_path, struct http_serve
         on_completed, s, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!s->daemon) {
         close(fd);
+        store_group_free(s->group);
         free(s->path);
         free(s);
         return err_set(err, -EIO, "the HTTP server cannot start");
@@ -508,6 +517,7 @@ void http_stop(struct http_server *s, int wait_ms)
         close(fd);
     (void)unlink(s->path);
     pthread_key_delete(s->store);
+    store_group_free(s->group); /* the threads have ended, and closed theirs */
     free(s->path);
     free(s);
 }

@@ -12,6 +12,7 @@
     "WHERE "
 #define RECOVERY_LENGTH 16
 #define PASSWORD_LEAST 12
+#define UNKNOWN_KEPT 10000
 
 const char *person_lower(struct arena *arena, const char *text)
 {
@@ -91,12 +92,17 @@ int person_activity(struct api_request *q, const struct person *p, const char *t
     return r;
 }
 
-/* What was typed is not kept: it may be a password in the wrong field. */
+/* What was typed is not kept: it may be a password in the wrong field. Anybody can make these, and they are nobody's:
+ * the newest UNKNOWN_KEPT stay. */
 int person_activity_unknown(struct api_request *q, struct err *err)
 {
-    autojson json_t *ids = NULL;
-    int r = person_organizations(q, "", &ids, err);
-    return r < 0 ? r : api_activity_as(q, "", "user_login_failed", "", "", "unknown", err);
+    int r = store_exec(
+        q->store, "INSERT INTO unknown_sign_in (address, user_agent, request_id, created_at) VALUES ($1, $2, $3, $4)",
+        STORE_ARGS(store_text(q->address), store_text(q->user_agent), store_text(q->id), store_int(q->now)), NULL, err);
+    return r < 0 ? r
+                 : store_exec(q->store,
+                              "DELETE FROM unknown_sign_in WHERE seq <= (SELECT max(seq) FROM unknown_sign_in) - $1",
+                              STORE_ARGS(store_int(UNKNOWN_KEPT)), NULL, err);
 }
 
 /* ---- throttling ---- */

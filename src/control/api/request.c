@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "control/identity/session.h"
+#include "store/group.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -274,6 +275,9 @@ static int write_once(struct api_request *q, api_handler handler, struct err *er
             store_rollback(q->store);
     }
     pthread_mutex_unlock(&writers);
+    /* The next writer's turn begins while this one waits for the disk, and both may share its answer. */
+    if (r == 0)
+        r = store_settle(q->store, err);
     if (r < 0)
         return r;
     role_ring(q->api->role, ROLE_CONTROLLER);

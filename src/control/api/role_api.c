@@ -4,6 +4,7 @@
 #include "control/api/events.h"
 #include "control/api/http.h"
 #include "control/api/view_cache.h"
+#include "control/identity/throttle_history.h"
 
 #include <malloc.h>
 #include <poll.h>
@@ -65,10 +66,18 @@ static size_t hash_threads(void)
     return n < 2 ? 2 : n > HASH_THREADS_MAX ? HASH_THREADS_MAX : (size_t)n;
 }
 
+/* Attempts of before a restart count on. */
+static int recall_attempts(struct api *api, struct err *err)
+{
+    autofree char *path = control_database(&api->role->config);
+    autostore struct store *s = NULL;
+    int r = store_open(path, STORE_EXISTING, &s, err);
+    return r < 0 ? r : throttle_history(api->throttle, s, api->clock, err);
+}
+
 static void make_parts(struct api *api, pthread_mutex_t *signer_lock)
 {
     api->signer_lock = signer_lock;
-    api->throttle = throttle_new(api->clock);
     api->lanes[API_LANE_HASH] = lane_new(hash_threads(), HASH_QUEUE);
     api->lanes[API_LANE_OUTWARD] = lane_new(OUTWARD_THREADS, OUTWARD_QUEUE);
 }
@@ -77,6 +86,7 @@ static int run(struct role *r, int signals, struct err *err)
 {
     struct api api = {.role = r, .clock = &clock_system, .check_answers = getenv("OWNHOUSE_CHECK_ANSWERS") != NULL};
     api.views = view_cache_new(VIEWS_MAX);
+    api.throttle = throttle_new(api.clock);
     pthread_mutex_t signer_lock = PTHREAD_MUTEX_INITIALIZER;
     autofree char *socket_path = control_path(&r->config, "run/api.sock"), *folder = control_path(&r->config, "run"),
                   *database = control_database(&r->config);
@@ -86,6 +96,8 @@ static int run(struct role *r, int signals, struct err *err)
         status = check_handlers(api.contract, err);
     if (status == 0)
         status = check_store(&r->config, err);
+    if (status == 0)
+        status = recall_attempts(&api, err);
     if (status == 0)
         status = fs_mkdirs(folder, 0700, err);
     if (status == 0)

@@ -154,6 +154,18 @@ int64_t throttle_begin(struct throttle *t, const struct throttle_attempt *a)
     return MAX(wait, (int64_t)0);
 }
 
+void throttle_recall(struct throttle *t, const char *address, int64_t age_ms)
+{
+    const struct throttle_attempt a = {.address = address};
+    struct keys k;
+    keys_of(t, &a, &k);
+    pthread_mutex_lock(&t->lock);
+    int64_t then = clock_mono_ms(t->clock) - MAX(age_ms, (int64_t)0);
+    for (size_t i = 0; i < k.n; i++)
+        count(place_of(t, k.key[i], then), k.key[i], k.kind[i], then);
+    pthread_mutex_unlock(&t->lock);
+}
+
 static void take_back(struct throttle *t, const struct throttle_attempt *a, bool succeeded)
 {
     struct keys k;

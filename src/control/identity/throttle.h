@@ -9,7 +9,9 @@
  * ceiling 1 min): whatever strangers do, its owner may try. A counter starts anew an hour after its last failure.
  *
  * Memory is fixed (THROTTLE_COUNTERS); when it is full the counters that were still longest go. Whether an account
- * exists makes no difference. Thread-safe. Counters are lost at a restart of the process. */
+ * exists makes no difference. Thread-safe. Counters live in memory; after a restart those of addresses are
+ * made again from what is recorded of the last hour (throttle_history.h), so that a guesser gets no fresh budget by it.
+ */
 #pragma once
 
 #include "base/clock.h"
@@ -29,6 +31,10 @@ void throttle_free(struct throttle *t); /* NULL is fine */
 
 /* 0: go on, the attempt is counted as failed. Else milliseconds to wait; nothing was counted. */
 OH_MUST_CHECK int64_t throttle_begin(struct throttle *t, const struct throttle_attempt *a);
+/* A failed attempt of before this process began, `age_ms` ago; oldest first. It counts for the address alone: an
+ * account's own counters are not made again, since only those of accounts that exist could be, which would tell who
+ * does. */
+void throttle_recall(struct throttle *t, const char *address, int64_t age_ms);
 /* The password was right and a code is asked for: the counts of address and account are taken back; that of both
  * together, or of the device, stands until a success, so that asking without a code forgives no wrong one. */
 void throttle_code_asked(struct throttle *t, const struct throttle_attempt *a);

@@ -106,6 +106,18 @@ static void being_asked_for_a_code_is_no_failure_of_the_address(void **unused)
     assert_true(throttle_begin(throttle, &a) > 0);
 }
 
+static void a_restart_gives_an_address_no_fresh_budget(void **unused)
+{
+    for (int i = 0; i < 24; i++)
+        throttle_recall(throttle, "192.0.2.1", (24 - i) * SECOND);
+    /* The 24th was one second ago; after four above what is free one waits eight. */
+    assert_int_equal(try("any", "192.0.2.1", NULL), 7 * SECOND);
+    assert_int_equal(try("any", "198.51.100.1", NULL), 0);
+    for (int i = 0; i < 24; i++)
+        throttle_recall(throttle, "192.0.2.7", 2 * HOUR);
+    assert_int_equal(try("any", "192.0.2.7", NULL), 0);
+}
+
 static void a_whole_ipv6_network_is_one_address(void **unused)
 {
     for (int i = 0; i < 21; i++) {
@@ -172,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_address_is_not_held_up, setup, teardown),
         cmocka_unit_test_setup_teardown(a_success_forgets_the_pair_but_not_the_address, setup, teardown),
         cmocka_unit_test_setup_teardown(being_asked_for_a_code_is_no_failure_of_the_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_restart_gives_an_address_no_fresh_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(a_whole_ipv6_network_is_one_address, setup, teardown),
         cmocka_unit_test_setup_teardown(many_guessers_do_not_lock_the_owner_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_known_browser_is_bounded_too, setup, teardown),
