@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/plans.h"
+#include "cli/removal.h"
 
 static const char *infrastructure_name(const struct cli *c)
 {
@@ -192,10 +193,18 @@ static int destroy_run(struct cli *c, struct err *err)
         r = plans_propose_destroy(&s, session_text(infra, "id"), data, &plan, err);
     if (r < 0)
         return r;
-    return approve_and_follow(c, &s, plan,
-                              data ? "Remove the infrastructure with all data in it?"
-                                   : "Remove the infrastructure? Buckets with data stay.",
-                              err);
+    json_t *report = NULL;
+    r = approve_and_follow(c, &s, plan,
+                           data ? "Remove the infrastructure with all data in it?"
+                                : "Remove the infrastructure? Buckets with data stay.",
+                           err);
+    if (r == 0)
+        r = removal_wait(&s, session_text(infra, "id"), plan, &report, err);
+    if (r < 0)
+        return r;
+    removal_show(&c->ui, report, false);
+    json_object_set_new(c->answer, "removal", report);
+    return 0;
 }
 
 static const struct cli_option apply_options[] = {
@@ -228,6 +237,11 @@ static const struct cli_command subcommands[] = {
      .max_arguments = 1,
      .options = destroy_options,
      .run = destroy_run},
+    {.name = "report",
+     .arguments = "[INFRASTRUCTURE]",
+     .summary = "Shows everything ever made for an infrastructure, and the proof that it is gone.",
+     .max_arguments = 1,
+     .run = removal_run},
     {NULL},
 };
 

@@ -126,6 +126,18 @@ static void become_child(pid_t parent_pid)
         _exit(1);
 }
 
+/* Keys of the cloud are the controller's alone: no other role, and not HAProxy, is started with them. In the child. */
+static void drop_cloud_keys(void)
+{
+    static const char prefix[] = "AWS_";
+    char **at = environ;
+    while (*at) {
+        autofree char *name = mem_strndup(*at, strcspn(*at, "="));
+        if (strncmp(name, prefix, strlen(prefix)) || unsetenv(name) < 0)
+            at++;
+    }
+}
+
 static void exec_role(const struct parent *p, int i)
 {
     autofree char *fds = role_fds_export(&p->roles[i]);
@@ -154,6 +166,8 @@ static void start_child(struct parent *p, int i)
     }
     if (pid == 0) {
         become_child(me);
+        if (i != ROLE_CONTROLLER)
+            drop_cloud_keys();
         if (i == CHILD_FRONT)
             exec_front(p);
         exec_role(p, i);

@@ -110,6 +110,15 @@ int plan_records(const struct plan_context *c, const json_t *list, json_t **ret,
     return 0;
 }
 
+int plan_look(const struct plan_context *c, const json_t *keys, json_t **ret, struct err *err)
+{
+    autojson json_t *list = NULL, *records OH_CLEANUP(js_decrefp) = NULL;
+    int r = c->state->list(c->state, &list, err);
+    if (r == 0)
+        r = plan_records(c, list, &records, err);
+    return r < 0 ? r : plan_observe(c, keys, records, ret, err);
+}
+
 int plan_make(const struct plan_context *c, const struct plan_graph *g, enum plan_kind kind, bool delete_data,
               json_t **ret, struct err *err)
 {

@@ -201,6 +201,9 @@ OH_MUST_CHECK int plan_diff(const struct plan_context *c, const struct plan_grap
  * mended. Applying then leaves the resource alone, though it is not as it should be. False if nothing was to be left
  * out. Before the digest is taken. */
 bool plan_hold(json_t *document, const char *key, const char *sentence);
+/* Looks at the resources named by an array of keys, whether remembered or not: *ret (new reference) maps each key to
+ * its attributes (secrets in clear), or null where there is none. */
+OH_MUST_CHECK int plan_look(const struct plan_context *c, const json_t *keys, json_t **ret, struct err *err);
 /* SHA-256 of the document's canonical JSON: what an approval names. */
 OH_MUST_CHECK int plan_digest(const json_t *document, char ret[65], struct err *err);
 /* True when the plan would do nothing. */

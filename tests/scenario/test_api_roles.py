@@ -61,7 +61,7 @@ TABLE = {
     "accountCheckCreate": ADMINS, "accountCheckGet": LOOK_AT_INFRASTRUCTURE, "accountCreate": ADMINS, "accountDelete": ADMINS,
     "infrastructureGetList": LOOK_AT_INFRASTRUCTURE, "infrastructureGet": LOOK_AT_INFRASTRUCTURE,
     "infrastructureEnrolmentGet": LOOK_AT_INFRASTRUCTURE, "planRequest": ADMINS,
-    "driftGetList": LOOK_AT_INFRASTRUCTURE, "driftCheck": ADMINS, "driftDecide": ADMINS,
+    "removalReportGet": LOOK_AT_INFRASTRUCTURE, "driftGetList": LOOK_AT_INFRASTRUCTURE, "driftCheck": ADMINS, "driftDecide": ADMINS,
     "planGetList": LOOK_AT_INFRASTRUCTURE, "planGet": LOOK_AT_INFRASTRUCTURE, "planApprove": ADMINS,
     "planDiscard": ADMINS, "agentGetList": LOOK_AT_INFRASTRUCTURE, "agentGet": LOOK_AT_INFRASTRUCTURE,
     "eventsGet": LOOK_AT_ORGANIZATION,

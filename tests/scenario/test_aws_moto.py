@@ -3,14 +3,16 @@ command, against moto, looked at from outside with AWS's own command line. The d
 import json
 import os
 import pathlib
+import sqlite3
 
 import pytest
 
 import aws_peer
 from aws_peer import aws
-from full_system import IS_ROOT, System, engine_available, wait_until
+from full_system import System, engine_available, processes, wait_until
 
 ACCOUNT = "123456789012"
+CANARY = "held by the controller alone"
 # What moto has no answer for; the strict server has (test_aws_strict.py).
 FEATURES = {"addons": False, "podIdentities": False, "accessEntry": False, "bootstrap": False, "hostedZone": True}
 
@@ -39,7 +41,7 @@ def system(moto):
     s = System()
     try:
         configure(s, {"*": moto.url})
-        s.up()
+        s.up(env={"AWS_OWNHOUSE_CANARY": CANARY})
         yield s
     finally:
         (s.home / "aws.json").unlink(missing_ok=True)
@@ -57,6 +59,15 @@ def infrastructure(system, ident):
     status, answer = system.api("GET", f"/infrastructures/{ident}")
     assert status == 200, answer
     return answer["result"]
+
+
+def test_only_the_controller_is_started_with_keys_of_the_cloud(system):
+    mine = system.processes()
+    holders = [mine[pid] for pid, environ, _ in processes() if pid in mine and CANARY.encode() in environ]
+    assert any("--role controller" in command for command in holders), holders
+    others = [c for c in holders if "--role controller" not in c and not ("ownhouse-control" in c and "--role" not in c)]
+    assert not others, others
+    assert len(mine) > len(holders) + 5
 
 
 def drift(system, ident, verb="check"):
@@ -115,6 +126,25 @@ def decide_of_drift(system, moto, ident):
     system.ok("drift", "revert", ident, "aws_security_group.private-ingress")
     wait_until("the rule is back", 120, lambda: {443, 5432} <= set(ports(group())))
     wait_until("it is applied", 60, lambda: nothing_proposed(system, ident))
+
+
+def sql(system, statement, *args):
+    with sqlite3.connect(system.home / "control/store/control.db", timeout=30) as db:
+        return db.execute(statement, args).fetchall()
+
+
+def check_report(system, moto, ident, made):
+    """All that the journal made is in it, gone, with what AWS called it; what the tag still finds is explained."""
+    report = system.ok("plan", "report", ident)
+    assert report["complete"], [i for i in report["items"] if i["state"] != "gone"] + report["tagged"]
+    assert {i["resource"] for i in report["items"]} == made
+    cloud = [i for i in report["items"] if i["resource"].startswith("aws_")]
+    assert len(cloud) > 40 and all(i["removedAt"] and i["why"] and i["identity"] for i in cloud)
+    (vpc,) = [i["identity"] for i in cloud if i["resource"] == "aws_vpc.main"]
+    assert vpc.startswith("vpc-") and vpc not in json.dumps(aws(moto.url, "ec2", "describe-vpcs"))
+    assert {t["arn"] for t in report["tagged"]} == set(tagged(moto.url, ident))
+    shown = system.run("plan", "report", ident).stdout
+    assert vpc in shown and f"Of {len(report['items'])} resources" in shown
 
 
 def test_connect_apply_drift_service_remove(system, moto, tmp_path):
@@ -189,6 +219,7 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     decide_of_drift(system, moto, ident)
 
     # Removal, with the data.
+    made = {r for r, in sql(system, "SELECT DISTINCT resource FROM journal WHERE infrastructure_id = ? AND action = 'create'", ident)}
     removed = system.run("plan", "destroy", ident, "--delete-data", "--yes", timeout=300)
     assert removed.returncode == 0, removed.stdout + removed.stderr + system.logs()
     wait_until("it is gone", 60, lambda: infrastructure(system, ident)["state"] == "infra-terminated")
@@ -198,4 +229,6 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     assert not [b for b in buckets if b.startswith(prefix)]
     roles = [r["RoleName"] for r in aws(moto.url, "iam", "list-roles")["Roles"]]
     assert not [r for r in roles if r.startswith(prefix)]
+    check_report(system, moto, ident, made)
     assert system.run("account", "disconnect", "prod").returncode == 0
+    assert system.ok("plan", "report", ident)["complete"], "the proof went with the account"

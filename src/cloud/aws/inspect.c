@@ -123,6 +123,23 @@ json_t *aws_verify(const struct aws_inspect *i)
     return t.rows;
 }
 
+int aws_tagged(struct aws_client *c, const char *infrastructure, json_t **ret, struct err *err)
+{
+    static const struct aws_pages pages = {"PaginationToken", "PaginationToken", "ResourceTagMappingList", NULL};
+    autojson json_t *params =
+        json_pack("{s:[{s:s, s:[s]}]}", "TagFilters", "Key", AWS_TAG_INFRASTRUCTURE, "Values", infrastructure);
+    autojson json_t *found = NULL;
+    struct aws_request q = {.service = "tagging", .action = "GetResources", .params = params};
+    size_t i;
+    json_t *v;
+    int r = aws_call_all(c, &q, &pages, &found, err);
+    if (r < 0)
+        return r;
+    *ret = json_array();
+    json_array_foreach(found, i, v) json_array_append_new(*ret, json_string(text(v, "ResourceARN")));
+    return 0;
+}
+
 /* --- preflight --- */
 
 static int ec2(struct aws_client *c, const char *action, const json_t *params, const char *list, json_t **ret,

@@ -18,5 +18,7 @@ struct aws_inspect {
 /* Takes up each role rightly, without the external id and with a wrong one (both must be refused), and compares
  * account, artefact version and boundary. New array. */
 json_t *aws_verify(const struct aws_inspect *i);
+/* ARNs of whatever carries an infrastructure's tag: a new array, sorted by AWS. */
+OH_MUST_CHECK int aws_tagged(struct aws_client *c, const char *infrastructure, json_t **ret, struct err *err);
 /* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints. New array. */
 json_t *aws_preflight(const struct aws_inspect *i);

@@ -164,6 +164,7 @@ static int delete_infrastructures(struct api_request *q, const char *account, st
         "DELETE FROM account_check WHERE account_id = $1",
         ("DELETE FROM infrastructure_lease WHERE infrastructure_id IN "
          "(SELECT id FROM infrastructure WHERE account_id = $1)"),
+        "DELETE FROM drift WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM journal WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM plan WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",
         "DELETE FROM resource WHERE infrastructure_id IN (SELECT id FROM infrastructure WHERE account_id = $1)",

@@ -77,6 +77,7 @@ static const struct api_entry table[] = {
     {"infrastructureGetList", infrastructure_list},
     {"infrastructureGet", infrastructure_get},
     {"infrastructureEnrolmentGet", infrastructure_enrolment},
+    {"removalReportGet", removal_report_get},
     {"driftGetList", drift_list},
     {"driftCheck", drift_check},
     {"driftDecide", drift_decide},

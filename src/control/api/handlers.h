@@ -73,6 +73,7 @@ int key_delete(struct api_request *q, struct err *err);
 int activity_list(struct api_request *q, struct err *err);
 int activity_get(struct api_request *q, struct err *err);
 
+int removal_report_get(struct api_request *q, struct err *err);
 int drift_list(struct api_request *q, struct err *err);
 int drift_check(struct api_request *q, struct err *err);
 int drift_decide(struct api_request *q, struct err *err);

@@ -136,6 +136,23 @@ int plan_get(struct api_request *q, struct err *err)
     return r;
 }
 
+int removal_report_get(struct api_request *q, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    const char *id = q->match.path[1];
+    int r = store_query(
+        q->store, "SELECT report, made_at FROM removal_report WHERE infrastructure_id = $1 AND organization_id = $2",
+        STORE_ARGS(store_text(id), store_text(q->who.organization)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r < 0 ? r : api_missing(q, "removal report");
+    q->result = api_column_json(rows, 0);
+    json_object_set_new(q->result, "infrastructureId", json_string(id));
+    json_object_set_new(q->result, "madeAt", api_time(store_column_int(rows, 1)));
+    return 0;
+}
+
 static const char *text_of(const json_t *v, const char *name)
 {
     return json_string_value(json_object_get(v, name));

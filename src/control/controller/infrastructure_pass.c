@@ -7,6 +7,7 @@
 #include "control/controller/drift.h"
 #include "control/controller/plan_store.h"
 #include "control/controller/provider.h"
+#include "control/controller/removal.h"
 
 const char *const pass_result_names[] = {"quiet", "proposed", "applied", "repaired", "gone", "quiet"};
 
@@ -191,6 +192,12 @@ static int set_error(struct pass *p, const char *text, struct err *err)
                       STORE_ARGS(store_text(p->row.id), store_text(text)), NULL, err);
 }
 
+static int report_removal(struct pass *p, struct err *err)
+{
+    struct plan_context c = engine(p);
+    return removal_report(p->ctx->store, &p->row, &p->provider, &c, err);
+}
+
 /* The infrastructure is as wanted: says so, once. */
 static int settle(struct pass *p, const char *kind, struct err *err)
 {
@@ -200,6 +207,10 @@ static int settle(struct pass *p, const char *kind, struct err *err)
     int r = gone ? 0 : drift_settle(&p->drift, err);
     if (r < 0 || !strcmp(p->row.state, state))
         return r < 0 ? r : set_error(p, "", err);
+    if (gone)
+        r = report_removal(p, err);
+    if (r < 0)
+        return r;
     r = store_begin(s, err);
     if (r < 0)
         return r;
@@ -254,6 +265,8 @@ static int conclude(struct pass *p, const struct open_plan *plan, int applied, c
                     : applied == -ESTALE ? "superseded"
                                          : "failed",
                     applied ? why->message : "", err);
+    if (r == 0 && applied < 0 && applied != -ESTALE && !strcmp(kind, "destroy"))
+        r = report_removal(p, err);
     /* What could not be put back is asked about again, not tried again. */
     if (r == 0 && applied < 0)
         r = store_exec(p->ctx->store,
