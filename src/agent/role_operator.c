@@ -205,6 +205,7 @@ static void write_status(uv_timer_t *t)
     if (status_write(&o->role->config, status, &err) < 0)
         log_warn("the status file cannot be written", "error", err.message);
     uv_timer_start(t, write_status, STATUS_EACH_MS, 0);
+    malloc_trim(0);
 }
 
 static void write_status_soon(struct operator_role *o)
@@ -522,6 +523,7 @@ static int start_operator(struct operator_role *o, struct err *err)
         .clock = &clock_system,
         .env = o->place.env,
         .extra_ip = o->place.extra_ip,
+        .files_take_ms = strcmp(c->runtime, "kubernetes") ? 0 : KUBE_FILES_TAKE_MS,
         .may_accept = may_accept,
         .on_observed = on_observed,
         .on_certificate = on_service_certificate,
@@ -610,6 +612,8 @@ int role_operator_main(struct agent_role *r)
     /* Passes come and go in bursts: give their memory back instead of keeping it for the next. */
     mallopt(M_TRIM_THRESHOLD, (int)KIB(64));
     mallopt(M_MMAP_THRESHOLD, (int)KIB(64));
+    /* One heap for all threads: each would keep what its own bursts took. */
+    mallopt(M_ARENA_MAX, 1);
     place_init(&o.place, &r->config, self ? self : "/");
     int result = start(&o, &err);
     /* After a failure the process ends with whatever handles it has, and the parent tries again. */

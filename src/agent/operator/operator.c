@@ -225,14 +225,14 @@ static void ask_version(struct operator_loop *o, const struct runtime_status *s)
 static void watch_ingress(struct operator_loop *o, const struct runtime_status *s, int64_t *again_ms)
 {
     const char *wanted = blueprint_generation(&o->wanted);
-    int64_t now = clock_mono_ms(o->c.clock);
+    int64_t now = clock_mono_ms(o->c.clock), pause = TAKEN_UP_PAUSE_MS + o->c.files_take_ms / 20;
     asks_want(o->asks, &(struct question){.name = s->name,
                                           .address = s->address,
                                           .port = BLUEPRINT_HEALTH_PORT,
                                           .path = "/generation",
                                           .key = wanted,
                                           .parse = asks_parse_same,
-                                          .pause_ms = TAKEN_UP_PAUSE_MS});
+                                          .pause_ms = pause});
     if (!strcmp(asks_get(o->asks, s->name), wanted)) {
         o->waiting_since_ms = -1;
         o->told_again = 0;
@@ -240,14 +240,15 @@ static void watch_ingress(struct operator_loop *o, const struct runtime_status *
     }
     if (o->waiting_since_ms < 0)
         o->waiting_since_ms = now;
-    if (now - o->waiting_since_ms >= (int64_t)TAKEN_UP_MS << MIN(o->told_again, TAKEN_UP_MAX_SHIFT)) {
+    int64_t patience = (o->c.files_take_ms + TAKEN_UP_MS) << MIN(o->told_again, TAKEN_UP_MAX_SHIFT);
+    if (now - o->waiting_since_ms >= patience) {
         event(o, true, "the ingress has not taken up its new files: it is told again");
         o->waiting_since_ms = now;
         o->told_again++;
         o->c.env.ingress_nudge++;
         o->rendered = false;
     }
-    *again_ms = MIN(*again_ms, now + TAKEN_UP_PAUSE_MS);
+    *again_ms = MIN(*again_ms, now + pause);
 }
 
 /* The ingress counts as told when the runtime says that its files are in place. */

@@ -93,7 +93,9 @@ static int take_metadata(struct kube_fact *f, const json_t *object, struct err *
     if ((digest = TEXT(annotations, "ownhouse/digest")))
         snprintf(f->digest, sizeof(f->digest), "%s", digest);
     take_owners(f, json_object_get(m, "managedFields"));
-    take_labels(f, json_object_get(m, "labels"));
+    /* Who says what runs needs them; of the other kinds there are ten times as many. */
+    if (f->kind == KUBE_STATEFUL_SET || f->kind == KUBE_DEPLOYMENT)
+        take_labels(f, json_object_get(m, "labels"));
     return 0;
 }
 

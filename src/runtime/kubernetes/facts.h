@@ -22,7 +22,7 @@ struct kube_fact {
     bool foreign;      /* somebody else owns fields */
     bool deleting;
     unsigned mark;               /* of the last list that held it */
-    struct workload_env *labels; /* those with ownhouse/, without it */
+    struct workload_env *labels; /* StatefulSet, Deployment: those with ownhouse/, without it */
     size_t n_labels;
 
     /* StatefulSet, Deployment */

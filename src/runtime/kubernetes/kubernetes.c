@@ -3,6 +3,7 @@
 
 #include "base/keys.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 
@@ -45,16 +46,26 @@ static void release(struct kube *k)
     }
 }
 
+/* Objects and answers of a burst leave holes behind that only this gives back. */
+static void give_back(bool busy, bool *ret_was_busy)
+{
+    if (*ret_was_busy && !busy)
+        malloc_trim(0);
+    *ret_was_busy = busy;
+}
+
 static void *thread_main(void *data)
 {
     struct kube *k = data;
+    bool was_busy = true;
     for (;;) {
         pthread_mutex_lock(&k->lock);
         int64_t wait = run_due(k);
-        bool ending = k->ending;
+        bool ending = k->ending, busy = k->jobs || !kube_watches_synced(k);
         pthread_mutex_unlock(&k->lock);
         if (ending)
             break;
+        give_back(busy, &was_busy);
         kube_client_poll(k->client, (int)MIN(wait, 60000));
     }
     release(k);

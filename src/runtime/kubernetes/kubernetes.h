@@ -19,6 +19,9 @@
 #include "runtime/kubernetes/render.h"
 #include "runtime/runtime.h"
 
+/* A kubelet brings a changed ConfigMap or Secret into its pods within its sync period (a minute) and its cache's time. */
+#define KUBE_FILES_TAKE_MS 120000
+
 struct runtime_kubernetes_config {
     struct kube_place place;   /* texts are copied */
     struct kube_access access; /* taken over */

@@ -129,7 +129,7 @@ static const char *pem_in_use(const struct fake *f)
 /* The system's clock, shifted. */
 struct shifted {
     struct clock clock;
-    int64_t by;
+    int64_t by, mono_by;
 };
 
 static int64_t shifted_wall(const struct clock *c)
@@ -137,9 +137,9 @@ static int64_t shifted_wall(const struct clock *c)
     return clock_wall_ms(&clock_system) + ((const struct shifted *)(const void *)c)->by; /* clock is its first member */
 }
 
-static int64_t plain_mono(const struct clock *c OH_UNUSED)
+static int64_t shifted_mono(const struct clock *c)
 {
-    return clock_mono_ms(&clock_system);
+    return clock_mono_ms(&clock_system) + ((const struct shifted *)(const void *)c)->mono_by;
 }
 
 struct fixture {
@@ -151,6 +151,7 @@ struct fixture {
     char *dir, event[512];
     json_t *observed;
     int reports, errors;
+    int64_t files_take_ms;
     bool stopped;
 };
 
@@ -181,6 +182,7 @@ static void start(struct fixture *f)
         .clock = &f->clock.clock,
         .runtime = &f->fake.base,
         .env = {.public_address = "127.0.0.1", .client_address = "127.0.0.1", .engine = BLUEPRINT_EMBEDDED},
+        .files_take_ms = f->files_take_ms,
         .on_observed = on_observed,
         .on_event = on_event,
         .data = f,
@@ -215,7 +217,7 @@ static int setup(void **state)
         return -1;
     f->dir = dir;
     f->key = signing_key_new();
-    f->clock.clock = (struct clock){shifted_wall, plain_mono};
+    f->clock.clock = (struct clock){shifted_wall, shifted_mono};
     f->fake.base.ops = &fake_ops;
     f->fake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     uv_loop_init(&f->loop);
@@ -572,6 +574,36 @@ static void an_ingress_that_missed_its_reload_is_told_again(void **state)
     stop(f);
 }
 
+/* In a cluster the kubelet brings the files within a minute or two: until then there is nothing to tell again. */
+static void an_ingress_whose_files_are_on_their_way_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct listener ingress;
+    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
+        skip();
+    f->fake.watched = true;
+    f->files_take_ms = 8000;
+    start(f);
+    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
+    UNTIL(f, !strcmp(service_state(f), "running"));
+    f->fake.deaf = 1;
+    int applied = f->fake.applied;
+    assert_int_equal(offer(f, 2, "stopped", false, NULL), 0);
+    UNTIL(f, f->fake.applied > applied && f->fake.deaf == 0);
+    for (int i = 0; i < 5; i++)
+        UNTIL(f, true);
+    applied = f->fake.applied;
+    f->clock.mono_by += 7000;
+    for (int i = 0; i < 10; i++)
+        UNTIL(f, true);
+    assert_int_equal(f->fake.applied, applied);
+    assert_int_equal(f->errors, 0);
+    f->clock.mono_by += 5000;
+    UNTIL(f, f->errors == 1 && f->fake.applied == applied + 1);
+    listener_close(&ingress);
+    stop(f);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -587,6 +619,7 @@ int main(void)
         TEST(the_engine_is_asked_for_its_version),
         TEST(of_the_engines_counters_only_the_listed_leave),
         TEST(an_ingress_that_missed_its_reload_is_told_again),
+        TEST(an_ingress_whose_files_are_on_their_way_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
