@@ -172,6 +172,26 @@ static int parse_state(const json_t *o, const char *place, struct desired_servic
     return bad(err, place, "state", "must be running, stopped or deleted");
 }
 
+/* Optional. */
+static int parse_window(const json_t *o, const char *place, struct arena *a, struct desired_service *s, struct err *err)
+{
+    static const char *const known[] = {"weekday", "startHourUtc", "duration", NULL};
+    json_t *w = json_object_get(o, "upgradeWindow");
+    int64_t weekday = 0, start = 0, hours = 0;
+    char at[PLACE_SIZE];
+    if (!w)
+        return 0;
+    snprintf(at, sizeof(at), "%s.upgradeWindow", place);
+    int r = js_object(o, place, "upgradeWindow", &w, err);
+    if (r < 0 || (r = js_only(w, at, known, err)) < 0 || (r = js_int(w, at, "weekday", 0, 6, &weekday, err)) < 0 ||
+        (r = js_int(w, at, "startHourUtc", 0, 23, &start, err)) < 0 ||
+        (r = js_int(w, at, "duration", 1, 168, &hours, err)) < 0)
+        return r;
+    s->window = arena_alloc(a, sizeof(*s->window));
+    *s->window = (struct desired_window){(int)weekday, (int)start, (int)hours};
+    return 0;
+}
+
 static bool printable(const char *s)
 {
     for (; *s; s++)
@@ -183,9 +203,9 @@ static bool printable(const char *s)
 static int parse_service(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
                          struct err *err)
 {
-    static const char *const known[] = {"id",         "name",          "slug",     "ordinal", "state",
-                                        "deleteData", "replicas",      "memoryGb", "users",   "ipAccessList",
-                                        "settings",   "queryEndpoint", NULL};
+    static const char *const known[] = {"id",         "name",          "slug",          "ordinal", "state",
+                                        "deleteData", "replicas",      "memoryGb",      "users",   "ipAccessList",
+                                        "settings",   "queryEndpoint", "upgradeWindow", NULL};
     int64_t ordinal = 0, replicas = 0, memory_gb = 0;
     int r = json_is_object(o) ? js_only(o, place, known, err) : err_set(err, -EINVAL, "%s: must be an object", place);
     if (r < 0 || (r = get_uuid(o, place, "id", a, &s->id, err)) < 0 ||
@@ -196,7 +216,7 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
         (r = js_int(o, place, "replicas", 1, 20, &replicas, err)) < 0 ||
         (r = js_int(o, place, "memoryGb", 1, 4096, &memory_gb, err)) < 0 ||
         (r = parse_users(o, place, a, s, err)) < 0 || (r = parse_ip_list(o, place, a, s, err)) < 0 ||
-        (r = parse_settings(o, place, a, s, err)) < 0)
+        (r = parse_settings(o, place, a, s, err)) < 0 || (r = parse_window(o, place, a, s, err)) < 0)
         return r;
     if (json_object_get(o, "queryEndpoint") &&
         (r = desired_query_parse(json_object_get(o, "queryEndpoint"), place, a, &s->query_endpoint, err)) < 0)

@@ -46,6 +46,12 @@ struct desired_query_endpoint {
     size_t n_keys;
 };
 
+/* When a new version may be taken up: so many hours from an hour of the week, UTC. */
+struct desired_window {
+    int weekday; /* 0 = Sunday */
+    int start_hour, hours;
+};
+
 struct desired_service {
     const char *id, *name, *slug;
     int ordinal; /* 1..4095 */
@@ -60,6 +66,7 @@ struct desired_service {
     struct desired_setting *settings; /* in the order of settings.h */
     size_t n_settings;
     struct desired_query_endpoint *query_endpoint; /* NULL: none */
+    struct desired_window *window;                 /* NULL: at any time */
 };
 
 struct desired {

@@ -19,6 +19,7 @@ const struct field_class field_classes[] = {
     {"services[].replicas", OPERATION_HARMLESS, "size"},
     {"services[].memoryGb", OPERATION_HARMLESS, "size"},
     {"services[].settings", OPERATION_HARMLESS, "the agent knows none that reaches outside (blueprint/settings.h)"},
+    {"services[].upgradeWindow", OPERATION_HARMLESS, "when a new version is taken up, not which"},
     {"services[].users", OPERATION_EXPOSING, "who may log in, with which password"},
     {"services[].ipAccessList", OPERATION_EXPOSING, "from where it is reached"},
     {"services[].queryEndpoint", OPERATION_EXPOSING, "which API keys may send queries"},

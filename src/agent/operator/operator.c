@@ -8,6 +8,7 @@
 #include "agent/operator/reconcile.h"
 #include "agent/operator/restarts.h"
 #include "agent/operator/scrape.h"
+#include "agent/operator/upgrades.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -36,6 +37,7 @@ struct operator_loop {
     struct scrape *scrape;
     struct reconcile_memory *memory;
     struct restarts restarts;
+    struct upgrades upgrades;
 
     struct blueprint_certificate certificate;
     struct workload_list wanted;
@@ -159,6 +161,8 @@ static int render(struct operator_loop *o, struct err *err)
     o->c.env.n_certificates = o->certificate.pem != NULL;
     workload_list_init(&fresh);
     int r = blueprint_render(o->kept.desired, &o->c.env, &fresh, err);
+    if (r == 0)
+        r = upgrades_apply(&o->upgrades, o->kept.desired, clock_wall_ms(o->c.clock), &fresh, err);
     if (r == 0)
         restarts_apply(&o->restarts, &fresh);
     char(*digests)[65] = mem_alloc((fresh.n + 1) * sizeof(*digests));
@@ -341,6 +345,8 @@ static int prepare(struct operator_loop *o, struct err *err)
         o->rendered = false;
         return r;
     }
+    if (upgrades_due(&o->upgrades, clock_wall_ms(o->c.clock)))
+        o->rendered = false;
     int rendered = o->rendered ? 0 : render(o, err);
     return r < 0 ? r : rendered;
 }
@@ -474,6 +480,7 @@ static void release(struct operator_loop *o)
     certs_free(o->certs);
     reconcile_memory_free(o->memory);
     restarts_free(&o->restarts);
+    upgrades_free(&o->upgrades);
     json_decref(o->observed);
     json_decref(o->plain);
     free(o->kept_path);
@@ -503,6 +510,8 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     o->memory = reconcile_memory_new();
     autofree char *restarts_path = mem_printf("%s/restarts.json", config->state_dir);
     restarts_open(&o->restarts, restarts_path);
+    autofree char *images_path = mem_printf("%s/images.json", config->state_dir);
+    upgrades_open(&o->upgrades, images_path);
     o->waiting_since_ms = -1;
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);
     if (r < 0) {

@@ -150,6 +150,8 @@ static int service(struct store *s, struct store_rows *rows, int64_t now, json_t
                           (int)store_column_int(rows, 5), "replicas", (json_int_t)scaling.min_replicas, "memoryGb",
                           (json_int_t)scaling.min_memory_gb, "users", users(rows), "ipAccessList", access_list(spec));
     add_settings(spec, v);
+    if (json_is_object(json_object_get(spec, "upgradeWindow")))
+        json_object_set(v, "upgradeWindow", json_object_get(spec, "upgradeWindow"));
     r = add_query_endpoint(s, store_column_text(rows, 0), spec, now, v, err);
     if (r < 0) {
         json_decref(v);

@@ -85,7 +85,7 @@ static void rows_become_what_an_agent_accepts(void **state)
 {
     struct fixture *f = *state;
     add_service(f, 2, "running", "running", "{\"numReplicas\":3,\"minReplicaMemoryGb\":16,\"ipAccessList\":[]}");
-    add_service(f, 1, "stopping", "stopped", "{}");
+    add_service(f, 1, "stopping", "stopped", "{\"upgradeWindow\":{\"weekday\":3,\"startHourUtc\":18,\"duration\":6}}");
     add_service(f, 3, "terminating", "deleted", "{}");
     sql(f->store, "UPDATE service SET delete_data = 1 WHERE ordinal = 3");
     update(f, 1);
@@ -98,6 +98,10 @@ static void rows_become_what_an_agent_accepts(void **state)
     assert_string_equal(d->services[0].name, "Service 1");
     assert_int_equal(d->services[0].state, DESIRED_STOPPED);
     assert_int_equal(d->services[0].replicas, 1);
+    assert_int_equal(d->services[0].window->weekday, 3);
+    assert_int_equal(d->services[0].window->start_hour, 18);
+    assert_int_equal(d->services[0].window->hours, 6);
+    assert_null(d->services[1].window);
     assert_int_equal(d->services[0].memory_bytes, 8LL << 30);
     assert_string_equal(d->services[0].users[0].double_sha1, DOUBLE_SHA);
     assert_string_equal(d->services[1].slug, "service-2");
