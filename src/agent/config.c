@@ -33,6 +33,7 @@ const struct conf_key agent_config_keys[] = {
      "addresses whose PROXY v2 header the ingress believes, separated by blanks"},
     {"bucket_dir", CONF_PATH, AT(bucket_dir), "", 0, 3000, "folder of buckets; empty: data lie on volumes"},
     {"bucket", CONF_STRING, AT(bucket), "data", 0, 63, "bucket of the services' data"},
+    {"backup_bucket", CONF_STRING, AT(backup_bucket), "", 0, 63, "bucket that backups go to; empty: none are made"},
     {"ledger_bucket", CONF_STRING, AT(ledger_bucket), "", 0, 63, "bucket the ledger is copied to; empty: none"},
     {"engine", CONF_STRING, AT(engine), "chdb", 0, 16, "chdb (embedded) or clickhouse (a server)"},
     {"engine_program", CONF_PATH, AT(engine_program), "", 0, 0, "ownhouse-clickhouse; empty: beside the agent"},
@@ -106,6 +107,8 @@ static int check(const struct agent_config *c, struct err *err)
         return err_set(err, -EINVAL, "bucket_dir: must be an absolute path without empty, . or .. parts");
     if (*c->bucket_dir && !placement_name_valid(c->bucket))
         return err_set(err, -EINVAL, "bucket: must be lower-case letters, digits and hyphens");
+    if (*c->backup_bucket && (!*c->bucket_dir || !placement_name_valid(c->backup_bucket)))
+        return err_set(err, -EINVAL, "backup_bucket: must be lower-case letters, digits and hyphens, below bucket_dir");
     if (*c->ledger_bucket && (!*c->bucket_dir || !placement_name_valid(c->ledger_bucket)))
         return err_set(err, -EINVAL, "ledger_bucket: must be lower-case letters, digits and hyphens, below bucket_dir");
     if (c->service_port_count && (c->service_port_base < 1 || c->service_port_base + c->service_port_count > 65535))

@@ -25,6 +25,7 @@ struct agent_config {
     char *bucket_dir;    /* buckets are folders below it; "" = none: data lie on plain volumes */
     char *bucket;        /* name of the bucket of the services' data */
     char *ledger_bucket; /* name of the bucket that the ledger is copied to; "" = none */
+    char *backup_bucket; /* name of the bucket that backups go to; "" = none are made */
     char *engine;        /* chdb | clickhouse */
     char *engine_program, *engine_library, *clickhouse_program, *haproxy_program, *knot_program; /* "" = search */
     char *runtime;    /* process | kubernetes; what follows is for the latter */

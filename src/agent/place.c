@@ -63,11 +63,15 @@ static void set_programs(struct place *p, const struct agent_config *c, const ch
 
 static void set_params(struct place *p, const struct agent_config *c)
 {
-    struct workload_env *params = arena_alloc(p->arena, 2 * sizeof(*params));
+    struct workload_env *params = arena_alloc(p->arena, 3 * sizeof(*params));
     params[0] = (struct workload_env){"engine_library", c->engine_library};
     params[1] = (struct workload_env){"public_address", c->public_address};
     p->runtime.params = params;
     p->runtime.n_params = 2;
+    if (strcmp(c->runtime, "process") || !*c->backup_bucket)
+        return;
+    p->backup_dir = arena_printf(p->arena, "%s/%s", c->bucket_dir, c->backup_bucket);
+    params[p->runtime.n_params++] = (struct workload_env){"backup_dir", p->backup_dir};
 }
 
 static void set_env(struct place *p, const struct agent_config *c)

@@ -15,6 +15,7 @@ struct place {
     struct blueprint_env env;
     struct agent_proxy proxy;
     const char *const *extra_ip;
+    const char *backup_dir; /* below it lie the backups; NULL: none are made here */
     char *link_dir, *state_dir;
     char *name; /* for enrolment */
 };

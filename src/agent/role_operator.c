@@ -41,6 +41,8 @@ struct operator_role {
     size_t n_denied;
     char *reader; /* password of the gate's user at the engines */
     char reader_sha256[65];
+    char *backup_password; /* of BLUEPRINT_OPERATOR; NULL: no backups here */
+    char backup_sha256[65];
     struct desk *desk;
     struct allowlist allowlist;
     bool allowlist_told; /* what holds is in the ledger */
@@ -374,27 +376,41 @@ static char *read_log(const char *workload, int64_t lines, void *data)
     return mem_strdup(at);
 }
 
-/* Made once; the engines know its hash (blueprint/clickhouse.c), the gate is told it over its socket. */
-static int load_reader(struct operator_role *o, struct err *err)
+/* Made once. */
+static int load_password(const struct operator_role *o, const char *name, char **ret, char sha256_of[65],
+                         struct err *err)
 {
-    autofree char *path = mem_printf("%s/gate-reader", o->place.state_dir);
+    autofree char *path = mem_printf("%s/%s", o->place.state_dir, name);
     unsigned char raw[24];
     size_t len = 0;
-    int r = fs_read_secret(path, KIB(1), &o->reader, &len, err);
+    int r = fs_read_secret(path, KIB(1), ret, &len, err);
     if (r == -ENOENT) {
-        o->reader = mem_alloc(2 * sizeof(raw) + 1);
+        *ret = mem_alloc(2 * sizeof(raw) + 1);
         random_bytes(raw, sizeof(raw));
-        hex_encode(raw, sizeof(raw), o->reader);
+        hex_encode(raw, sizeof(raw), *ret);
         mem_wipe(raw, sizeof(raw));
         r = fs_mkdirs(o->place.state_dir, 0700, err);
         if (r == 0)
-            r = fs_write_atomic(path, o->reader, strlen(o->reader), 0600, err);
+            r = fs_write_atomic(path, *ret, strlen(*ret), 0600, err);
     }
+    if (r == 0)
+        sha256_hex(*ret, strlen(*ret), sha256_of);
+    return r;
+}
+
+/* The engines know their hashes (blueprint/clickhouse.c); the gate is told the reader's over its socket. */
+static int load_passwords(struct operator_role *o, struct err *err)
+{
+    int r = load_password(o, "gate-reader", &o->reader, o->reader_sha256, err);
     if (r < 0)
         return r;
-    sha256_hex(o->reader, strlen(o->reader), o->reader_sha256);
     o->place.env.reader_sha256 = o->reader_sha256;
-    return 0;
+    if (!o->place.backup_dir)
+        return 0;
+    r = load_password(o, "operator.secret", &o->backup_password, o->backup_sha256, err);
+    if (r == 0)
+        o->place.env.operator_sha256 = o->backup_sha256;
+    return r;
 }
 
 static bool is_locked(void *data)
@@ -458,7 +474,8 @@ static int confine(struct operator_role *o, struct err *err)
     /* Not the ledger's folder: its key and its leaves are its own role's. */
     autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run"), *consent = agent_path(c, "consent"),
                   *policy = agent_path(c, "policy");
-    const char *read[8], *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, NULL};
+    const char *read[8],
+        *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, o->place.backup_dir, NULL};
     char folder[4096];
     size_t n = 0;
     const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials};
@@ -474,7 +491,10 @@ static int confine(struct operator_role *o, struct err *err)
     }
     read[n] = NULL;
     /* Threads: the resolver's. */
-    int r = sandbox_apply(&(struct sandbox_rules){read, write, SANDBOX_INET | SANDBOX_THREADS}, &report, err);
+    int r = o->place.backup_dir ? fs_mkdirs(o->place.backup_dir, 0700, err) : 0;
+    if (r < 0)
+        return r;
+    r = sandbox_apply(&(struct sandbox_rules){read, write, SANDBOX_INET | SANDBOX_THREADS}, &report, err);
     sandbox_describe(&report, o->sandbox);
     return r;
 }
@@ -510,7 +530,7 @@ static int start_operator(struct operator_role *o, struct err *err)
     int r;
     if ((r = identity_load(o->place.link_dir, &id, err)) < 0)
         return r;
-    if ((r = load_reader(o, err)) < 0) {
+    if ((r = load_passwords(o, err)) < 0) {
         identity_free(&id);
         return r;
     }
@@ -524,6 +544,8 @@ static int start_operator(struct operator_role *o, struct err *err)
         .env = o->place.env,
         .extra_ip = o->place.extra_ip,
         .files_take_ms = strcmp(c->runtime, "kubernetes") ? 0 : KUBE_FILES_TAKE_MS,
+        .backup_dir = o->place.backup_dir,
+        .backup_password = o->backup_password,
         .may_accept = may_accept,
         .on_observed = on_observed,
         .on_certificate = on_service_certificate,
@@ -632,6 +654,9 @@ int role_operator_main(struct agent_role *r)
     if (o.reader)
         mem_wipe(o.reader, strlen(o.reader));
     free(o.reader);
+    if (o.backup_password)
+        mem_wipe(o.backup_password, strlen(o.backup_password));
+    free(o.backup_password);
     place_free(&o.place);
     return result < 0;
 }

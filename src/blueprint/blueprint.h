@@ -16,6 +16,11 @@
 #define BLUEPRINT_SERVICE "service"
 #define BLUEPRINT_ROLE_KEEPER "keeper"
 
+/* The operator's user at the engines: backs up, restores, and looks at what it restored; names.h keeps it from
+ * customers. */
+#define BLUEPRINT_OPERATOR "ownhouse_operator"
+#define BLUEPRINT_DRILL_DATABASE "ownhouse_drill" /* where a restored copy is looked at, and dropped */
+
 #define BLUEPRINT_MAX_REPLICAS 12
 #define BLUEPRINT_KEEPERS 3 /* members, for a service of more than one replica */
 
@@ -63,7 +68,10 @@ struct blueprint_env {
     const struct blueprint_certificate *certificates;
     size_t n_certificates; /* 0 = no ingress: it cannot terminate TLS without one */
     const char
-        *reader_sha256;    /* 64 hex digits: password of DIAG_READER (blueprint/diag.h); NULL = no gate reads here */
+        *reader_sha256; /* 64 hex digits: password of DIAG_READER (blueprint/diag.h); NULL = no gate reads here */
+    const char
+        *operator_sha256;  /* 64 hex digits: password of BLUEPRINT_OPERATOR at the engines, who makes backups below
+                              ${param:backup_dir}; NULL = no backups here */
     const char *log_level; /* debug, info (default for NULL), warn, error */
     int max_connections;   /* of the ingress; 0 = 4000 */
     const unsigned char *replication_key; /* 32 bytes, secret: a server's services have as many replicas as asked for,

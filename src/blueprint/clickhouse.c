@@ -35,6 +35,10 @@ static void embedded_config(const struct desired_service *s, const struct bluepr
         buf_printf(out, "max_concurrent_queries = %s\n", setting_of(s, "max_concurrent_queries"));
     if (env->reader_sha256)
         buf_adds(out, "startup_file = ${files}/diag.sql\n");
+    if (env->operator_sha256)
+        buf_printf(out, "backup_path = ${param:backup_dir}/%s\n", s->id);
+    if (env->operator_sha256 && s->restore_service)
+        buf_printf(out, "restore_path = ${param:backup_dir}/%s\n", s->restore_service);
     buf_printf(out, "display_name = %s\n", s->slug);
     buf_printf(out, "log_level = %s\n", blueprint_log_level(env));
     buf_printf(out, "max_memory_bytes = %lld\n", (long long)s->memory_bytes);
@@ -96,6 +100,9 @@ static void embedded_users(const struct desired_service *s, const struct bluepri
     if (env->reader_sha256)
         buf_printf(out, "%s\n  {\"name\": \"" DIAG_READER "\", \"sha256\": \"%s\", \"readonly\": true}",
                    s->n_users ? "," : "", env->reader_sha256);
+    if (env->operator_sha256)
+        buf_printf(out, ",\n  {\"name\": \"" BLUEPRINT_OPERATOR "\", \"sha256\": \"%s\", \"duty\": \"backup\"}",
+                   env->operator_sha256);
     buf_adds(out, "\n]");
     if (s->query_endpoint)
         embedded_query_endpoint(s, out);
@@ -244,6 +251,18 @@ static void server_startup(struct xml *x)
     xml_close(x);
 }
 
+static void server_backups(struct xml *x, const struct desired_service *s)
+{
+    const char *const owners[] = {s->id, s->restore_service};
+    xml_open(x, "backups");
+    for (size_t i = 0; i < ARRAY_SIZE(owners) && owners[i]; i++) {
+        char path[80];
+        snprintf(path, sizeof(path), "${param:backup_dir}/%s/", owners[i]);
+        xml_text(x, "allowed_path", path);
+    }
+    xml_close(x);
+}
+
 static void server_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     struct xml x;
@@ -273,6 +292,8 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_true(&x, "shutdown_wait_unfinished_queries");
     xml_int(&x, "shutdown_wait_unfinished", STOP_GRACE_MS / 1000 - 5);
     server_logs(&x);
+    if (env->operator_sha256)
+        server_backups(&x, s);
     xml_open(&x, "prometheus");
     xml_text(&x, "endpoint", "/metrics");
     xml_int(&x, "port", BLUEPRINT_METRICS_PORT);
@@ -337,6 +358,30 @@ static void server_gate(struct xml *x, const char *sha256)
     xml_close(x);
 }
 
+/* What making a backup, restoring one and looking at the restored copy take; rights on customers' tables are those of a
+ * backup, which holds them anyway. A service that begins with a backup is filled by it. */
+static void server_operator(struct xml *x, const struct desired_service *s, const char *sha256)
+{
+    static const char *const always[] = {
+        "GRANT BACKUP, SELECT ON *.*",
+        "GRANT CREATE DATABASE, CREATE TABLE, INSERT, DROP DATABASE, DROP TABLE ON " BLUEPRINT_DRILL_DATABASE ".*",
+        "GRANT TABLE ENGINE ON *"};
+    xml_open(x, BLUEPRINT_OPERATOR);
+    xml_text(x, "password_sha256_hex", sha256);
+    xml_open(x, "networks");
+    xml_text(x, "ip", "::/0");
+    xml_close(x);
+    xml_text(x, "profile", "default");
+    xml_text(x, "quota", "default");
+    xml_open(x, "grants");
+    for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+        xml_text(x, "query", always[i]);
+    if (s->restore_service)
+        xml_text(x, "query", "GRANT CREATE, INSERT ON *.*");
+    xml_close(x);
+    xml_close(x);
+}
+
 static void server_gate_profile(struct xml *x)
 {
     xml_open(x, DIAG_READER);
@@ -379,6 +424,8 @@ static void server_users(const struct desired_service *s, const struct blueprint
         server_user(&x, &s->users[i]);
     if (env->reader_sha256)
         server_gate(&x, env->reader_sha256);
+    if (env->operator_sha256)
+        server_operator(&x, s, env->operator_sha256);
     xml_close(&x);
     xml_close(&x);
 }

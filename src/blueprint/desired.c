@@ -157,6 +157,58 @@ static int parse_settings(const json_t *o, const char *place, struct arena *a, s
     return 0;
 }
 
+/* "04:30" as minutes of the day; negative: no time of day. */
+static int time_of_day(const char *text)
+{
+    if (strlen(text) != 5 || text[2] != ':' || strspn(text, "0123456789") != 2 || strspn(text + 3, "0123456789") != 2)
+        return -EINVAL;
+    int hour = (text[0] - '0') * 10 + text[1] - '0', minute = (text[3] - '0') * 10 + text[4] - '0';
+    return hour < 24 && minute < 60 ? 60 * hour + minute : -EINVAL;
+}
+
+static int parse_backup(const json_t *o, const char *place, struct desired_backup *b, struct err *err)
+{
+    static const char *const known[] = {"periodHours", "retentionHours", "startTime", NULL};
+    json_t *v = NULL;
+    const char *start = NULL;
+    int64_t period = DESIRED_BACKUP_PERIOD_HOURS, retention = DESIRED_BACKUP_RETENTION_HOURS;
+    char at[PLACE_SIZE];
+    *b = (struct desired_backup){.start_minute = -1};
+    snprintf(at, sizeof(at), "%s.backup", place);
+    int r = json_object_get(o, "backup") ? js_object(o, place, "backup", &v, err) : 0;
+    if (r == 0 && v)
+        r = js_only(v, at, known, err);
+    if (r == 0 && v)
+        r = js_int_opt(v, at, "periodHours", 1, DESIRED_BACKUP_HOURS_MAX, &period, err);
+    if (r == 0 && v)
+        r = js_int_opt(v, at, "retentionHours", 1, DESIRED_BACKUP_HOURS_MAX, &retention, err);
+    if (r == 0 && v)
+        r = js_string_opt(v, at, "startTime", 5, &start, err);
+    if (r == 0 && start && (b->start_minute = time_of_day(start)) < 0)
+        r = bad(err, at, "startTime", "must be a time of day such as 04:30");
+    b->period_hours = (int)period;
+    b->retention_hours = (int)retention;
+    return r;
+}
+
+static int parse_restore(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
+                         struct err *err)
+{
+    static const char *const known[] = {"backup", "service", NULL};
+    json_t *v = NULL;
+    char at[PLACE_SIZE];
+    int r = json_object_get(o, "backupAsked") ? get_uuid(o, place, "backupAsked", a, &s->backup_asked, err) : 0;
+    if (r < 0 || !json_object_get(o, "restore"))
+        return r;
+    snprintf(at, sizeof(at), "%s.restore", place);
+    r = js_object(o, place, "restore", &v, err);
+    if (r == 0)
+        r = js_only(v, at, known, err);
+    if (r == 0)
+        r = get_uuid(v, at, "backup", a, &s->restore_backup, err);
+    return r < 0 ? r : get_uuid(v, at, "service", a, &s->restore_service, err);
+}
+
 static int parse_state(const json_t *o, const char *place, struct desired_service *s, struct err *err)
 {
     static const char *const states[] = {"running", "stopped", "deleted"};
@@ -203,9 +255,10 @@ static bool printable(const char *s)
 static int parse_service(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
                          struct err *err)
 {
-    static const char *const known[] = {"id",         "name",          "slug",          "ordinal", "state",
-                                        "deleteData", "replicas",      "memoryGb",      "users",   "ipAccessList",
-                                        "settings",   "queryEndpoint", "upgradeWindow", NULL};
+    static const char *const known[] = {
+        "id",    "name",         "slug",     "ordinal",       "state",         "deleteData", "replicas",    "memoryGb",
+        "users", "ipAccessList", "settings", "queryEndpoint", "upgradeWindow", "backup",     "backupAsked", "restore",
+        NULL};
     int64_t ordinal = 0, replicas = 0, memory_gb = 0;
     int r = json_is_object(o) ? js_only(o, place, known, err) : err_set(err, -EINVAL, "%s: must be an object", place);
     if (r < 0 || (r = get_uuid(o, place, "id", a, &s->id, err)) < 0 ||
@@ -216,7 +269,8 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
         (r = js_int(o, place, "replicas", 1, 20, &replicas, err)) < 0 ||
         (r = js_int(o, place, "memoryGb", 1, 4096, &memory_gb, err)) < 0 ||
         (r = parse_users(o, place, a, s, err)) < 0 || (r = parse_ip_list(o, place, a, s, err)) < 0 ||
-        (r = parse_settings(o, place, a, s, err)) < 0 || (r = parse_window(o, place, a, s, err)) < 0)
+        (r = parse_settings(o, place, a, s, err)) < 0 || (r = parse_window(o, place, a, s, err)) < 0 ||
+        (r = parse_backup(o, place, &s->backup, err)) < 0 || (r = parse_restore(o, place, a, s, err)) < 0)
         return r;
     if (json_object_get(o, "queryEndpoint") &&
         (r = desired_query_parse(json_object_get(o, "queryEndpoint"), place, a, &s->query_endpoint, err)) < 0)

@@ -52,6 +52,15 @@ struct desired_window {
     int start_hour, hours;
 };
 
+/* When backups are made; what is not said is as DESIRED_BACKUP_*. */
+struct desired_backup {
+    int period_hours, retention_hours;
+    int start_minute; /* of the day, UTC: then once a day; -1 = by the period */
+};
+#define DESIRED_BACKUP_PERIOD_HOURS 24
+#define DESIRED_BACKUP_RETENTION_HOURS 24
+#define DESIRED_BACKUP_HOURS_MAX 1080
+
 struct desired_service {
     const char *id, *name, *slug;
     int ordinal; /* 1..4095 */
@@ -67,6 +76,9 @@ struct desired_service {
     size_t n_settings;
     struct desired_query_endpoint *query_endpoint; /* NULL: none */
     struct desired_window *window;                 /* NULL: at any time */
+    struct desired_backup backup;
+    const char *backup_asked;                     /* a backup of this id is to exist; NULL = none asked for */
+    const char *restore_backup, *restore_service; /* it begins with what that backup of that service has; or NULL */
 };
 
 struct desired {

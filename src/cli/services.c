@@ -105,7 +105,7 @@ static void wipe_free(char *s)
 }
 
 int services_create(struct session *s, const char *name, const char *infrastructure, const char *source,
-                    const char *description, json_t **ret, struct err *err)
+                    const char *description, const char *backup, json_t **ret, struct err *err)
 {
     autojson json_t *infra = NULL, *answer = NULL;
     int r = session_infrastructure(s, infrastructure, &infra, err);
@@ -115,6 +115,8 @@ int services_create(struct session *s, const char *name, const char *infrastruct
         json_pack("{s:s,s:s,s:s,s:s,s:[{s:s,s:s}]}", "name", name, "provider", session_text(infra, "cloudProvider"),
                   "region", session_text(infra, "regionId"), "byocId", session_text(infra, "id"), "ipAccessList",
                   "source", source, "description", description);
+    if (backup)
+        json_object_set_new(body, "backupId", json_string(backup));
     r = api_call(s->api, "POST", "/services", body, &answer, err);
     if (r < 0)
         return r;
@@ -144,7 +146,7 @@ static int create_run(struct cli *c, struct err *err)
         return r;
     ui_step(&c->ui, "service", name);
     r = services_create(&s, name, infrastructure ? infrastructure : INSTALL_INFRASTRUCTURE, from ? from : "0.0.0.0/0",
-                        from ? "given at creation" : "anywhere", &service, err);
+                        from ? "given at creation" : "anywhere", cli_option(c, "backup"), &service, err);
     if (r == 0 && !cli_option(c, "no-wait"))
         r = session_wait_service(&s, session_text(service, "id"), "running", timeout, &c->answer, err);
     if (r < 0)
@@ -306,6 +308,7 @@ static int delete_run(struct cli *c, struct err *err)
 
 static const struct cli_option create_options[] = {
     {"infrastructure", 'i', "NAME", "where it is to live (default: laptop)"},
+    {"backup", 0, "ID", "begin with what this backup has (see `ownhouse backups list`)"},
     {"from", 0, "CIDR", "the network it may be reached from (default: 0.0.0.0/0)"},
     WAITING,
     {NULL},

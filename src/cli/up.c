@@ -441,8 +441,8 @@ static int step_service(struct up *u, struct err *err)
     ui_step(&u->c->ui, "service", INSTALL_SERVICE);
     int r = session_service(&u->s, INSTALL_SERVICE, &u->service, &why);
     if (r == -ENOENT)
-        r = services_create(&u->s, INSTALL_SERVICE, u->s.install.infrastructure, "0.0.0.0/0", "anywhere", &u->service,
-                            &why);
+        r = services_create(&u->s, INSTALL_SERVICE, u->s.install.infrastructure, "0.0.0.0/0", "anywhere", NULL,
+                            &u->service, &why);
     if (r < 0)
         return err_set(err, r, "%s", why.message);
     r = make_sure_of_password(u, false, err);

@@ -19,6 +19,7 @@ const struct conf_key config_keys[] = {
     {"data_path", CONF_PATH, AT(data_path), NULL, 0, 0, "directory of metadata, temporary files and the lock"},
     {"bucket_path", CONF_PATH, AT(bucket_path), NULL, 0, 0, "directory that holds table data (local_blob_storage)"},
     {"backup_path", CONF_STRING, AT(backup_path), "", 0, 0, "BACKUP TO File may write below this directory"},
+    {"restore_path", CONF_STRING, AT(restore_path), "", 0, 0, "RESTORE FROM File may read below this directory, too"},
     {"library", CONF_PATH, AT(library), NULL, 0, 0, "libchdb.so as tools/fetch-chdb leaves it"},
     {"users_file", CONF_PATH, AT(users_file), NULL, 0, 0, "JSON file of users and password hashes"},
     {"query_log", CONF_STRING, AT(query_log), "", 0, 0, "file for one JSON line an executed query, without its text"},
@@ -72,6 +73,8 @@ static int config_check(const struct config *c, struct err *err)
         r = err_set(err, -EINVAL, "log_level: must be debug, info, warn or error");
     if (r == 0 && *c->backup_path && c->backup_path[0] != '/')
         r = err_set(err, -EINVAL, "backup_path: must be an absolute path");
+    if (r == 0 && *c->restore_path && c->restore_path[0] != '/')
+        r = err_set(err, -EINVAL, "restore_path: must be an absolute path");
     if (r == 0 && *c->query_log && c->query_log[0] != '/')
         r = err_set(err, -EINVAL, "query_log: must be an absolute path");
     if (r == 0 && *c->metrics_listen && ((r = config_listen(c->metrics_listen, &address, err)) < 0 || address.is_unix))
@@ -240,6 +243,8 @@ static void engine_xml(const struct config *c, const json_t *settings, struct bu
     if (*c->backup_path) {
         buf_adds(b, "<backups>");
         xml_below(b, "allowed_path", c->backup_path, "");
+        if (c->restore_path && *c->restore_path)
+            xml_below(b, "allowed_path", c->restore_path, "");
         buf_adds(b, "</backups>\n");
     }
     if (c->max_memory_bytes)

@@ -9,6 +9,7 @@ struct config {
     char *data_path;      /* metadata, temporary files, lock */
     char *bucket_path;    /* where MergeTree data lie: a local_blob_storage disk */
     char *backup_path;    /* BACKUP ... TO File may write below; "" = none */
+    char *restore_path;   /* RESTORE FROM File may read below, too; "" = none */
     char *library;        /* libchdb.so */
     char *users_file;     /* see users.h */
     char *query_log;      /* one JSON line an executed query; "" = none */

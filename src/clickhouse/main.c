@@ -83,7 +83,7 @@ static int confine(const struct config *c, struct err *err)
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
         return err_set_errno(err, -errno, "cannot find this program's own file");
     /* The engine reads the program when it makes the text of an exception, and aborts if it cannot. */
-    const char *read[] = {self, library, users, "/sys/fs/cgroup", "/etc/machine-id", "/etc/timezone", NULL};
+    const char *read[8] = {self, library, users, "/sys/fs/cgroup", "/etc/machine-id", "/etc/timezone"};
     const char *write[8] = {c->data_path, c->bucket_path};
     size_t n = 2;
     struct sandbox_rules rules = {
@@ -93,6 +93,8 @@ static int confine(const struct config *c, struct err *err)
 
     if (*c->backup_path)
         write[n++] = c->backup_path;
+    if (*c->restore_path)
+        read[6] = c->restore_path;
     if (*c->query_log)
         write[n++] = log;
     if (c->listen[0] == '/')

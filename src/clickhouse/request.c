@@ -116,7 +116,7 @@ static int check_user(struct request *r, const struct request_head *head)
     if (auth_credentials(head->authorization, head->user, head->key, r->params, &c, &err) < 0)
         return request_fail(r, CH_AUTHENTICATION_FAILED, err.message);
     r->user = mem_strdup(c.user);
-    bool right = users_check(r->service->users, c.user, c.password, c.password_len, &r->user_readonly);
+    bool right = users_check(r->service->users, c.user, c.password, c.password_len, &r->rights);
     bool given = c.given;
     auth_free(&c);
     if (right)
@@ -240,7 +240,7 @@ static int open_exec(struct request *r)
         .database = r->database,
         .params = r->params,
         .kind = r->sql.kind,
-        .user_readonly = r->user_readonly,
+        .user_readonly = r->rights.readonly,
         .get = r->get,
     };
     return exec_open(r->service, &spec, &r->exec, &r->exception);
@@ -297,6 +297,10 @@ static int scan(struct request *r, bool complete)
     int code = CH_SYNTAX_ERROR;
     if (sql_scan(r->text.data ? r->text.data : "", r->text.len, complete, &r->sql, &code, &err) < 0)
         return exception_own(&r->exception, r->service, code, "%s", err.message);
+    bool reads = false;
+    if (r->rights.backup_only && !users_backup_may(r->text.data ? r->text.data : "", r->text.len, &reads))
+        return request_fail(r, CH_ACCESS_DENIED, "this user may only make, restore and look at backups");
+    r->rights.readonly |= reads;
     return 0;
 }
 

@@ -14,7 +14,8 @@ struct request {
     struct service *service;
     struct params *params;
     char *user, *query_id, *database, *default_format;
-    bool get, user_readonly, ping_page;
+    bool get, ping_page;
+    struct user_rights rights;
     int client_fd;
     int64_t started_ms;
 

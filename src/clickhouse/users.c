@@ -13,7 +13,7 @@
 struct user {
     char *name;
     unsigned char sha256[SHA256_SIZE];
-    bool readonly;
+    struct user_rights rights;
 };
 
 struct list {
@@ -37,9 +37,9 @@ static void list_free(struct list *l)
 
 static int user_parse(const json_t *v, size_t index, struct user *ret, struct err *err)
 {
-    static const char *const fields[] = {"name", "sha256", "double_sha1", "readonly", NULL};
+    static const char *const fields[] = {"name", "sha256", "double_sha1", "readonly", "duty", NULL};
     char path[32];
-    const char *name = NULL, *hash = NULL, *sha1 = NULL;
+    const char *name = NULL, *hash = NULL, *sha1 = NULL, *duty = NULL;
     unsigned char scratch[20];
 
     snprintf(path, sizeof(path), "users[%zu]", index);
@@ -53,9 +53,14 @@ static int user_parse(const json_t *v, size_t index, struct user *ret, struct er
     if (r == 0)
         r = js_string_opt(v, path, "double_sha1", 2 * sizeof(scratch), &sha1, err);
     if (r == 0)
-        r = js_bool_opt(v, path, "readonly", &ret->readonly, err);
+        r = js_bool_opt(v, path, "readonly", &ret->rights.readonly, err);
+    if (r == 0)
+        r = js_string_opt(v, path, "duty", 16, &duty, err);
     if (r < 0)
         return r;
+    if (duty && strcmp(duty, "backup"))
+        return err_set(err, -EINVAL, "%s.duty: must be backup", path);
+    ret->rights.backup_only = duty != NULL;
     if (!*name)
         return err_set(err, -EINVAL, "%s.name: must not be empty", path);
     if (strlen(hash) != 2 * SHA256_SIZE || hex_decode(hash, ret->sha256, SHA256_SIZE) < 0)
@@ -148,23 +153,39 @@ void users_free(struct users *u)
     free(u);
 }
 
-bool users_check(struct users *u, const char *name, const char *password, size_t password_len, bool *ret_readonly)
+bool users_check(struct users *u, const char *name, const char *password, size_t password_len, struct user_rights *ret)
 {
     unsigned char given[SHA256_SIZE], none[SHA256_SIZE] = {0};
     const unsigned char *want = none;
-    bool known = false, readonly = false;
+    struct user_rights rights = {0};
+    bool known = false;
 
     sha256(password, password_len, given);
     pthread_rwlock_rdlock(&u->lock);
     for (size_t i = 0; i < u->list.count; i++)
         if (strcmp(u->list.items[i].name, name) == 0) {
             want = u->list.items[i].sha256;
-            readonly = u->list.items[i].readonly;
+            rights = u->list.items[i].rights;
             known = true;
         }
     bool right = bytes_equal(given, want, SHA256_SIZE) && known;
     pthread_rwlock_unlock(&u->lock);
     mem_wipe(given, sizeof(given));
-    *ret_readonly = readonly;
+    *ret = rights;
     return right;
+}
+
+bool users_backup_may(const char *text, size_t len, bool *ret_reads)
+{
+    static const char *const words[] = {"SELECT ", "BACKUP DATABASE ", "RESTORE ALL FROM File(", "RESTORE TABLE "};
+    static const char *const whole[] = {"CREATE DATABASE ownhouse_drill",
+                                        "DROP DATABASE IF EXISTS ownhouse_drill SYNC"};
+    *ret_reads = len >= 7 && !memcmp(text, words[0], 7);
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (len >= strlen(words[i]) && !memcmp(text, words[i], strlen(words[i])))
+            return true;
+    for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
+        if (len == strlen(whole[i]) && !memcmp(text, whole[i], len))
+            return true;
+    return false;
 }

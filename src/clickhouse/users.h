@@ -1,7 +1,7 @@
 /* Who may use the server: names with password hashes, from one JSON file that is read again on SIGHUP.
  *
  *   {"users": [{"name": "default", "sha256": "<64 hex digits>", "double_sha1": "<40 hex digits, optional>",
- *               "readonly": false}]}
+ *               "readonly": false, "duty": "backup"}]}
  *
  * Only hashes: SHA-256 of the password's bytes. `double_sha1` is checked for form and kept for protocols that need
  * it; HTTP does not. Comparison takes the same time whether the name or the password is wrong. */
@@ -20,5 +20,13 @@ OH_MUST_CHECK int users_load(const char *path, struct users **ret, struct err *e
 OH_MUST_CHECK int users_reload(struct users *u, struct err *err);
 void users_free(struct users *u); /* NULL is fine */
 
-/* True if there is such a user and the password is right; *ret_readonly says whether the user may only read. */
-bool users_check(struct users *u, const char *name, const char *password, size_t password_len, bool *ret_readonly);
+/* True if there is such a user and the password is right; *ret says what the user may do. */
+struct user_rights {
+    bool readonly;
+    bool backup_only; /* duty_allows() says what it may run */
+};
+bool users_check(struct users *u, const char *name, const char *password, size_t password_len, struct user_rights *ret);
+
+/* Whether one whose duty are backups may run this statement: SELECT, BACKUP DATABASE, RESTORE, and making and dropping
+ * the database ownhouse_drill, in the words in which the operator writes them. *ret_reads: it only reads. */
+bool users_backup_may(const char *text, size_t len, bool *ret_reads);

@@ -49,7 +49,7 @@ TABLE = {
     "instancePrivateEndpointConfigGet": LOOK_INTO_SERVICES, "instancePrivateEndpointCreate": CHANGE_SERVICES,
     "instanceQueryEndpointGet": LOOK_INTO_SERVICES, "instanceQueryEndpointUpsert": CHANGE_SERVICES,
     "instanceQueryEndpointDelete": CHANGE_SERVICES,
-    "backupGetList": LOOK_INTO_SERVICES, "backupGet": LOOK_INTO_SERVICES,
+    "backupGetList": LOOK_INTO_SERVICES, "backupGet": LOOK_INTO_SERVICES, "backupCreate": CHANGE_SERVICES,
     "backupConfigurationGet": LOOK_INTO_SERVICES, "backupConfigurationUpdate": CHANGE_SERVICES,
     "backupBucketGet": LOOK_INTO_SERVICES, "backupBucketCreate": CHANGE_SERVICES, "backupBucketUpdate": CHANGE_SERVICES,
     "backupBucketDelete": CHANGE_SERVICES,

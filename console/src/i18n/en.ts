@@ -61,6 +61,7 @@ export const en = {
   "activity.type.agent_enrol": "Agent enrolled",
   "activity.type.agent_renew": "Agent's certificate renewed",
   "activity.type.agent_revoke": "Agent revoked",
+  "activity.type.backup_create": "Backup asked for",
   "activity.type.backup_delete": "Backup deleted",
   "activity.type.create_organization": "Organization created",
   "activity.type.infrastructure_create": "Infrastructure asked for",

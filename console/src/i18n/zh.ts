@@ -63,6 +63,7 @@ export const zh: Catalogue = {
   "activity.type.agent_enrol": "代理已注册",
   "activity.type.agent_renew": "代理证书已续期",
   "activity.type.agent_revoke": "代理已吊销",
+  "activity.type.backup_create": "已请求备份",
   "activity.type.backup_delete": "已删除备份",
   "activity.type.create_organization": "已创建组织",
   "activity.type.infrastructure_create": "已请求基础设施",

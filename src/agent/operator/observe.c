@@ -71,6 +71,8 @@ static json_t *message(const struct observe_input *in, enum detail detail)
     json_object_set_new(o, "caCertificate", text(in->ca_pem));
     json_object_set_new(o, "services", services(in, detail));
     json_object_set_new(o, "workloads", workloads(in, detail));
+    if (in->backups)
+        json_object_set(o, "backups", in->backups);
     return o;
 }
 

@@ -2,6 +2,7 @@
 #include "agent/operator/operator.h"
 
 #include "agent/operator/asks.h"
+#include "agent/operator/backups.h"
 #include "agent/operator/certs.h"
 #include "agent/operator/kept.h"
 #include "agent/operator/observe.h"
@@ -38,6 +39,7 @@ struct operator_loop {
     struct reconcile_memory *memory;
     struct restarts restarts;
     struct upgrades upgrades;
+    struct backups *backups; /* NULL: none here */
 
     struct blueprint_certificate certificate;
     struct workload_list wanted;
@@ -113,6 +115,11 @@ static void on_change(uv_poll_t *p, int status, int events OH_UNUSED)
 static void on_answer(void *data)
 {
     operator_nudge(data);
+}
+
+static void on_backup_event(bool error, const char *message, void *data)
+{
+    event(data, error, message);
 }
 
 /* ---- one pass ---- */
@@ -311,6 +318,7 @@ static void on_first_metrics(void *data)
 static void report(struct operator_loop *o, const struct runtime_status_list *observed,
                    const struct reconcile_plan *plan)
 {
+    autojson json_t *backups = o->backups ? backups_told(o->backups) : NULL;
     struct observe_input in = {
         .desired_version = o->kept.version,
         .program_version = o->c.program_version,
@@ -318,6 +326,7 @@ static void report(struct operator_loop *o, const struct runtime_status_list *ob
         .ca_pem = certs_ca_pem(o->certs),
         .plan = plan,
         .observed = observed,
+        .backups = backups,
         .version_of = version_of,
         .data = o,
     };
@@ -334,6 +343,23 @@ static void report(struct operator_loop *o, const struct runtime_status_list *ob
     o->reported_ms = now;
     if (o->c.on_observed)
         o->c.on_observed(o->observed, o->c.data);
+}
+
+/* What runs is not yet what was asked for while a service that begins with a backup lacks its data. */
+static void say_restores(struct operator_loop *o, struct reconcile_plan *plan)
+{
+    for (size_t i = 0; o->backups && i < plan->n_services; i++) {
+        struct reconcile_service *s = &plan->services[i];
+        const char *sentence = "";
+        int waits = backups_restoring(o->backups, &o->kept.desired->services[i], &sentence);
+        if (waits == 0 || s->state != SERVICE_RUNNING)
+            continue;
+        s->state = waits > 0 ? SERVICE_STARTING : SERVICE_FAILED;
+        if (waits > 0)
+            s->notice = arena_strdup(plan->arena, sentence);
+        else
+            s->error = arena_strdup(plan->arena, sentence);
+    }
 }
 
 /* Certificate and workloads for the kept document. A new certificate that cannot be had leaves the old one in use; but
@@ -363,6 +389,9 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
     if (known) {
         reconcile(o, &observed, &plan);
         *again_ms = MIN(*again_ms, plan.again_ms);
+        if (o->backups)
+            backups_step(o->backups, o->kept.desired, &observed, again_ms);
+        say_restores(o, &plan);
     }
     ask_workloads(o, &observed, again_ms);
     scrape_engines(o, &observed);
@@ -498,6 +527,21 @@ static void take_kept(struct operator_loop *o)
     event(o, true, text);
 }
 
+/* Without its records no backup is made or taken away; services go on. */
+static int open_backups(struct operator_loop *o, const struct operator_config *c, struct err *err)
+{
+    struct backups_config config = {.loop = c->loop,
+                                    .clock = c->clock,
+                                    .dir = c->backup_dir,
+                                    .password = c->backup_password,
+                                    .state_dir = c->state_dir,
+                                    .changed = on_answer,
+                                    .on_event = on_backup_event,
+                                    .data = o};
+    o->c.backup_dir = o->c.backup_password = NULL;
+    return backups_new(&config, &o->backups, err);
+}
+
 int operator_new(const struct operator_config *config, struct operator_loop **ret, struct err *err)
 {
     int r = fs_mkdirs(config->state_dir, 0700, err);
@@ -521,6 +565,8 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     o->asks = asks_new(config->loop, config->clock, on_answer, o);
     o->scrape = scrape_new(config->loop, config->clock, SCRAPE_MS, on_first_metrics, o);
     take_kept(o);
+    if (config->backup_dir && (r = open_backups(o, config, err)) < 0)
+        event(o, true, err->message);
     *ret = o;
     return 0;
 }
@@ -562,7 +608,7 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     bool polled = o->handles == 2;
     o->done = done;
     o->done_data = data;
-    o->handles += 2; /* the work threads of asks and scrape */
+    o->handles += 2 + (o->backups != NULL); /* the work threads of asks, scrape and backups */
     if (o->started) {
         uv_close((uv_handle_t *)&o->timer, on_closed);
         if (polled)
@@ -570,6 +616,9 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     }
     o->started = false;
     struct scrape *scrape = o->scrape;
+    struct backups *backups = o->backups;
     asks_free(o->asks, one_less, o);
     scrape_free(scrape, one_less, o);
+    if (backups)
+        backups_free(backups, one_less, o);
 }

@@ -6,7 +6,7 @@
  *
  * State folder (0700, made here): desired.json (document, version, signature; 0600), ca.key, ca.pem (the data plane's
  * own authority), service.key, service.pem (the ingress's certificate), operator.secret, restarts.json (restarts asked
- * for), images.json (the engines' images in force). Keys never leave it. */
+ * for), backups.json (agent/operator/backups.h), images.json (the engines' images in force). Keys never leave it. */
 #pragma once
 
 #include "base/clock.h"
@@ -34,6 +34,8 @@ struct operator_config {
     /* Further names and addresses that the services' certificate carries beside *.domain, domain, localhost, 127.0.0.1,
      * ::1 and env.client_address; each list ends with NULL, or is NULL. */
     const char *const *extra_dns, *const *extra_ip;
+
+    const char *backup_dir, *backup_password; /* both NULL: no backups here (agent/operator/backups.h) */
 
     /* A document that has passed every check of its own, before it is kept: recorded, and judged by the customer's
      * policy. Non-zero: it is not taken, and the sentence says why. NULL: nothing more is asked. */

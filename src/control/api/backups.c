@@ -1,4 +1,4 @@
-/* Backups of services: when they are to be made and where to; none are made yet, and none are claimed. */
+/* Backups of services: which there are, asking for one, when they are to be made and where to. */
 #include "base/buf.h"
 #include "base/keys.h"
 #include "control/api/handlers.h"
@@ -9,24 +9,111 @@
 #define SECRET_HASH "secretHash" /* of the specification's backupBucket; never shown */
 #define DAY_HOURS 24
 
-static int read_only(struct api_request *q, struct err *err)
+/* --- what there is --- */
+
+#define COLUMNS "id, service_id, state, base, started_at, finished_at, bytes, drill, error"
+
+static json_t *view(const struct api_request *q, struct store_rows *rows)
 {
-    autochange struct service_change c = {0};
-    return service_change_read(q, &c, err);
+    const char *state = store_column_text(rows, 2);
+    bool over = !store_column_is_null(rows, 5), asked = !strcmp(state, "asked");
+    int64_t started = store_column_int(rows, 4), finished = over ? store_column_int(rows, 5) : q->now;
+    json_t *v = json_object();
+    json_object_set_new(v, "id", json_string(store_column_text(rows, 0)));
+    json_object_set_new(v, "status", json_string(asked ? "in_progress" : state));
+    json_object_set_new(v, "serviceId", json_string(store_column_text(rows, 1)));
+    json_object_set_new(v, "startedAt", api_time(started));
+    if (over)
+        json_object_set_new(v, "finishedAt", api_time(finished));
+    json_object_set_new(v, "sizeInBytes", json_integer(store_column_int(rows, 6)));
+    json_object_set_new(v, "durationInSeconds", json_integer(MAX(finished - started, 0) / 1000));
+    json_object_set_new(v, "type", json_string(*store_column_text(rows, 3) ? "incremental" : "full"));
+    json_object_set_new(v, "backupName", json_string(store_column_text(rows, 0)));
+    json_object_set_new(v, "ownhouse",
+                        json_pack("{ss ss ss}", "drill", store_column_text(rows, 7), "error",
+                                  store_column_text(rows, 8), "base", store_column_text(rows, 3)));
+    return v;
 }
 
 int backup_list(struct api_request *q, struct err *err)
 {
-    int r = read_only(q, err);
+    autochange struct service_change c = {0};
+    autorows struct store_rows *rows = NULL;
+    int r = service_change_read(q, &c, err);
     if (r == 0)
-        q->result = json_array();
+        r = store_query(q->store,
+                        "SELECT " COLUMNS " FROM backup WHERE service_id = $1 AND organization_id = $2 "
+                        "ORDER BY started_at DESC, id",
+                        STORE_ARGS(store_text(c.id), store_text(q->who.organization)), &rows, err);
+    if (r < 0)
+        return r;
+    q->result = json_array();
+    while (r == 0 && (r = store_next(rows, err)) == 1) {
+        json_array_append_new(q->result, view(q, rows));
+        r = 0;
+    }
     return r;
+}
+
+static int view_load(struct api_request *q, const char *id, const char *service, json_t **ret, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int r = store_query(q->store,
+                        "SELECT " COLUMNS " FROM backup WHERE id = $1 AND service_id = $2 AND organization_id = $3",
+                        STORE_ARGS(store_text(id), store_text(service), store_text(q->who.organization)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r == 1)
+        *ret = view(q, rows);
+    return r < 0 ? r : r == 1 ? 0 : api_missing(q, "backup");
 }
 
 int backup_get(struct api_request *q, struct err *err)
 {
-    int r = read_only(q, err);
-    return r < 0 ? r : api_missing(q, "backup");
+    autochange struct service_change c = {0};
+    int r = service_change_read(q, &c, err);
+    return r < 0 ? r : view_load(q, q->match.path[2], c.id, &q->result, err);
+}
+
+/* Whether its agent says that it makes backups. */
+static int check_made_here(struct api_request *q, const char *infrastructure, struct err *err)
+{
+    int64_t n = 0;
+    int r = api_number(q, "SELECT count(*) FROM observed WHERE infrastructure_id = $1 AND body LIKE '%\"backups\":%'",
+                       STORE_ARGS(store_text(infrastructure)), &n, err);
+    if (r == 0 && !n)
+        r = api_refuse(q, 400,
+                       "serviceId: the data plane of this service has no place for backups, or is not connected");
+    return r;
+}
+
+int backup_create(struct api_request *q, struct err *err)
+{
+    autochange struct service_change c = {0};
+    char id[UUID_SIZE];
+    int64_t waiting = 0;
+    int r = service_change_begin(q, &c, err);
+    if (r == 0 && service_state_wants(c.state) != WANT_RUNNING)
+        r = api_refuse(q, 400, "serviceId: the service is stopped; start it first");
+    if (r == 0)
+        r = check_made_here(q, c.infrastructure, err);
+    if (r == 0)
+        r = api_number(q, "SELECT count(*) FROM backup WHERE service_id = $1 AND state = 'asked'",
+                       STORE_ARGS(store_text(c.id)), &waiting, err);
+    if (r == 0 && waiting)
+        r = api_refuse(q, 409, "a backup of this service has been asked for and has not begun yet");
+    if (r < 0)
+        return r;
+    uuid_new(id);
+    r = store_exec(q->store,
+                   "INSERT INTO backup (id, organization_id, infrastructure_id, service_id, state, base, started_at, "
+                   "bytes, drill, error) VALUES ($1, $2, $3, $4, 'asked', '', $5, 0, '', '')",
+                   STORE_ARGS(store_text(id), store_text(q->who.organization), store_text(c.infrastructure),
+                              store_text(c.id), store_int(q->now)),
+                   NULL, err);
+    if (r == 0)
+        r = api_activity(q, "backup_create", c.id, c.infrastructure, id, err);
+    return r < 0 ? r : view_load(q, id, c.id, &q->result, err);
 }
 
 /* --- when --- */

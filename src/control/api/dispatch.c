@@ -51,6 +51,7 @@ static const struct api_entry table[] = {
     {"instanceQueryEndpointDelete", query_endpoint_delete},
     {"backupGetList", backup_list},
     {"backupGet", backup_get},
+    {"backupCreate", backup_create},
     {"backupConfigurationGet", backup_configuration_get},
     {"backupConfigurationUpdate", backup_configuration_update},
     {"backupBucketGet", backup_bucket_get},

@@ -56,6 +56,7 @@ int query_endpoint_get(struct api_request *q, struct err *err);
 int query_endpoint_upsert(struct api_request *q, struct err *err);
 int query_endpoint_delete(struct api_request *q, struct err *err);
 int backup_list(struct api_request *q, struct err *err);
+int backup_create(struct api_request *q, struct err *err);
 int backup_get(struct api_request *q, struct err *err);
 int backup_configuration_get(struct api_request *q, struct err *err);
 int backup_configuration_update(struct api_request *q, struct err *err);

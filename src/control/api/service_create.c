@@ -3,6 +3,7 @@
 #include "control/api/quotas.h"
 #include "control/api/service_spec.h"
 #include "control/api/service_view.h"
+#include "control/identity/access.h"
 #include "control/identity/password.h"
 #include "control/lifecycle.h"
 
@@ -164,6 +165,34 @@ static int check_quota(struct api_request *q, struct err *err)
     return r;
 }
 
+/* Who begins with a backup gets all that was in it, so asks for the right to see the backups of that service, too. One
+ * that may not be seen is answered like one that is not there. */
+static int take_backup(struct api_request *q, const struct place *place, json_t *spec, struct err *err)
+{
+    const char *id = api_body_text(q, "backupId");
+    autorows struct store_rows *rows = NULL;
+    char resource[sizeof("instance/") + UUID_SIZE] = "";
+    if (!id || !*id)
+        return 0;
+    int r = store_query(
+        q->store, "SELECT service_id, infrastructure_id, state FROM backup WHERE id = $1 AND organization_id = $2",
+        STORE_ARGS(store_text(id), store_text(q->who.organization)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r == 1)
+        snprintf(resource, sizeof(resource), "instance/%s", store_column_text(rows, 0));
+    if (r < 0)
+        return r;
+    if (r == 0 || !access_allows(q->who.roles, q->who.policies, "control-plane:service:view-backups", resource))
+        return api_refuse(q, 400, "backupId: there is no such backup");
+    if (strcmp(store_column_text(rows, 2), "done"))
+        return api_refuse(q, 400, "backupId: the backup is not complete");
+    if (strcmp(store_column_text(rows, 1), place->infrastructure))
+        return api_refuse(q, 400, "backupId: the backup lies in another infrastructure; create the service there");
+    json_object_set_new(spec, "restore", json_pack("{s:s,s:s}", "backup", id, "service", store_column_text(rows, 0)));
+    return 0;
+}
+
 int service_create(struct api_request *q, struct err *err)
 {
     char id[UUID_SIZE], password[PASSWORD_GENERATED_SIZE];
@@ -172,6 +201,8 @@ int service_create(struct api_request *q, struct err *err)
     int r = find_place(q, &place, err);
     if (r == 0)
         r = service_spec_new(q, place.local, &spec);
+    if (r == 0)
+        r = take_backup(q, &place, spec, err);
     if (r == 0)
         r = sweep(q, place.infrastructure, err);
     if (r == 0)
@@ -183,6 +214,8 @@ int service_create(struct api_request *q, struct err *err)
     r = insert(q, id, &place, spec, password, err);
     if (r == 0)
         r = api_activity(q, "service_create", id, place.infrastructure, NULL, err);
+    if (r == 0 && json_object_get(spec, "restore"))
+        r = api_activity(q, "service_restore_backup", id, place.infrastructure, api_body_text(q, "backupId"), err);
     if (r == 0)
         r = service_view_load(q, id, &service, err);
     if (r == 0) {

@@ -17,7 +17,6 @@ static int refuse_unavailable(struct api_request *q)
     static const struct {
         const char *field, *reason;
     } all[] = {
-        {"backupId", "starting from a backup is not available yet"},
         {"dataWarehouseId", "services that share their data are not available yet"},
         {"isReadonly", "read-only services are not available yet"},
         {"encryptionKey", "encryption with a key of one's own is not available yet"},

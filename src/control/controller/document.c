@@ -134,7 +134,31 @@ static int add_query_endpoint(struct store *s, const char *service, const json_t
     return query_keys(s, service, json_object_get(e, "openApiKeys"), now, keys, err);
 }
 
-/* Columns: id, name, slug, ordinal, want, delete_data, sha256, double_sha1, spec. */
+/* Fields that say nothing but the defaults are left out. */
+static void add_backup(const json_t *spec, const char *asked, json_t *into)
+{
+    static const char *const names[][2] = {{"backupPeriodInHours", "periodHours"},
+                                           {"backupRetentionPeriodInHours", "retentionHours"},
+                                           {"backupStartTime", "startTime"}};
+    const json_t *stored = json_object_get(spec, "backupConfiguration"), *restore = json_object_get(spec, "restore");
+    json_t *backup = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        json_t *v = json_object_get(stored, names[i][0]);
+        if (json_is_number(v))
+            json_object_set_new(backup, names[i][1], json_integer((json_int_t)json_number_value(v)));
+        else if (json_is_string(v))
+            json_object_set(backup, names[i][1], v);
+    }
+    if (json_object_size(backup))
+        json_object_set(into, "backup", backup);
+    json_decref(backup);
+    if (asked && *asked)
+        json_object_set_new(into, "backupAsked", json_string(asked));
+    if (json_is_object(restore))
+        json_object_set(into, "restore", (json_t *)(uintptr_t)restore);
+}
+
+/* Columns: id, name, slug, ordinal, want, delete_data, sha256, double_sha1, spec, backup asked for. */
 static int service(struct store *s, struct store_rows *rows, int64_t now, json_t *into, struct err *err)
 {
     autojson json_t *spec = NULL;
@@ -152,6 +176,7 @@ static int service(struct store *s, struct store_rows *rows, int64_t now, json_t
     add_settings(spec, v);
     if (json_is_object(json_object_get(spec, "upgradeWindow")))
         json_object_set(v, "upgradeWindow", json_object_get(spec, "upgradeWindow"));
+    add_backup(spec, store_column_text(rows, 9), v);
     r = add_query_endpoint(s, store_column_text(rows, 0), spec, now, v, err);
     if (r < 0) {
         json_decref(v);
@@ -175,8 +200,9 @@ static int content(struct store *s, const char *infrastructure, int64_t now, jso
     if (r < 0)
         return r;
     r = store_query(s,
-                    "SELECT id, name, slug, ordinal, want, delete_data, password_sha256, password_double_sha1, spec "
-                    "FROM service WHERE infrastructure_id = $1 AND state <> 'terminated' ORDER BY ordinal",
+                    "SELECT id, name, slug, ordinal, want, delete_data, password_sha256, password_double_sha1, spec, "
+                    "(SELECT min(b.id) FROM backup b WHERE b.service_id = service.id AND b.state = 'asked') FROM "
+                    "service WHERE infrastructure_id = $1 AND state <> 'terminated' ORDER BY ordinal",
                     STORE_ARGS(store_text(infrastructure)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1)
         r = service(s, rows, now, services, err);

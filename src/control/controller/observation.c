@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "blueprint/desired.h"
 #include "control/activity.h"
+#include "control/controller/backup_records.h"
 #include "control/lifecycle.h"
 
 #define OBSERVED_MAX MIB(1)
@@ -15,6 +16,7 @@ struct seen {
     const char *infrastructure;
     int64_t document_version; /* of the document the agent acts on */
     json_t *by_id;            /* service id -> its observation */
+    json_t *backups;          /* its report of them, NULL: none */
     json_t *told;             /* services of the newest document, once that is the one it acts on; else NULL */
 };
 
@@ -72,6 +74,7 @@ static int load(struct seen *seen, struct err *err)
         r = js_array(body, "observed", "services", 4096, &services, err);
     if (r < 0)
         return r;
+    seen->backups = json_incref(json_object_get(body, "backups"));
     json_array_foreach(services, i, one)
     {
         const char *id = json_string_value(json_object_get(one, "id"));
@@ -182,6 +185,9 @@ int observation_apply(struct store *s, const struct clock *clock, const char *in
         r = read_rows(&seen, arena, &rows, &n, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = take_up(&seen, &rows[i], err);
+    if (r == 0)
+        r = backup_records_apply(s, infrastructure, seen.backups, err);
+    json_decref(seen.backups);
     json_decref(seen.told);
     return r;
 }

@@ -39,6 +39,21 @@ static const struct field workload_fields[] = {
     {"restarts", FIELD_INT, false, INT64_MAX},
 };
 
+/* What is known here of a backup: no name, no place, nothing of what is in it. */
+static const struct field backup_fields[] = {
+    {"id", FIELD_UUID, true, 36},
+    {"service", FIELD_UUID, true, 36},
+    {"base", FIELD_TEXT, true, 36},
+    {"state", FIELD_TEXT, true, 16},
+    {"startedMs", FIELD_INT, true, INT64_MAX},
+    {"finishedMs", FIELD_INT, true, INT64_MAX},
+    {"bytes", FIELD_INT, true, INT64_MAX},
+    {"retentionHours", FIELD_INT, true, 100000},
+    {"drill", FIELD_TEXT, true, 16},
+    {"drillTables", FIELD_INT, false, INT64_MAX},
+    {"error", FIELD_TEXT, true, 300},
+};
+
 static const char *const service_states[] = {"starting", "running", "degraded", "stopping",
                                              "stopped",  "failed",  "gone"};
 
@@ -141,6 +156,8 @@ int observed_check(const json_t *message, json_t **ret, struct err *err)
     if (r == 0)
         r = copy_list(message, "workloads", OBSERVED_MAX_WORKLOADS, workload_fields, ARRAY_SIZE(workload_fields), out,
                       err);
+    if (r == 0 && json_object_get(message, "backups"))
+        r = copy_list(message, "backups", OBSERVED_MAX_BACKUPS, backup_fields, ARRAY_SIZE(backup_fields), out, err);
     if (r == 0)
         *ret = TAKE_PTR(out);
     return r;

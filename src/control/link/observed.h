@@ -8,6 +8,7 @@
 
 #define OBSERVED_MAX_SERVICES 4095
 #define OBSERVED_MAX_WORKLOADS 16384
+#define OBSERVED_MAX_BACKUPS 500
 
 /* *ret: new reference. -EINVAL names the field. */
 OH_MUST_CHECK int observed_check(const json_t *message, json_t **ret, struct err *err);

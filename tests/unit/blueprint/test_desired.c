@@ -139,6 +139,45 @@ static const struct {
     {'u', "password", "\"x\"", "services[0].users[0].password: is not a known field"},
 };
 
+static void reads_backups_and_restores(void **state OH_UNUSED)
+{
+    static const char *const bad[][2] = {
+        {"backup", "{\"periodHours\": 0}"},
+        {"backup", "{\"retentionHours\": 1081}"},
+        {"backup", "{\"startTime\": \"24:00\"}"},
+        {"backup", "{\"startTime\": \"4:00\"}"},
+        {"backup", "{\"where\": \"here\"}"},
+        {"backup", "[]"},
+        {"backupAsked", "\"x\""},
+        {"restore", "{\"backup\": \"" ID1 "\"}"},
+        {"restore", "{\"backup\": \"" ID1 "\", \"service\": \"../../etc\"}"},
+    };
+    autojson json_t *root = base();
+    json_t *s = service(root, 0);
+    struct err err = ERR_INIT;
+    struct desired *d = NULL;
+    assert_int_equal(parse(root, &d, &err), 0);
+    assert_int_equal(d->services[0].backup.period_hours, 24);
+    assert_int_equal(d->services[0].backup.start_minute, -1);
+    assert_null(d->services[0].restore_backup);
+    desired_free(d);
+    json_object_set_new(s, "backup", json_pack("{si ss}", "retentionHours", 48, "startTime", "04:30"));
+    json_object_set_new(s, "backupAsked", json_string(ID1));
+    json_object_set_new(s, "restore", json_pack("{ss ss}", "backup", ID1, "service", ID1));
+    assert_int_equal(parse(root, &d, &err), 0);
+    assert_int_equal(d->services[0].backup.retention_hours, 48);
+    assert_int_equal(d->services[0].backup.start_minute, 270);
+    assert_string_equal(d->services[0].backup_asked, ID1);
+    assert_string_equal(d->services[0].restore_service, ID1);
+    desired_free(d);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        autojson json_t *other = base();
+        json_object_set_new(service(other, 0), bad[i][0], json_loads(bad[i][1], JSON_DECODE_ANY, NULL));
+        assert_int_equal(parse(other, &d, &err), -EINVAL);
+        assert_non_null(strstr(err.message, bad[i][0]));
+    }
+}
+
 static void errors_name_the_place(void **state OH_UNUSED)
 {
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -262,6 +301,7 @@ int main(void)
         cmocka_unit_test(reads_every_field),
         cmocka_unit_test(reads_query_endpoints),
         cmocka_unit_test(errors_name_the_place),
+        cmocka_unit_test(reads_backups_and_restores),
         cmocka_unit_test(services_may_not_share_names),
         cmocka_unit_test(users_may_not_share_names),
         cmocka_unit_test(size_is_limited_before_memory_is_spent),

@@ -16,7 +16,10 @@ static char *put(void **state, const char *text)
 
 static bool check(struct users *u, const char *name, const char *password, bool *readonly)
 {
-    return users_check(u, name, password, strlen(password), readonly);
+    struct user_rights rights;
+    bool right = users_check(u, name, password, strlen(password), &rights);
+    *readonly = rights.readonly;
+    return right;
 }
 
 static void checks_passwords(void **state)
@@ -34,6 +37,41 @@ static void checks_passwords(void **state)
     assert_false(check(u, "default", "", &readonly));
     assert_false(check(u, "nobody", "secret", &readonly));
     assert_false(check(u, "", "", &readonly));
+    users_free(u);
+}
+
+static void a_duty_is_a_list_of_statements(void **state)
+{
+    static const char *const may[] = {"SELECT 1",
+                                      "BACKUP DATABASE `a` TO File('/x')",
+                                      "RESTORE ALL FROM File('/x')",
+                                      "RESTORE TABLE a.b AS ownhouse_drill.t0 FROM File('/x')",
+                                      "CREATE DATABASE ownhouse_drill",
+                                      "DROP DATABASE IF EXISTS ownhouse_drill SYNC"};
+    static const char *const may_not[] = {"DROP DATABASE default",
+                                          "INSERT INTO t VALUES (1)",
+                                          "",
+                                          "SELECT",
+                                          "DROP DATABASE IF EXISTS ownhouse_drill SYNC, x",
+                                          "BACKUP ALL TO File('/x')",
+                                          " SELECT 1",
+                                          "CREATE DATABASE ownhouse_drill2"};
+    autofree char *path = put(state, "{\"users\":[{\"name\":\"b\",\"sha256\":\"" SECRET "\",\"duty\":\"backup\"},"
+                                     "{\"name\":\"c\",\"sha256\":\"" OTHER "\"}]}");
+    struct users *u;
+    struct user_rights rights;
+    bool reads;
+    assert_int_equal(users_load(path, &u, NULL), 0);
+    assert_true(users_check(u, "b", "secret", 6, &rights));
+    assert_true(rights.backup_only);
+    assert_true(users_check(u, "c", "other", 5, &rights));
+    assert_false(rights.backup_only);
+    for (size_t i = 0; i < ARRAY_SIZE(may); i++) {
+        assert_true(users_backup_may(may[i], strlen(may[i]), &reads));
+        assert_int_equal(reads, i == 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(may_not); i++)
+        assert_false(users_backup_may(may_not[i], strlen(may_not[i]), &reads));
     users_free(u);
 }
 
@@ -85,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(checks_passwords, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_duty_is_a_list_of_statements, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(reload_takes_effect_or_changes_nothing, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(errors_name_the_field, scratch_setup, scratch_teardown),
     };
