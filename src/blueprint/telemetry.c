@@ -59,6 +59,17 @@ static const struct field {
     {"observed.workloads.name", EMPTIED, "names of OwnHouse's own processes or pods"},
     {"observed.workloads.state", EMPTIED, "their states"},
     {"observed.workloads.restarts", LEFT_OUT, "how often each was started again"},
+    {"observed.backups.id", NEEDED, "a backup"},
+    {"observed.backups.service", NEEDED, "the service that it is of"},
+    {"observed.backups.base", NEEDED, "the backup that it builds on"},
+    {"observed.backups.state", NEEDED, "whether it is being made, is made, or failed"},
+    {"observed.backups.startedMs", NEEDED, "when it began"},
+    {"observed.backups.finishedMs", NEEDED, "when it ended"},
+    {"observed.backups.bytes", LEFT_OUT, "its size"},
+    {"observed.backups.retentionHours", LEFT_OUT, "how long it is kept"},
+    {"observed.backups.drill", EMPTIED, "whether a copy restored from it was as the original"},
+    {"observed.backups.drillTables", LEFT_OUT, "of how many tables"},
+    {"observed.backups.error", EMPTIED, "why it failed, in one of the agent's own sentences"},
 };
 
 struct telemetry {

@@ -110,7 +110,7 @@ static int check_user(struct request *r, const struct request_head *head)
 
     if (head->params) {
         r->user = mem_strdup(head->trusted_user);
-        r->user_readonly = head->trusted_readonly;
+        r->rights.readonly = head->trusted_readonly;
         return 0;
     }
     if (auth_credentials(head->authorization, head->user, head->key, r->params, &c, &err) < 0)

@@ -13,6 +13,13 @@
 
 #define COLUMNS "id, service_id, state, base, started_at, finished_at, bytes, drill, error"
 
+/* The customer may withhold it: then it is not known. */
+static const char *drill_of(struct store_rows *rows)
+{
+    const char *drill = store_column_text(rows, 7);
+    return !strcmp(drill, "passed") || !strcmp(drill, "failed") ? drill : "";
+}
+
 static json_t *view(const struct api_request *q, struct store_rows *rows)
 {
     const char *state = store_column_text(rows, 2);
@@ -30,8 +37,8 @@ static json_t *view(const struct api_request *q, struct store_rows *rows)
     json_object_set_new(v, "type", json_string(*store_column_text(rows, 3) ? "incremental" : "full"));
     json_object_set_new(v, "backupName", json_string(store_column_text(rows, 0)));
     json_object_set_new(v, "ownhouse",
-                        json_pack("{ss ss ss}", "drill", store_column_text(rows, 7), "error",
-                                  store_column_text(rows, 8), "base", store_column_text(rows, 3)));
+                        json_pack("{ss ss ss}", "drill", drill_of(rows), "error", store_column_text(rows, 8), "base",
+                                  store_column_text(rows, 3)));
     return v;
 }
 

@@ -18,7 +18,9 @@ static const char *const samples[] = {
     "{\"type\":\"observed\",\"desiredVersion\":1,\"version\":\"v\",\"isolation\":\"none\",\"caCertificate\":\"c\","
     "\"services\":[{\"id\":\"i\",\"state\":\"running\",\"engine\":\"e\",\"engineVersion\":\"v\",\"readyReplicas\":1,"
     "\"replicas\":1,\"notice\":\"n\",\"error\":\"e\",\"restarts\":2,\"metrics\":{}}],"
-    "\"workloads\":[{\"name\":\"n\",\"state\":\"s\",\"restarts\":1}]}",
+    "\"workloads\":[{\"name\":\"n\",\"state\":\"s\",\"restarts\":1}],"
+    "\"backups\":[{\"id\":\"i\",\"service\":\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,"
+    "\"bytes\":3,\"retentionHours\":24,\"drill\":\"passed\",\"drillTables\":1,\"error\":\"e\"}]}",
 };
 
 static json_t *parse(const char *text)
@@ -153,7 +155,9 @@ static void without_a_usable_list_only_what_is_needed_leaves(void **state OH_UNU
     autofree char *text = js_text(out);
     assert_string_equal(text, "{\"desiredVersion\":1,\"version\":\"withheld\",\"isolation\":\"withheld\",\"services\":"
                               "[{\"id\":\"i\",\"state\":\"running\",\"readyReplicas\":1,\"replicas\":1}],\"workloads\":"
-                              "[{\"name\":\"withheld\",\"state\":\"withheld\"}],\"type\":\"observed\"}");
+                              "[{\"name\":\"withheld\",\"state\":\"withheld\"}],\"backups\":[{\"id\":\"i\",\"service\":"
+                              "\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,\"drill\":"
+                              "\"withheld\",\"error\":\"withheld\"}],\"type\":\"observed\"}");
 }
 
 static void lists_only_narrow(void **state OH_UNUSED)
