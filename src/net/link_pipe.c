@@ -127,7 +127,7 @@ void link_pipe_data(struct link_pipe *p, const void *data, size_t len)
     if (p->closing)
         return;
     if (sent < len) {
-        if (p->in_at > PIECE) {
+        if (p->in_at > PIECE && p->in_at >= p->in.len / 2) { /* each byte is moved once at most */
             buf_consume(&p->in, p->in_at);
             p->in_at = 0;
         }

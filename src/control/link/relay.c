@@ -77,7 +77,7 @@ static void flush(struct side *to, struct side *from)
         buf_free(&to->in);
         to->in_at = 0;
         pass_end(to, from);
-    } else if (to->in_at > COMPACT_BYTES) {
+    } else if (to->in_at > COMPACT_BYTES && to->in_at >= to->in.len / 2) { /* each byte is moved once at most */
         buf_consume(&to->in, to->in_at);
         to->in_at = 0;
     }
