@@ -31,7 +31,7 @@ describe('networks', () => {
 });
 
 describe('connection lines', () => {
-  const target: Target = { host: 'demo.example', port: 8443, user: 'default', password: `it's`, ca: '-----BEGIN-----\nx\n', native: null };
+  const target: Target = { host: 'demo.example', port: 8443, user: 'default', password: `it's`, localPort: 8501, ca: '-----BEGIN-----\nx\n', native: null };
   test('the shell gets the password as it is', () => {
     expect(shellQuote(`it's`)).toBe(`'it'\\''s'`);
     expect(connectLines('curl', target)).toContain(`--user 'default:it'\\''s' https://demo.example:8443/`);
@@ -44,6 +44,21 @@ describe('connection lines', () => {
   test('the authority is written where it is needed, and only there', () => {
     expect(connectLines('curl', target)).toMatch(/^cat > ownhouse-ca\.pem <<'PEM'\n-----BEGIN-----\nx\nPEM\n/);
     for (const client of ['curl', 'python', 'node', 'go', 'java'] as const) expect(connectLines(client, { ...target, ca: null })).not.toContain('ownhouse-ca.pem');
+  });
+  test('names under .localhost go to the own port, but for curl and browsers, which know them', () => {
+    const here = { ...target, host: 'demo.laptop.ownhouse.localhost' };
+    for (const client of ['curl', 'browser'] as const) expect(connectLines(client, here)).toContain('https://demo.laptop.ownhouse.localhost:8443/');
+    for (const client of ['node', 'java'] as const) expect(connectLines(client, here)).toContain('https://localhost:8501');
+    expect(connectLines('python', here)).toContain('host="localhost", port=8501');
+    expect(connectLines('go', here)).toContain('"localhost:8501"');
+    expect(connectLines('csharp', here)).toContain('Host=localhost;Port=8501');
+    expect(connectLines('node', { ...here, localPort: null })).toContain('https://demo.laptop.ownhouse.localhost:8443');
+    expect(connectLines('node', target)).toContain('https://demo.example:8443');
+  });
+  test('a password stays whole in the quotes of each language', () => {
+    const odd = { ...target, password: `a"b'c;d\\e` };
+    expect(connectLines('csharp', odd)).toContain(`Password='a""b''c;d\\e'`);
+    expect(connectLines('python', odd)).toContain(`password="a\\"b'c;d\\\\e"`);
   });
   test('no native endpoint, no line for it', () => {
     expect(connectLines('clickhouse', target)).toBe('');

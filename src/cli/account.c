@@ -1,4 +1,5 @@
 /* ownhouse account: connect, list, infrastructure, disconnect; and what the customer applies on his side. */
+#include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cli/artefact.h"
@@ -7,6 +8,8 @@
 #include "cli/customer.h"
 #include "cli/eks.h"
 #include "cli/session.h"
+
+#include <ctype.h>
 
 static int list_run(struct cli *c, struct err *err)
 {
@@ -82,6 +85,29 @@ static int connect_body(struct cli *c, const struct session *s, json_t **ret, st
     return 0;
 }
 
+static void append_encoded(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        if (isalnum((unsigned char)*text) || strchr("-._~", *text))
+            buf_printf(out, "%c", *text);
+        else
+            buf_printf(out, "%%%02X", (unsigned char)*text);
+}
+
+/* What the API says that the account's owner applies, into a folder. */
+static int fetch_artefact(const struct session *s, const char *account, const char *controller, const char *folder,
+                          struct err *err)
+{
+    autobuf struct buf path = {0};
+    autojson json_t *artefact = NULL;
+    buf_printf(&path, "/accounts/%s/artefact?controllerArn=", account);
+    append_encoded(&path, controller);
+    int r = api_call(s->api, "GET", path.data, NULL, &artefact, err);
+    return r < 0 ? r
+                 : artefact_write(folder, json_object_get(artefact, "cloudformation"),
+                                  json_object_get(artefact, "terraform"), err);
+}
+
 static int connect_run(struct cli *c, struct err *err)
 {
     autosession struct session s = {0};
@@ -105,7 +131,7 @@ static int connect_run(struct cli *c, struct err *err)
     const char *name = c->arguments[1];
     autofree char *folder =
         cli_option(c, "out") ? mem_strdup(cli_option(c, "out")) : cli_path(c, "accounts/%s/artefact", name);
-    r = artefact_write(folder, name, session_text(json_object_get(c->answer, "config"), "externalId"), controller, err);
+    r = fetch_artefact(&s, session_text(c->answer, "id"), controller, folder, err);
     if (r < 0)
         return r;
     json_object_set_new(c->answer, "artefact", json_string(folder));

@@ -3,7 +3,6 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "cloud/aws/artefact.h"
 
 static int write_json(const char *folder, const char *name, const json_t *v, struct err *err)
 {
@@ -12,14 +11,11 @@ static int write_json(const char *folder, const char *name, const json_t *v, str
     return fs_write_atomic(path, line, strlen(line), 0644, err);
 }
 
-int artefact_write(const char *folder, const char *name, const char *external_id, const char *controller_arn,
-                   struct err *err)
+int artefact_write(const char *folder, const json_t *cloudformation, const json_t *terraform, struct err *err)
 {
     autofree char *module = mem_printf("%s/terraform", folder);
-    autojson json_t *stack = aws_artefact_cloudformation(name, external_id, controller_arn),
-                    *terraform = aws_artefact_terraform(name, external_id, controller_arn);
     int r = fs_mkdirs(module, 0755, err);
     if (r == 0)
-        r = write_json(folder, "cloudformation.json", stack, err);
+        r = write_json(folder, "cloudformation.json", cloudformation, err);
     return r < 0 ? r : write_json(module, "main.tf.json", terraform, err);
 }

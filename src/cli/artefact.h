@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/js.h"
 
-OH_MUST_CHECK int artefact_write(const char *folder, const char *name, const char *external_id,
-                                 const char *controller_arn, struct err *err);
+OH_MUST_CHECK int artefact_write(const char *folder, const json_t *cloudformation, const json_t *terraform,
+                                 struct err *err);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/artefact.h"
 #include "cli/commands.h"
+#include "cloud/aws/artefact.h"
 
 static int load(const char *path, json_t **ret, struct err *err)
 {
@@ -136,7 +137,9 @@ static int artefact_run(struct cli *c, struct err *err)
                *folder = cli_option(c, "out");
     if (!external || !controller || !folder)
         return err_set(err, CLI_BAD_USAGE, "--external-id, --controller-arn and --out: must be set");
-    int r = artefact_write(folder, c->arguments[0], external, controller, err);
+    autojson json_t *stack = aws_artefact_cloudformation(c->arguments[0], external, controller);
+    autojson json_t *terraform = aws_artefact_terraform(c->arguments[0], external, controller);
+    int r = artefact_write(folder, stack, terraform, err);
     if (r == 0)
         ui_line(&c->ui, "%s/cloudformation.json, %s/terraform/main.tf.json", folder, folder);
     return r;

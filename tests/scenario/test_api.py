@@ -5,12 +5,15 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import time
+import urllib.parse
 import uuid
 
 import pytest
 
 from api_role import TOP, ApiRole, sha256_base64
+from full_system import OWNHOUSE
 
 ADMIN = "0b5e0000-0000-4000-8000-000000000001"
 SERVICE_READER = "0b5e0000-0000-4000-8000-000000000006"
@@ -259,6 +262,34 @@ def test_accounts_do_not_share_ports(api, infra):
     assert api.call("POST", "/accounts", {"name": "../up", "provider": "local"}).error.startswith("name: ")
     assert api.call("POST", "/accounts", {"name": "a", "provider": "oci"}).error.startswith("provider: ")
     assert api.call("POST", "/accounts", {"name": "a", "provider": "aws"}).error.startswith("config.accountId: ")
+
+
+def test_the_artefact_of_an_account(api, infra, tmp_path):
+    arn = "arn:aws:iam::210987654321:role/team/ownhouse+controller"
+    account = api.call("POST", "/accounts", {"name": "cloud", "provider": "aws", "config": {"accountId": "123456789012"}}).result
+    path = f"/accounts/{account['id']}/artefact"
+    answer = api.call("GET", f"{path}?controllerArn={urllib.parse.quote(arn)}").result
+    assert answer["externalId"] == account["config"]["externalId"] and answer["controllerArn"] == arn
+    # The same as the command line writes without a control plane.
+    subprocess.run([OWNHOUSE, "policy", "artefact", "cloud", "--external-id", answer["externalId"], "--controller-arn", arn,
+                    "--out", tmp_path], check=True, capture_output=True)
+    assert answer["cloudformation"] == json.loads((tmp_path / "cloudformation.json").read_text())
+    assert answer["terraform"] == json.loads((tmp_path / "terraform/main.tf.json").read_text())
+    phases = {r["phase"]: r for r in answer["roles"]}
+    assert list(phases) == ["inspect", "provision", "operate", "remove"]
+    assert phases["provision"]["name"] == "ownhouse-cloud-provision"
+    assert "ec2:CreateVpc" in phases["provision"]["actions"] and "ec2:CreateVpc" not in phases["inspect"]["actions"]
+    for role in answer["roles"]:
+        assert role["actions"] == sorted(set(role["actions"])) and role["policies"]
+        assert not any(a in ("*", "s3:GetObject", "kms:Decrypt") for a in role["actions"]), role
+    assert api.call("GET", path).status == 400
+    for wrong in ("x", "arn:aws:iam::1:role/a", "arn:aws:sts::123456789012:assumed-role/a/b"):
+        assert "must be the ARN" in api.call("GET", f"{path}?controllerArn={urllib.parse.quote(wrong)}").error
+    local = api.call("GET", "/accounts").result[0]
+    assert local["provider"] == "local"
+    assert "only an account on AWS" in api.call("GET", f"/accounts/{local['id']}/artefact?controllerArn={urllib.parse.quote(arn)}").error
+    assert api.call("GET", f"/accounts/{uuid.uuid4()}/artefact?controllerArn={urllib.parse.quote(arn)}").status == 404
+    assert api.call("DELETE", f"/accounts/{account['id']}").status == 200
 
 
 def propose(api, infrastructure, kind="apply", state="proposed"):

@@ -58,7 +58,7 @@ TABLE = {
     "organizationByocInfrastructureCreate": ADMINS, "organizationByocInfrastructureUpdate": ADMINS,
     "organizationByocInfrastructureDelete": ADMINS, "organizationByocInfrastructureGet": LOOK_AT_ORGANIZATION,
     "accountGetList": LOOK_AT_INFRASTRUCTURE, "accountGet": LOOK_AT_INFRASTRUCTURE,
-    "accountCheckCreate": ADMINS, "accountCheckGet": LOOK_AT_INFRASTRUCTURE, "accountCreate": ADMINS, "accountDelete": ADMINS,
+    "accountArtefactGet": LOOK_AT_INFRASTRUCTURE, "accountCheckCreate": ADMINS, "accountCheckGet": LOOK_AT_INFRASTRUCTURE, "accountCreate": ADMINS, "accountDelete": ADMINS,
     "infrastructureGetList": LOOK_AT_INFRASTRUCTURE, "infrastructureGet": LOOK_AT_INFRASTRUCTURE,
     "infrastructureEnrolmentGet": LOOK_AT_INFRASTRUCTURE, "planRequest": ADMINS,
     "removalReportGet": LOOK_AT_INFRASTRUCTURE, "driftGetList": LOOK_AT_INFRASTRUCTURE, "driftCheck": ADMINS, "driftDecide": ADMINS,

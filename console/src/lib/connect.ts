@@ -6,6 +6,8 @@ export interface Target {
   user: string;
   /** Only in the moment it is made; otherwise the lines ask for it or name where it goes. */
   password: string | null;
+  /** Port of the service's own on this machine; null where there is none. */
+  localPort: number | null;
   /** PEM of the data plane's authority; null where public certificates are used. */
   ca: string | null;
   native: { host: string; port: number } | null;
@@ -26,8 +28,24 @@ function caLines(ca: string | null): string {
 
 const quoted = (text: string) => JSON.stringify(text);
 
+/** As C# writes a text: verbatim, with only its quotes doubled. */
+const verbatim = (text: string) => `@"${text.replaceAll('"', '""')}"`;
+
+/** A value of an ADO connection string: quoted, so that semicolons and quotes in a password stay in it. */
+const adoValue = (text: string) => `'${text.replaceAll("'", "''")}'`;
+
+/**
+ * Where programs connect to. curl and browsers know that every name under .localhost is this machine; the resolver that
+ * other programs ask often does not, so there the service's own port at localhost is named.
+ */
+function place(t: Target): { host: string; port: number } {
+  return t.host.endsWith('.localhost') && t.localPort ? { host: 'localhost', port: t.localPort } : { host: t.host, port: t.port };
+}
+
 export function connectLines(client: Client, t: Target): string {
   const url = `https://${t.host}:${t.port}`;
+  const at = place(t);
+  const atUrl = `https://${at.host}:${at.port}`;
   const password = t.password ?? PASSWORD_PLACE;
   switch (client) {
     case 'curl':
@@ -52,38 +70,41 @@ export function connectLines(client: Client, t: Target): string {
         caLines(t.ca) +
         `python3 -m venv ownhouse-python && ownhouse-python/bin/pip install --quiet clickhouse-connect\n` +
         `ownhouse-python/bin/python - <<'PYTHON'\nimport clickhouse_connect\n\nclient = clickhouse_connect.get_client(\n` +
-        `    host=${quoted(t.host)}, port=${t.port}, secure=True,\n    username=${quoted(t.user)}, password=${quoted(password)}` +
+        `    host=${quoted(at.host)}, port=${at.port}, secure=True,\n    username=${quoted(t.user)}, password=${quoted(password)}` +
         `${t.ca ? `,\n    ca_cert="${CA_FILE}"` : ''})\nprint(client.query("SELECT version()").result_rows)\nPYTHON`
       );
     case 'node':
+      // A file beside node_modules: what is read from standard input finds packages only by where the shell stands.
       return (
         caLines(t.ca) +
-        `npm install --no-save @clickhouse/client\nnode --input-type=module <<'NODE'\n` +
+        `npm install --no-save @clickhouse/client\ncat > ownhouse-query.mjs <<'NODE'\n` +
         `import { createClient } from '@clickhouse/client';\n${t.ca ? `import { readFileSync } from 'node:fs';\n` : ''}\n` +
-        `const client = createClient({\n  url: ${quoted(url)},\n  username: ${quoted(t.user)},\n  password: ${quoted(password)},\n` +
+        `const client = createClient({\n  url: ${quoted(atUrl)},\n  username: ${quoted(t.user)},\n  password: ${quoted(password)},\n` +
         `${t.ca ? `  tls: { ca_cert: readFileSync('${CA_FILE}') },\n` : ''}});\n` +
-        `const rows = await client.query({ query: 'SELECT version()', format: 'JSONEachRow' });\nconsole.log(await rows.json());\nNODE`
+        `const rows = await client.query({ query: 'SELECT version()', format: 'JSONEachRow' });\nconsole.log(await rows.json());\nawait client.close();\nNODE\nnode ownhouse-query.mjs`
       );
     case 'go':
       return (
-        `// go get github.com/ClickHouse/clickhouse-go/v2\n` +
-        `${t.ca ? `ca, err := os.ReadFile("${CA_FILE}")\nif err != nil {\n\tlog.Fatal(err)\n}\nroots := x509.NewCertPool()\nroots.AppendCertsFromPEM(ca)\n` : ''}` +
-        `conn := clickhouse.OpenDB(&clickhouse.Options{\n\tAddr:     []string{"${t.host}:${t.port}"},\n\tProtocol: clickhouse.HTTP,\n` +
-        `\tAuth:     clickhouse.Auth{Username: ${quoted(t.user)}, Password: ${quoted(password)}},\n` +
-        `\tTLS:      &tls.Config{${t.ca ? 'RootCAs: roots' : ''}},\n})\n` +
-        `var version string\nif err := conn.QueryRow("SELECT version()").Scan(&version); err != nil {\n\tlog.Fatal(err)\n}\nfmt.Println(version)`
+        `mkdir -p ownhouse-go\n${t.ca ? caLines(t.ca).replace(CA_FILE, `ownhouse-go/${CA_FILE}`) : ''}cat > ownhouse-go/main.go <<'GO'\npackage main\n\nimport (\n` +
+        `\t"crypto/tls"\n${t.ca ? '\t"crypto/x509"\n' : ''}\t"fmt"\n\t"log"\n${t.ca ? '\t"os"\n' : ''}\n\t"github.com/ClickHouse/clickhouse-go/v2"\n)\n\nfunc main() {\n` +
+        `${t.ca ? `\tca, err := os.ReadFile("${CA_FILE}")\n\tif err != nil {\n\t\tlog.Fatal(err)\n\t}\n\troots := x509.NewCertPool()\n\troots.AppendCertsFromPEM(ca)\n` : ''}` +
+        `\tdb := clickhouse.OpenDB(&clickhouse.Options{\n\t\tAddr:     []string{${quoted(`${at.host}:${at.port}`)}},\n\t\tProtocol: clickhouse.HTTP,\n` +
+        `\t\tAuth:     clickhouse.Auth{Username: ${quoted(t.user)}, Password: ${quoted(password)}},\n` +
+        `\t\tTLS:      &tls.Config{${t.ca ? 'RootCAs: roots' : ''}},\n\t})\n\tdefer db.Close()\n` +
+        `\tvar version string\n\tif err := db.QueryRow("SELECT version()").Scan(&version); err != nil {\n\t\tlog.Fatal(err)\n\t}\n\tfmt.Println(version)\n}\nGO\n` +
+        `(cd ownhouse-go && { [ -f go.mod ] || go mod init ownhouse-go; } && go get github.com/ClickHouse/clickhouse-go/v2 && go run .)`
       );
     case 'java':
       return (
         `// com.clickhouse:clickhouse-jdbc\nvar settings = new java.util.Properties();\nsettings.put("user", ${quoted(t.user)});\n` +
         `settings.put("password", ${quoted(password)});\n${t.ca ? `settings.put("sslrootcert", "${CA_FILE}");\n` : ''}` +
-        `var url = "jdbc:clickhouse:${url}";\ntry (var connection = java.sql.DriverManager.getConnection(url, settings);\n` +
+        `var url = "jdbc:clickhouse:${atUrl}";\ntry (var connection = java.sql.DriverManager.getConnection(url, settings);\n` +
         `     var rows = connection.createStatement().executeQuery("SELECT version()")) {\n    rows.next();\n    System.out.println(rows.getString(1));\n}`
       );
     case 'csharp':
       return (
         `// dotnet add package ClickHouse.Driver\nusing ClickHouse.Driver.ADO;\n\n` +
-        `await using var connection = new ClickHouseConnection(\n    ${quoted(`Host=${t.host};Port=${t.port};Protocol=https;Username=${t.user};Password=${password}`)});\n` +
+        `await using var connection = new ClickHouseConnection(\n    ${verbatim(`Host=${at.host};Port=${at.port};Protocol=https;Username=${adoValue(t.user)};Password=${adoValue(password)}`)});\n` +
         `var command = connection.CreateCommand();\ncommand.CommandText = "SELECT version()";\nConsole.WriteLine(await command.ExecuteScalarAsync());`
       );
     case 'browser':

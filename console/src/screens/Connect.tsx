@@ -25,6 +25,7 @@ export function useTarget(service: Schemas['Service']): Target | null {
     port: https.port ?? 443,
     user: https.username ?? 'default',
     password: freshPassword(service.id!),
+    localPort: service.ownhouse?.localPort || null,
     ca: (query.data as Schemas['Infrastructure'] | undefined)?.caCertificate ?? null,
     native: native ? { host: native.host ?? '', port: native.port ?? 9440 } : null,
   };

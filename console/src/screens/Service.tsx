@@ -22,10 +22,12 @@ import { State } from './states';
 
 const ServiceScaling = lazy(() => import('./ServiceScaling').then((m) => ({ default: m.ServiceScaling })));
 const ServiceBackups = lazy(() => import('./ServiceBackups').then((m) => ({ default: m.ServiceBackups })));
+const ServiceClickHouse = lazy(() => import('./ServiceClickHouse').then((m) => ({ default: m.ServiceClickHouse })));
+const ServiceEndpoints = lazy(() => import('./ServiceEndpoints').then((m) => ({ default: m.ServiceEndpoints })));
 const ServiceHistory = lazy(() => import('./ServiceHistory').then((m) => ({ default: m.ServiceHistory })));
 
 type ServiceData = Schemas['Service'];
-type TabName = 'overview' | 'access' | 'scaling' | 'backups' | 'settings' | 'history';
+type TabName = 'overview' | 'access' | 'scaling' | 'backups' | 'endpoints' | 'clickhouse' | 'settings' | 'history';
 
 export function Service() {
   const { t } = useWords();
@@ -60,6 +62,8 @@ function Detail({ service: s, up, gone }: { service: ServiceData; up: { to: stri
     { value: 'access', label: t('service.access'), panel: () => <ServiceAccess key={s.id} service={s} /> },
     ...(can('scalingScheduleGet') ? [{ value: 'scaling' as const, label: t('service.scaling'), panel: () => <Later>{<ServiceScaling service={s} />}</Later> }] : []),
     ...(can('backupConfigurationGet') ? [{ value: 'backups' as const, label: t('service.backups'), panel: () => <Later>{<ServiceBackups service={s} />}</Later> }] : []),
+    ...(can('instanceQueryEndpointGet') || can('instancePrivateEndpointConfigGet') ? [{ value: 'endpoints' as const, label: t('service.otherWays'), panel: () => <Later>{<ServiceEndpoints key={s.id} service={s} />}</Later> }] : []),
+    ...(can('serviceClickhouseSettingsListGet') ? [{ value: 'clickhouse' as const, label: t('clickhouse.title'), panel: () => <Later>{<ServiceClickHouse key={s.id} service={s} />}</Later> }] : []),
     { value: 'settings', label: t('service.settings'), panel: () => <ServiceSettings key={s.id} service={s} /> },
     ...(can('activityGetList') ? [{ value: 'history' as const, label: t('service.history'), panel: () => <Later>{<ServiceHistory service={s} />}</Later> }] : []),
   ];

@@ -8,6 +8,7 @@ import { Button, Card, Empty, Facts, Select, TextInput, Time } from '../ui/basic
 import { Loaded, Problem } from '../ui/errors';
 import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
+import { BackupBucket } from './BackupBucket';
 import { State } from './states';
 
 type Configuration = Schemas['BackupConfiguration'];
@@ -21,6 +22,7 @@ export function bytes(n: number, locale: string): string {
 
 export function ServiceBackups({ service: s }: { service: Schemas['Service'] }) {
   const { t, locale, word, number } = useWords();
+  const { can } = useSession();
   const configuration = useApi('backupConfigurationGet', { path: { serviceId: s.id! } });
   const backups = useApi('backupGetList', { path: { serviceId: s.id! } });
   const columns = useMemo<Column<Backup>[]>(
@@ -38,6 +40,7 @@ export function ServiceBackups({ service: s }: { service: Schemas['Service'] }) 
       <Card title={t('backup.when')}>
         <Loaded query={configuration}>{(c) => <Form key={JSON.stringify(c)} service={s} saved={c as Configuration} />}</Loaded>
       </Card>
+      {can('backupBucketGet') && <BackupBucket service={s} />}
       <Card title={t('service.backups')}>
         <Loaded query={backups}>
           {(list) => <List label={t('service.backups')} rows={list as Backup[]} columns={columns} rowKey={(b) => b.id!} sort={{ key: 'started', down: true }} search={false} empty={<Empty title={t('backup.empty')}>{t('backup.empty.do')}</Empty>} />}

@@ -37,6 +37,36 @@ static int whoami(struct aws_client *c, char account[16], struct err *err)
     return r;
 }
 
+/* "arn:aws:sts::1:assumed-role/NAME/SESSION" is the session; its role is what a trust can name. The role's path is not
+ * in it. Heap. */
+static char *trusted_arn(const char *arn)
+{
+    const char *mark = ":assumed-role/", *at = strstr(arn, mark), *service = strstr(arn, ":sts::");
+    if (!at || !service || service > at)
+        return mem_strdup(arn);
+    const char *name = at + strlen(mark), *account = service + strlen(":sts::");
+    return mem_printf("%.*s:iam::%.*s:role/%.*s", (int)(service - arn), arn, (int)(at - account), account,
+                      (int)strcspn(name, "/"), name);
+}
+
+json_t *aws_whoami(struct aws_client *c)
+{
+    struct aws_request q = {.service = "sts", .action = "GetCallerIdentity"};
+    struct table t = {.rows = json_array()};
+    struct err err = ERR_INIT;
+    autojson json_t *answer = NULL;
+    int r = aws_call(c, &q, &answer, NULL, &err);
+    const char *arn = text(json_object_get(answer, "GetCallerIdentityResult"), "Arn");
+    autofree char *trusted = trusted_arn(arn);
+    if (r < 0 || !*arn)
+        row(&t, "unknown", "controller", r < 0 ? err.message : "no ARN", "keys that AWS knows",
+            "The operator of the control plane gives the controller keys (docs/onboarding-aws.md).");
+    else
+        row(&t, "ok", "controller", trusted, "the principal that the roles trust",
+            strcmp(trusted, arn) ? "The role's path is not seen from here: add it if the role has one." : "");
+    return t.rows;
+}
+
 /* The role must not be had this way. */
 static void must_refuse(struct table *t, enum aws_phase phase, const char *external_id, const char *how)
 {

@@ -69,6 +69,7 @@ static const struct api_entry table[] = {
     {"accountCreate", account_create},
     {"accountGet", account_get},
     {"accountDelete", account_delete},
+    {"accountArtefactGet", account_artefact_get},
     {"accountCheckCreate", account_check_create},
     {"accountCheckGet", account_check_get},
     {"organizationByocInfrastructureCreate", byoc_create},

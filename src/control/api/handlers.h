@@ -81,6 +81,7 @@ int drift_decide(struct api_request *q, struct err *err);
 
 int account_list(struct api_request *q, struct err *err);
 int account_create(struct api_request *q, struct err *err);
+int account_artefact_get(struct api_request *q, struct err *err);
 int account_check_create(struct api_request *q, struct err *err);
 int account_check_get(struct api_request *q, struct err *err);
 int account_get(struct api_request *q, struct err *err);

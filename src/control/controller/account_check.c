@@ -52,7 +52,12 @@ static int look(const struct pass_context *ctx, struct store_rows *rows, json_t 
                             .cidr = store_column_text(rows, 2),
                             .client = client,
                             .data = &l};
-    *ret = !strcmp(kind, "verify") ? aws_verify(&i) : aws_preflight(&i);
+    if (!strcmp(kind, "controller")) {
+        autoaws struct aws_client *c = provider_aws_own_client(l.cloud_config, l.region, ctx->clock, ctx->cancel);
+        *ret = aws_whoami(c);
+    } else {
+        *ret = !strcmp(kind, "verify") ? aws_verify(&i) : aws_preflight(&i);
+    }
     json_decref(l.account);
     json_decref(l.cloud_config);
     return 0;

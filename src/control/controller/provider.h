@@ -56,5 +56,8 @@ OH_MUST_CHECK int provider_aws_client(const json_t *account, const json_t *cloud
                                       const char *region, const char *session, const char *policy,
                                       const struct clock *clock, const atomic_bool *cancel, struct aws_client **ret,
                                       struct err *err);
+/* A client that acts as the controller itself, without any role. */
+struct aws_client *provider_aws_own_client(const json_t *cloud_config, const char *region, const struct clock *clock,
+                                           const atomic_bool *cancel);
 /* The controller's aws_config, an empty object without one; new reference. */
 OH_MUST_CHECK int provider_aws_config(const struct control_config *c, json_t **ret, struct err *err);

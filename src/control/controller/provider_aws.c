@@ -25,6 +25,18 @@ int provider_aws_config(const struct control_config *c, json_t **ret, struct err
     return r;
 }
 
+static void own_keys(const json_t *cloud_config, const char *region, struct aws_source *ret)
+{
+    const char *file = json_string_value(json_object_get(cloud_config, "credentialsFile"));
+    const char *profile = json_string_value(json_object_get(cloud_config, "profile"));
+    aws_source_environment(ret);
+    ret->region = region;
+    if (file)
+        ret->credentials_file = file;
+    if (profile)
+        ret->profile = profile;
+}
+
 int provider_aws_client(const json_t *account, const json_t *cloud_config, enum aws_phase phase, const char *region,
                         const char *session, const char *policy, const struct clock *clock, const atomic_bool *cancel,
                         struct aws_client **ret, struct err *err)
@@ -39,19 +51,23 @@ int provider_aws_client(const json_t *account, const json_t *cloud_config, enum 
                            .session_policy = policy,
                            .clock = clock,
                            .cancel = cancel};
-    const char *file = json_string_value(json_object_get(cloud_config, "credentialsFile"));
-    const char *profile = json_string_value(json_object_get(cloud_config, "profile"));
     if (!arn)
         return err_set(err, -EACCES, "account.config.roles.%s: this role is detached; attach it to go on",
                        aws_phase_names[phase]);
-    aws_source_environment(&k.source);
-    k.source.region = region;
-    if (file)
-        k.source.credentials_file = file;
-    if (profile)
-        k.source.profile = profile;
+    own_keys(cloud_config, region, &k.source);
     *ret = aws_client_new(&k);
     return 0;
+}
+
+struct aws_client *provider_aws_own_client(const json_t *cloud_config, const char *region, const struct clock *clock,
+                                           const atomic_bool *cancel)
+{
+    struct aws_config k = {.region = region,
+                           .endpoints = json_object_get(cloud_config, "endpoints"),
+                           .clock = clock,
+                           .cancel = cancel};
+    own_keys(cloud_config, region, &k.source);
+    return aws_client_new(&k);
 }
 
 /* ["a","b","c"] as "abc". */

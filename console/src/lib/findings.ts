@@ -1,0 +1,64 @@
+// What a look into an account says, in the reader's language: the check's name by its parts, advice by its sentence. What
+// is not known here is shown as the control plane wrote it.
+
+export interface Finding {
+  check: string;
+  outcome: 'ok' | 'wrong' | 'unknown';
+  found: string;
+  needed: string;
+  advice: string;
+}
+
+type Word = (prefix: string, value: string | undefined | null) => string;
+type Text = (key: never, values?: never) => string;
+
+export function checkName(check: string, t: Text, word: Word): string {
+  const role = /^(inspect|provision|operate|remove) role(?:: (.*))?$/.exec(check);
+  if (role) return t('finding.role' as never, { phase: word('phaseOf', role[1]) } as never) + (role[2] ? t('finding.part' as never, { part: word('finding.of', role[2]) } as never) : '');
+  const named = /^(quota|endpoint): (.*)$/.exec(check);
+  if (named) return t(`finding.${named[1]}` as never, { name: word('finding.of', named[2]) } as never);
+  return word('finding.of', check);
+}
+
+const AMOUNTS: [RegExp, string][] = [
+  [/^(?<nodes>\d+) nodes, (?<replicas>\d+) replicas$/, 'carries'],
+  [/^(?<used>\d+) of (?<all>\d+) used$/, 'used'],
+  [/^(?<n>\d+) in all$/, 'inAll'],
+  [/^(?<n>\d+) free$/, 'free'],
+];
+
+/** What is there or needed: amounts and fixed words in the reader's language, everything else as it is. */
+export function amountText(text: string, t: Text, word: Word): string {
+  for (const [form, key] of AMOUNTS) {
+    const found = form.exec(text)?.groups;
+    if (found) return t(`finding.${key}` as never, Object.fromEntries(Object.entries(found).map(([k, v]) => [k, Number(v)])) as never);
+  }
+  return word('finding.is', text);
+}
+
+/** Wrong first, then what could not be looked at; otherwise as it came. */
+export function inOrderOfNeed(findings: Finding[]): Finding[] {
+  const rank = { wrong: 0, unknown: 1, ok: 2 };
+  return findings.map((f, i) => ({ f, i })).sort((a, b) => rank[a.f.outcome] - rank[b.f.outcome] || a.i - b.i).map(({ f }) => f);
+}
+
+const ADVICE: [RegExp, string][] = [
+  [/^The role's trust does not demand sts:ExternalId/, 'trust'],
+  [/^Apply the artefact of this release/, 'release'],
+  [/^Apply the artefact, or attach the role again/, 'apply'],
+  [/^The role is in another account/, 'account'],
+  [/^Choose a region with three zones/, 'zones'],
+  [/^Choose another range/, 'range'],
+  [/^Choose a larger range/, 'larger'],
+  [/^The two can live side by side/, 'peers'],
+  [/^Look at it in the Service Quotas console/, 'quota'],
+  [/^Ask AWS for more/, 'ask'],
+  [/^Let the controller reach it/, 'reach'],
+  [/^Run `ownhouse account verify`/, 'verify'],
+  [/^The operator of the control plane gives/, 'keys'],
+];
+
+export function adviceText(advice: string, t: Text): string {
+  const known = ADVICE.find(([form]) => form.test(advice));
+  return known ? t(`finding.do.${known[1]}` as never) : advice;
+}
