@@ -50,7 +50,10 @@ describe('connection lines', () => {
     for (const client of ['curl', 'browser'] as const) expect(connectLines(client, here)).toContain('https://demo.laptop.ownhouse.localhost:8443/');
     for (const client of ['node', 'java'] as const) expect(connectLines(client, here)).toContain('https://localhost:8501');
     expect(connectLines('python', here)).toContain('host="localhost", port=8501');
-    expect(connectLines('go', here)).toContain('"localhost:8501"');
+    expect(connectLines('go', here)).toContain('"https://localhost:8501/"');
+    const native = connectLines('go', { ...here, native: { host: 'n.laptop.ownhouse.localhost', port: 9444 } });
+    expect(native).toContain('"localhost:9444"');
+    expect(native).toContain('ServerName: "n.laptop.ownhouse.localhost"');
     expect(connectLines('csharp', here)).toContain('Host=localhost;Port=8501');
     expect(connectLines('node', { ...here, localPort: null })).toContain('https://demo.laptop.ownhouse.localhost:8443');
     expect(connectLines('node', target)).toContain('https://demo.example:8443');

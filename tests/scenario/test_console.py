@@ -14,6 +14,7 @@ import uuid
 import pytest
 
 from full_system import BUILD, TOP
+from peers import find_peer
 
 RESULTS = TOP / "test-results/console"
 
@@ -68,6 +69,12 @@ def known(system):
 
 def test_from_the_set_up_link_to_a_query(house):
     assert (RESULTS / "newcomer.log").read_text().count("\nok ") == 5  # the fixture has walked it
+
+
+def test_the_lines_of_the_connect_dialog(house):
+    """Run as they are; a client that is not on this machine is skipped by name, in connect-lines.log too."""
+    clients = {name: str(find_peer(name) or "") for name in ("clickhouse-connect", "clickhouse-js")}
+    steps(house, "connect-lines", OWNHOUSE_PEERS=json.dumps(clients), **known(house) | {"OWNHOUSE_SERVICE": known(house)["OWNHOUSE_SPARE"]})
 
 
 def test_every_screen_in_two_languages_and_themes(house):

@@ -42,6 +42,34 @@ function place(t: Target): { host: string; port: number } {
   return t.host.endsWith('.localhost') && t.localPort ? { host: 'localhost', port: t.localPort } : { host: t.host, port: t.port };
 }
 
+/**
+ * clickhouse-go where the native protocol is answered. Without it the standard library alone: over HTTP clickhouse-go
+ * asks for the Native format of a protocol version, which the embedded engine does not give.
+ */
+function goLines(t: Target, password: string): string {
+  const at = place(t);
+  const tls = (serverName: string) => `&tls.Config{${[t.ca && 'RootCAs: roots', serverName && `ServerName: ${quoted(serverName)}`].filter(Boolean).join(', ')}}`;
+  const roots = t.ca ? `\tca, err := os.ReadFile("${CA_FILE}")\n\tif err != nil {\n\t\tlog.Fatal(err)\n\t}\n\troots := x509.NewCertPool()\n\troots.AppendCertsFromPEM(ca)\n` : '';
+  const here = t.native?.host.endsWith('.localhost');
+  const imports = ['crypto/tls', t.ca && 'crypto/x509', 'fmt', !t.native && 'io', 'log', !t.native && 'net/http', t.ca && 'os', !t.native && 'strings']
+    .filter(Boolean)
+    .map((name) => `\t"${name}"\n`)
+    .join('');
+  const body = t.native
+    ? `\tdb := clickhouse.OpenDB(&clickhouse.Options{\n\t\tAddr: []string{${quoted(`${here ? 'localhost' : t.native.host}:${t.native.port}`)}},\n` +
+      `\t\tAuth: clickhouse.Auth{Username: ${quoted(t.user)}, Password: ${quoted(password)}},\n\t\tTLS:  ${tls(here ? t.native.host : '')},\n\t})\n\tdefer db.Close()\n` +
+      `\tvar version string\n\tif err := db.QueryRow("SELECT version()").Scan(&version); err != nil {\n\t\tlog.Fatal(err)\n\t}\n\tfmt.Println(version)\n`
+    : `\trequest, err := http.NewRequest("POST", ${quoted(`https://${at.host}:${at.port}/`)}, strings.NewReader("SELECT version()"))\n\tif err != nil {\n\t\tlog.Fatal(err)\n\t}\n` +
+      `\trequest.SetBasicAuth(${quoted(t.user)}, ${quoted(password)})\n\tclient := http.Client{Transport: &http.Transport{TLSClientConfig: ${tls('')}}}\n` +
+      `\tanswer, err := client.Do(request)\n\tif err != nil {\n\t\tlog.Fatal(err)\n\t}\n\tdefer answer.Body.Close()\n\ttext, err := io.ReadAll(answer.Body)\n` +
+      `\tif err != nil || answer.StatusCode != 200 {\n\t\tlog.Fatal(answer.Status, string(text), err)\n\t}\n\tfmt.Print(string(text))\n`;
+  return (
+    `mkdir -p ownhouse-go\n${caLines(t.ca).replace(CA_FILE, `ownhouse-go/${CA_FILE}`)}cat > ownhouse-go/main.go <<'GO'\npackage main\n\nimport (\n${imports}` +
+    `${t.native ? '\n\t"github.com/ClickHouse/clickhouse-go/v2"\n' : ''})\n\nfunc main() {\n${roots}${body}}\nGO\n` +
+    `(cd ownhouse-go && { [ -f go.mod ] || go mod init ownhouse-go; } && ${t.native ? 'go get github.com/ClickHouse/clickhouse-go/v2 && ' : ''}go run .)`
+  );
+}
+
 export function connectLines(client: Client, t: Target): string {
   const url = `https://${t.host}:${t.port}`;
   const at = place(t);
@@ -84,16 +112,7 @@ export function connectLines(client: Client, t: Target): string {
         `const rows = await client.query({ query: 'SELECT version()', format: 'JSONEachRow' });\nconsole.log(await rows.json());\nawait client.close();\nNODE\nnode ownhouse-query.mjs`
       );
     case 'go':
-      return (
-        `mkdir -p ownhouse-go\n${t.ca ? caLines(t.ca).replace(CA_FILE, `ownhouse-go/${CA_FILE}`) : ''}cat > ownhouse-go/main.go <<'GO'\npackage main\n\nimport (\n` +
-        `\t"crypto/tls"\n${t.ca ? '\t"crypto/x509"\n' : ''}\t"fmt"\n\t"log"\n${t.ca ? '\t"os"\n' : ''}\n\t"github.com/ClickHouse/clickhouse-go/v2"\n)\n\nfunc main() {\n` +
-        `${t.ca ? `\tca, err := os.ReadFile("${CA_FILE}")\n\tif err != nil {\n\t\tlog.Fatal(err)\n\t}\n\troots := x509.NewCertPool()\n\troots.AppendCertsFromPEM(ca)\n` : ''}` +
-        `\tdb := clickhouse.OpenDB(&clickhouse.Options{\n\t\tAddr:     []string{${quoted(`${at.host}:${at.port}`)}},\n\t\tProtocol: clickhouse.HTTP,\n` +
-        `\t\tAuth:     clickhouse.Auth{Username: ${quoted(t.user)}, Password: ${quoted(password)}},\n` +
-        `\t\tTLS:      &tls.Config{${t.ca ? 'RootCAs: roots' : ''}},\n\t})\n\tdefer db.Close()\n` +
-        `\tvar version string\n\tif err := db.QueryRow("SELECT version()").Scan(&version); err != nil {\n\t\tlog.Fatal(err)\n\t}\n\tfmt.Println(version)\n}\nGO\n` +
-        `(cd ownhouse-go && { [ -f go.mod ] || go mod init ownhouse-go; } && go get github.com/ClickHouse/clickhouse-go/v2 && go run .)`
-      );
+      return goLines(t, password);
     case 'java':
       return (
         `// com.clickhouse:clickhouse-jdbc\nvar settings = new java.util.Properties();\nsettings.put("user", ${quoted(t.user)});\n` +

@@ -106,6 +106,7 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
           ]}
         />
       </Card>
+      {plan.estimate && <Estimate estimate={plan.estimate} />}
       <Tabs
         label={t('plan.title')}
         value={view}
@@ -136,6 +137,83 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
         </Confirm>
       )}
     </Page>
+  );
+}
+
+/** What it costs a month, how long it takes, and as whom the controller goes in. */
+function Estimate({ estimate: e }: { estimate: Schemas['PlanEstimate'] }) {
+  const { t, word, number, date } = useWords();
+  const money = (hundredths: number) => number(hundredths / 100, { style: 'currency', currency: e.cost.currency, currencyDisplay: 'code' });
+  const minutes = (seconds: number) => number(Math.max(1, Math.ceil(seconds / 60)));
+  const c = e.cost;
+  const free = !c.table && !c.items.length && !c.unknown.length && !c.usage.length;
+  return (
+    <Card title={t('plan.estimate')}>
+      <Facts
+        items={[
+          [t('plan.cost'), free ? t('plan.cost.free') : c.before === c.after ? t('plan.cost.same', { amount: money(c.after) }) : t('plan.cost.change', { before: money(c.before), after: money(c.after) })],
+          e.seconds.high > 0 && [t('plan.takes'), t('plan.takes.range', { low: minutes(e.seconds.low), high: minutes(e.seconds.high) })],
+        ]}
+      />
+      {c.notes.map((n) => (
+        <p key={n} className="oh-muted">
+          {n}
+        </p>
+      ))}
+      {(c.items.length > 0 || c.unknown.length > 0 || c.usage.length > 0) && (
+        <details className="oh-more">
+          <summary>{t('plan.cost.parts')}</summary>
+          <div className="oh-scroll" tabIndex={0} role="region" aria-label={t('plan.cost.parts')}>
+            <table className="oh-plain">
+              <thead>
+                <tr>
+                  <th scope="col">{t('plan.cost.resource')}</th>
+                  <th scope="col">{t('plan.before')}</th>
+                  <th scope="col">{t('plan.after')}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {c.items.map((i) => (
+                  <tr key={i.resource}>
+                    <th scope="row">{i.resource}</th>
+                    <td>{money(i.before)}</td>
+                    <td>{money(i.after)}</td>
+                  </tr>
+                ))}
+                {c.unknown.map((u) => (
+                  <tr key={u.resource}>
+                    <th scope="row">{u.resource}</th>
+                    <td colSpan={2}>{t('plan.cost.unknown', { why: u.why })}</td>
+                  </tr>
+                ))}
+                {c.usage.map((u) => (
+                  <tr key={u}>
+                    <th scope="row">{u}</th>
+                    <td colSpan={2}>{t('plan.cost.usage')}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+          {c.table && <p className="oh-muted">{t('plan.cost.table', { date: date(c.table.date, { dateStyle: 'medium', timeZone: 'UTC' }), region: c.table.region, source: c.table.source })}</p>}
+        </details>
+      )}
+      {e.actions.length > 0 && (
+        <details className="oh-more">
+          <summary>{t('plan.rights')}</summary>
+          <dl className="oh-stack">
+            {e.actions.map((a) => (
+              <div key={a.role}>
+                <dt>{t('finding.role', { phase: word('phaseOf', a.role) })}</dt>
+                <dd>
+                  <code className="oh-break">{a.actions.join(' ')}</code>
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
+    </Card>
   );
 }
 
