@@ -132,17 +132,22 @@ def crowd(db):
             "ordinal": i + 1, "state": "stopped", "want": "stopped"})
 
 
-def test_the_first_load_is_small():
-    """What the sign-in and the list of services need, compressed as HAProxy does it."""
-    manifest = BUILD / "console-manifest/manifest.json"
-    if not manifest.exists():
-        pytest.skip("skipped: the console is not built")
-    parts = json.loads(manifest.read_text())
+def first_load():
+    """Names of the files that the sign-in and the list of services need."""
+    parts = json.loads((BUILD / "console-manifest/manifest.json").read_text())
     wanted, files = ["index.html"], {"index.html"}
     while wanted:
         part = parts[wanted.pop()]
         files |= {part["file"], *part.get("css", [])}
         wanted += [p for p in part.get("imports", []) if parts[p]["file"] not in files]
+    return files
+
+
+def test_the_first_load_is_small():
+    """Compressed as HAProxy does it."""
+    if not (BUILD / "console-manifest/manifest.json").exists():
+        pytest.skip("skipped: the console is not built")
+    files = first_load()
     assert any(f.endswith(".css") for f in files)
     size = sum(len(gzip.compress((BUILD / "console" / f).read_bytes(), 6)) for f in files)
     print(f"first load: {size / 1024:.0f} KiB compressed in {len(files)} files")
