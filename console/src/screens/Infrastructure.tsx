@@ -13,6 +13,7 @@ import { Loaded } from '../ui/errors';
 import { Page } from '../ui/page';
 import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
+import { DriftCard } from './Drift';
 import { State } from './states';
 
 type Data = Schemas['Infrastructure'];
@@ -162,6 +163,7 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
           )}
         </Card>
       </div>
+      {can('driftGetList') && i.state !== 'infra-terminated' && <DriftCard infrastructure={i} />}
       <Card title={t('plan.all')}>
         <Loaded query={plans}>
           {(list) => <List label={t('plan.all')} rows={list as Plan[]} columns={columns} rowKey={(p) => p.id} search={false} sort={{ key: 'made', down: true }} empty={<Empty title={t('plan.none')}>{t('plan.none.do')}</Empty>} />}
