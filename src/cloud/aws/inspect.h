@@ -20,8 +20,8 @@ struct aws_inspect {
 json_t *aws_verify(const struct aws_inspect *i);
 /* ARNs of whatever carries an infrastructure's tag: a new array, sorted by AWS. */
 OH_MUST_CHECK int aws_tagged(struct aws_client *c, const char *infrastructure, json_t **ret, struct err *err);
-/* As whom the controller acts, so that the roles can trust it: one row, `found` the ARN that a trust policy takes (of an
- * assumed role's session, the role). `c` has the controller's own keys. New array. */
+/* As whom the controller acts, so that the roles can trust it: one row, `found` the ARN that a trust policy takes (of
+ * an assumed role's session, the role). `c` has the controller's own keys. New array. */
 json_t *aws_whoami(struct aws_client *c);
 /* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints. New array. */
 json_t *aws_preflight(const struct aws_inspect *i);

@@ -62,10 +62,8 @@ int provider_aws_client(const json_t *account, const json_t *cloud_config, enum 
 struct aws_client *provider_aws_own_client(const json_t *cloud_config, const char *region, const struct clock *clock,
                                            const atomic_bool *cancel)
 {
-    struct aws_config k = {.region = region,
-                           .endpoints = json_object_get(cloud_config, "endpoints"),
-                           .clock = clock,
-                           .cancel = cancel};
+    struct aws_config k = {
+        .region = region, .endpoints = json_object_get(cloud_config, "endpoints"), .clock = clock, .cancel = cancel};
     own_keys(cloud_config, region, &k.source);
     return aws_client_new(&k);
 }
