@@ -85,10 +85,10 @@ def test_every_role(house):
     roles = [r for r in house.api("GET", "/roles")[1]["result"] if r["type"] == "system"]
     people = []
     for role in roles:
-        status, answer = house.api("POST", "/invitations", {
-            "email": f"role-{role['id'][-2:]}@example.org", "assignedRoleIds": [role["id"]]})
+        email = f"role-{role['id'][-2:]}@example.org"
+        status, answer = house.api("POST", "/invitations", {"email": email, "assignedRoleIds": [role["id"]]})
         assert status == 200, answer
-        people.append({"role": role["name"], "link": answer["result"]["ownhouse"]["link"]})
+        people.append({"role": role["name"], "email": email, "link": answer["result"]["ownhouse"]["link"]})
     steps(house, "roles", OWNHOUSE_PEOPLE=json.dumps(people), **known(house))
 
 
