@@ -16,6 +16,7 @@ const struct conf_key agent_config_keys[] = {
     {"name", CONF_STRING, AT(name), "data-plane", 0, 100, "name of the infrastructure, shown to people"},
     {"bundle", CONF_PATH, AT(bundle), "", 0, 0, "enrolment bundle from the customer"},
     {"token_file", CONF_PATH, AT(token_file), "", 0, 0, "file with the enrolment token, if not in the bundle"},
+    {"releases", CONF_PATH, AT(releases), "", 0, 0, "list of accepted releases, signed by the bundle's release key"},
     {"control_address", CONF_STRING, AT(control_address), "", 0, 300,
      "host:port dialled instead of the bundle's address (a gateway that passes bytes on)"},
     {"proxy", CONF_STRING, AT(proxy), "", 0, 300, "HTTP CONNECT proxy to the control plane, host:port"},

@@ -14,6 +14,7 @@ struct agent_config {
     char *home;
     char *name;                /* of the infrastructure, shown to people */
     char *bundle, *token_file; /* enrolment bundle and token from the customer; "" = enrolled by hand */
+    char *releases;            /* the list that the release key signed; "" = none */
     char *control_address;     /* host:port dialled instead of the bundle's address: a gateway on the way; "" = none */
     char *proxy;               /* HTTP CONNECT proxy to the control plane, host:port; "" = none */
     char *proxy_credentials;   /* file with user:password for it; "" = none */

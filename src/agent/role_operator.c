@@ -9,11 +9,13 @@
 #include "agent/operator/operator.h"
 #include "agent/place.h"
 #include "agent/recorder.h"
+#include "agent/releases.h"
 #include "agent/role.h"
 #include "agent/status.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/sandbox.h"
 #include "blueprint/placement.h"
 #include "version.h"
@@ -43,6 +45,7 @@ struct operator_role {
     char reader_sha256[65];
     char *backup_password; /* of BLUEPRINT_OPERATOR; NULL: no backups here */
     char backup_sha256[65];
+    char program[65]; /* SHA-256 of what runs; "" where no list of releases is kept */
     struct desk *desk;
     struct allowlist allowlist;
     bool allowlist_told; /* what holds is in the ledger */
@@ -176,6 +179,7 @@ static void write_status(uv_timer_t *t)
     struct operator_role *o = t->data;
     struct err err = ERR_INIT;
     autojson json_t *status = json_object(), *ledger = NULL;
+    struct proc_id self;
     if (o->ending)
         return;
     watch_lock(o);
@@ -186,6 +190,9 @@ static void write_status(uv_timer_t *t)
     if (o->lock_report)
         json_object_set(status, "lock", o->lock_report);
     json_object_set_new(status, "version", json_string(OWNHOUSE_VERSION));
+    if (proc_identify(getpid(), &self) == 0)
+        json_object_set_new(status, "process",
+                            json_pack("[iI]", (int)self.pid, (json_int_t)self.start_ticks)); /* whose word this is */
     json_object_set_new(status, "sandbox", json_string(o->sandbox));
     if (o->link)
         json_object_set_new(status, "link", agent_link_status_json(o->link));
@@ -474,11 +481,11 @@ static int confine(struct operator_role *o, struct err *err)
     /* Not the ledger's folder: its key and its leaves are its own role's. */
     autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run"), *consent = agent_path(c, "consent"),
                   *policy = agent_path(c, "policy");
-    const char *read[8],
+    const char *read[12],
         *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, o->place.backup_dir, NULL};
     char folder[4096];
     size_t n = 0;
-    const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials};
+    const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials, c->releases};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         if (*files[i] == '/')
             read[n++] = files[i];
@@ -552,7 +559,8 @@ static int start_operator(struct operator_role *o, struct err *err)
         .on_event = on_operator_event,
         .data = o,
     };
-    if ((r = identity_bundle(o->place.link_dir, &bundle, err)) == 0)
+    if ((r = identity_bundle(o->place.link_dir, &bundle, err)) == 0 &&
+        (r = releases_check(bundle, c, o->program, o->place.state_dir, err)) == 0)
         r = open_desk(o, bundle, &id, consent, kept, err);
     if (r == 0 && (r = place_runtime(&o->place, c, id.infrastructure, &o->runtime, err)) == 0) {
         memcpy(config.desired_key, bundle->desired_key, sizeof(config.desired_key));
@@ -609,6 +617,8 @@ static int start(struct operator_role *o, struct err *err)
 {
     char fingerprint[65];
     int r;
+    if (*o->role->config.releases && (r = releases_program(o->program, err)) < 0)
+        return r;
     if ((r = confine(o, err)) < 0 ||
         (r = place_enrol(&o->place, &o->role->config, ENROL_TIMEOUT_MS, fingerprint, err)) < 0)
         return r;

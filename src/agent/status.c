@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "blueprint/placement.h"
 #include "runtime/process/supervise.h"
 
@@ -136,12 +137,16 @@ int status_linked(const struct agent_config *c)
         return 3;
     }
     autojson json_t *o = read_status(c);
-    const json_t *link = json_object_get(o, "link");
-    bool connected = json_is_true(json_object_get(link, "connected"));
+    const json_t *link = json_object_get(o, "link"), *process = json_object_get(o, "process");
+    /* An operator that ended, or never came so far, left another's words. */
+    struct proc_id writer = {.pid = (pid_t)json_integer_value(json_array_get(process, 0)),
+                             .start_ticks = (unsigned long long)json_integer_value(json_array_get(process, 1))};
+    bool current = writer.pid > 0 && proc_alive(&writer);
+    bool connected = current && json_is_true(json_object_get(link, "connected"));
     if (connected)
         printf("linked to %s\n", text_of(link, "control"));
-    else if (!json_is_object(link))
-        puts("not linked: the agent has not enrolled yet");
+    else if (!current || !json_is_object(link))
+        puts("not linked: the operator has not come that far; the log says why");
     else
         printf("not linked to %s: %s\n", text_of(link, "control"), text_of(link, "error"));
     return connected ? 0 : 3;

@@ -9,6 +9,7 @@
 #define MANAGER "ownhouse-install"
 #define POD "ownhouse-agent-0"
 #define BUNDLE_MAX KIB(64)
+#define RELEASES_MAX KIB(700) /* a Secret holds a megabyte */
 #define OLDEST_MINOR 31
 
 static const char *option(const struct cli *c, const char *name, const char *fallback)
@@ -54,6 +55,8 @@ static int read_values(const struct cli *c, json_t **ret, struct err *err)
         return r;
     if (!own)
         own = json_object();
+    if (cli_option(c, "releases"))
+        json_object_set_new(own, "releases", json_true());
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (cli_option(c, names[i][0]))
             json_object_set_new(own, names[i][1], json_string(cli_option(c, names[i][0])));
@@ -71,6 +74,24 @@ static json_t *namespace_object(const char *name)
                      "labels", "ownhouse/installed-by", MANAGER, "pod-security.kubernetes.io/enforce", "restricted");
 }
 
+/* As it was signed, to the byte; the agent checks it. */
+static int add_releases(const struct cli *c, json_t *secret, struct err *err)
+{
+    const char *path = cli_option(c, "releases");
+    autofree char *text = NULL;
+    size_t len = 0;
+    int r = fs_read(path, RELEASES_MAX, &text, &len, err);
+    json_t *value = r == 0 ? json_stringn(text, len) : NULL;
+    if (!value) {
+        json_decref(secret);
+        return r == -ENOENT ? err_set(err, r, "--releases: there is no file %s", path)
+               : r < 0      ? r
+                            : err_set(err, -EINVAL, "--releases: %s is not text", path);
+    }
+    json_object_set_new(json_object_get(secret, "stringData"), "releases.json", value);
+    return 0;
+}
+
 /* The agent believes nothing but what is in here; its own reader checks it fully. */
 static int bundle_object(const struct cli *c, const json_t *values, const char *namespace, json_t **ret,
                          struct err *err)
@@ -79,6 +100,8 @@ static int bundle_object(const struct cli *c, const json_t *values, const char *
     autojson json_t *bundle = NULL;
     autofree char *text = NULL, *token = NULL;
     size_t len = 0;
+    if (cli_option(c, "releases") && !path)
+        return err_set(err, CLI_BAD_USAGE, "--releases: goes with --bundle, into the same Secret");
     int r = path ? read_structure("bundle", path, BUNDLE_MAX, &bundle, err) : 0;
     if (r < 0 || !path)
         return r;
@@ -99,7 +122,7 @@ static int bundle_object(const struct cli *c, const json_t *values, const char *
                      text_in(values, "bundleSecret"), "namespace", namespace, "type", "Opaque", "stringData",
                      "bundle.json", text);
     mem_wipe(text, strlen(text));
-    return 0;
+    return cli_option(c, "releases") ? add_releases(c, *ret, err) : 0;
 }
 
 static int wanted(const struct cli *c, json_t **ret_values, json_t **ret, struct err *err)
@@ -437,6 +460,7 @@ static const struct cli_option install_options[] = {
     {"namespace", 0, "NAME", "the agent's own (ownhouse)"},
     {"bundle", 0, "FILE", "enrolment bundle; none: the Secret is there already"},
     {"token-file", 0, "FILE", "enrolment token, if it is not in the bundle"},
+    {"releases", 0, "FILE", "signed list of releases, if the bundle has a release key"},
     {"values", 0, "FILE", "values of the chart (YAML or JSON)"},
     {"image", 0, "IMAGE", "the agent's image, by digest"},
     {"clickhouse-image", 0, "IMAGE", "the engine's image, by digest"},

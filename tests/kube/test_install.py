@@ -1,12 +1,13 @@
 """`ownhouse agent install`: the chart's objects on a real API server, as Helm would make them; what it waits for and what it says."""
 import base64
+import hashlib
 import json
 import subprocess
 
 import pytest
 
 from cluster import BUILD, NAMESPACE, TOP, chart_rbac
-from link_parts import wait_until
+from link_parts import openssl, wait_until
 from peers import find_peer
 
 PROGRAM = BUILD / "src/cli/ownhouse"
@@ -35,7 +36,7 @@ def helm(*words):
     return r.stdout
 
 
-VALUES = {"engine": "chdb", "name": "two words", "proxy": "proxy.example:3128", "storageClass": "fast", "volumeGib": 7, "loadBalancer": False,
+VALUES = {"releases": True, "engine": "chdb", "name": "two words", "proxy": "proxy.example:3128", "storageClass": "fast", "volumeGib": 7, "loadBalancer": False,
           "accountAnnotations": {"b.example/role": "one", "a.example/x": "two"}, "balancerAnnotations": {"c.example/d": "e"},
           "priorityClass": "high", "stateStorageClass": "slow", "resources": {"requests": {"cpu": "1", "memory": "64Mi"}}}
 HELM_IMAGES = ["--set", f"image=stand.test/agent{DIGEST},clickhouseImage=stand.test/clickhouse{DIGEST},"
@@ -81,6 +82,22 @@ def test_what_may_not_be_is_told(tmp_path):
     assert run("install", "--kubeconfig", tmp_path / "none", *IMAGES, ok=False).returncode == 3
 
 
+def new_key(folder):
+    openssl("genpkey", "-algorithm", "ed25519", "-out", f"{folder}/release.key")
+    der = openssl("pkey", "-in", f"{folder}/release.key", "-pubout", "-outform", "DER")
+    return folder / "release.key", der[-32:].hex()
+
+
+def release_list(folder, key, serial, images):
+    """As the vendor makes it, with OpenSSL."""
+    text = json.dumps({"type": "ownhouse/releases", "v": 1, "serial": serial, "issuedAt": "2026-11-23T00:00:00.000Z", "images": images,
+                       "programs": []})
+    (folder / "statement").write_text(f"ownhouse-releases-v1\n{hashlib.sha256(text.encode()).hexdigest()}\n")
+    signature = openssl("pkeyutl", "-sign", "-rawin", "-inkey", str(key), "-in", f"{folder}/statement").hex()
+    (folder / "releases.json").write_text(json.dumps({"v": 1, "document": text, "signature": signature}))
+    return folder / "releases.json"
+
+
 @pytest.fixture
 def place(cluster):
     """The session's cluster with its rights as they were."""
@@ -95,21 +112,28 @@ def test_install_link_and_uninstall(place, cluster, control, new_agent, tmp_path
     """Installed, its agent.conf run by the real agent, and removed; other tests' objects stay as they are."""
     agent = new_agent("a", start=False)
     bundle, token = agent.folder / "bundle.json", agent.folder / "token"
-    r = run("install", *place, "--bundle", bundle, "--token-file", token, "--force", "--wait", 120, *IMAGES)
+    key, public = new_key(tmp_path)
+    bundle.write_text(json.dumps(control.bundle(releaseKey=public)))
+    listed = release_list(tmp_path, key, 5, [IMAGES[3], IMAGES[5]])
+    r = run("install", *place, "--bundle", bundle, "--token-file", token, "--releases", listed, "--force", "--wait", 120, *IMAGES)
     assert "up" in r.stdout
+    assert base64.b64decode(cluster.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/ownhouse-bundle")["data"]["releases.json"]) == \
+        listed.read_bytes()
     held = cluster.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/ownhouse-bundle")["data"]["bundle.json"]
     assert json.loads(base64.b64decode(held)) == {**json.loads(bundle.read_text()), "token": token.read_text().strip()}
     # Again: nothing is written anew.
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/ownhouse-agent"
     first = cluster.admin.get(path)
-    run("install", *place, "--wait", 0, *IMAGES)
-    assert cluster.admin.get(path)["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"] or \
-        cluster.admin.get(path)["metadata"]["generation"] == first["metadata"]["generation"]
+    values = tmp_path / "values.json"
+    values.write_text('{"releases": true}')
+    run("install", *place, "--values", values, "--wait", 0, *IMAGES)
+    assert cluster.admin.get(path)["metadata"]["generation"] == first["metadata"]["generation"]
     # What the pod would read, but for its paths.
     text = cluster.admin.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/ownhouse-agent")["data"]["agent.conf"]
     (agent.folder / "whole.json").write_bytes(base64.b64decode(held))
     (agent.folder / "whole.json").chmod(0o600)
-    for old, new in (("/var/lib/ownhouse/agent", str(agent.home)), ("/etc/ownhouse-bundle/bundle.json", str(agent.folder / "whole.json"))):
+    for old, new in (("/var/lib/ownhouse/agent", str(agent.home)), ("/etc/ownhouse-bundle/bundle.json", str(agent.folder / "whole.json")),
+                     ("/etc/ownhouse-bundle/releases.json", str(listed))):
         assert old in text
         text = text.replace(old, new)
     agent.config.write_text(text + f"kubeconfig = {agent.kubeconfig}\n")
@@ -119,6 +143,17 @@ def test_install_link_and_uninstall(place, cluster, control, new_agent, tmp_path
     agent.stop()
     r = subprocess.run(probe, capture_output=True, text=True)
     assert r.returncode == 3 and "does not run" in r.stdout
+    # An older list, and one without an image that is configured: the agent does nothing. Then a newer one that has it.
+    for serial, images, said in ((4, [IMAGES[3], IMAGES[5]], "serial 4 is below 5"), (6, [IMAGES[3]], "haproxy_image")):
+        release_list(tmp_path, key, serial, images)
+        agent.start()
+        wait_until("the refusal", 60, lambda: said in agent.said(), 0.2)
+        assert subprocess.run(probe, capture_output=True).returncode == 3
+        agent.stop()
+    release_list(tmp_path, key, 6, [IMAGES[3], IMAGES[5]])
+    agent.start()
+    wait_until("the link again", 90, lambda: subprocess.run(probe, capture_output=True).returncode == 0, 0.2)
+    agent.stop()
     # Not while there are services, then not without their keeper's disk.
     cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "ownhouse-left", "labels": {"app.kubernetes.io/managed-by": "ownhouse", "ownhouse/infrastructure": agent.infrastructure}}}))

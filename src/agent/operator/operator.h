@@ -28,8 +28,8 @@ struct operator_config {
     struct runtime *runtime;     /* borrowed; must outlive the operator */
     /* Place of the data plane. The operator itself fills certificates and n_certificates. */
     struct blueprint_env env;
-    /* How long the runtime may take to bring a changed file in place after it said so: a kubelet looks each minute. 0: no
-     * time. The ingress is not told again before. */
+    /* How long the runtime may take to bring a changed file in place after it said so: a kubelet looks each minute. 0:
+     * no time. The ingress is not told again before. */
     int64_t files_take_ms;
     /* Further names and addresses that the services' certificate carries beside *.domain, domain, localhost, 127.0.0.1,
      * ::1 and env.client_address; each list ends with NULL, or is NULL. */

@@ -1,0 +1,133 @@
+/* Holds images and programs against the list that the release key signed. */
+#include "agent/releases.h"
+
+#include "base/fs.h"
+#include "base/js.h"
+#include "base/mem.h"
+
+#define PROGRAM_MAX MIB(64)
+
+static int verify(const struct bundle *b, const json_t *file, const char **ret, struct err *err)
+{
+    static const char *const known[] = {"v", "document", "signature", NULL};
+    unsigned char signature[ED25519_SIGNATURE_SIZE];
+    const char *document = NULL, *hex = NULL;
+    char digest[65];
+    int64_t v = 0;
+    int r;
+    if ((r = js_only(file, "", known, err)) < 0 || (r = js_int(file, "", "v", 1, 1, &v, err)) < 0 ||
+        (r = js_string(file, "", "document", RELEASES_MAX_BYTES, &document, err)) < 0 ||
+        (r = js_string(file, "", "signature", 128, &hex, err)) < 0)
+        return r;
+    sha256_hex(document, strlen(document), digest);
+    autofree char *statement = mem_printf("ownhouse-releases-v1\n%s\n", digest);
+    if (strlen(hex) != 2 * sizeof(signature) || hex_decode(hex, signature, sizeof(signature)) < 0 ||
+        !signature_valid(b->release_key, statement, strlen(statement), signature))
+        return err_set(err, -EBADMSG, "the signature is not by the release key in this agent's bundle");
+    *ret = document;
+    return 0;
+}
+
+/* Older lists may name what was withdrawn since. */
+static int check_serial(int64_t serial, const char *state_dir, struct err *err)
+{
+    autofree char *path = mem_printf("%s/releases.serial", state_dir), *text = NULL;
+    size_t len = 0;
+    int r = fs_read(path, 64, &text, &len, err);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    int64_t last = r == 0 ? strtoll(text, NULL, 10) : 0;
+    if (serial < last)
+        return err_set(err, -ESTALE, "serial %lld is below %lld, the last one accepted", (long long)serial,
+                       (long long)last);
+    if (serial == last)
+        return 0;
+    autofree char *now = mem_printf("%lld\n", (long long)serial);
+    r = fs_mkdirs(state_dir, 0700, err);
+    return r < 0 ? r : fs_write_atomic(path, now, strlen(now), 0600, err);
+}
+
+static bool holds(const json_t *list, const char *text)
+{
+    const json_t *v;
+    size_t i;
+    json_array_foreach(list, i, v)
+    {
+        if (json_is_string(v) && !strcmp(json_string_value(v), text))
+            return true;
+    }
+    return false;
+}
+
+static int check_images(const json_t *images, const struct agent_config *c, struct err *err)
+{
+    const char *const keys[] = {"clickhouse_image", "haproxy_image", "knot_image"};
+    const char *const values[] = {c->clickhouse_image, c->haproxy_image, c->knot_image};
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (*values[i] && !holds(images, values[i]))
+            return err_set(err, -EACCES, "%s: %s is not in it: name an image that is, by its digest", keys[i],
+                           values[i]);
+    return 0;
+}
+
+static int check_program(const json_t *programs, const char *digest, struct err *err)
+{
+    return holds(programs, digest) ? 0
+                                   : err_set(err, -EACCES, "this agent's program (SHA-256 %s) is not in it", digest);
+}
+
+int releases_program(char ret[65], struct err *err)
+{
+    autofree char *bytes = NULL;
+    size_t len = 0;
+    int r = fs_read("/proc/self/exe", PROGRAM_MAX, &bytes, &len, err);
+    if (r < 0)
+        return err_wrap(err, r, "cannot read the agent's own program");
+    sha256_hex(bytes, len, ret);
+    return 0;
+}
+
+static int check_document(const char *text, const struct agent_config *c, const char *program, const char *state_dir,
+                          struct err *err)
+{
+    static const char *const known[] = {"type", "v", "serial", "issuedAt", "images", "programs", NULL};
+    autojson json_t *d = NULL;
+    json_t *images = NULL, *programs = NULL;
+    const char *type = NULL, *issued = NULL;
+    int64_t v = 0, serial = 0;
+    int r;
+    if ((r = js_parse(text, strlen(text), RELEASES_MAX_BYTES, &d, err)) < 0 || (r = js_only(d, "", known, err)) < 0 ||
+        (r = js_string(d, "", "type", 32, &type, err)) < 0 || (r = js_int(d, "", "v", 1, 1, &v, err)) < 0 ||
+        (r = js_int(d, "", "serial", 1, INT64_C(1) << 53, &serial, err)) < 0 ||
+        (r = js_string(d, "", "issuedAt", 32, &issued, err)) < 0 ||
+        (r = js_array(d, "", "images", RELEASES_MAX_ENTRIES, &images, err)) < 0 ||
+        (r = js_array(d, "", "programs", RELEASES_MAX_ENTRIES, &programs, err)) < 0)
+        return r;
+    if (strcmp(type, "ownhouse/releases"))
+        return err_set(err, -EINVAL, "type: must be ownhouse/releases");
+    r = strcmp(c->runtime, "kubernetes") ? check_program(programs, program, err) : check_images(images, c, err);
+    return r < 0 ? r : check_serial(serial, state_dir, err);
+}
+
+int releases_check(const struct bundle *bundle, const struct agent_config *c, const char *program,
+                   const char *state_dir, struct err *err)
+{
+    autofree char *text = NULL;
+    autojson json_t *file = NULL;
+    const char *document = NULL;
+    size_t len = 0;
+    if (!bundle->has_release_key)
+        return 0;
+    if (!*c->releases)
+        return err_set(err, -EACCES,
+                       "the bundle has a release key, so that only listed releases may run here: set `releases` in "
+                       "agent.conf to the signed list");
+    int r = fs_read(c->releases, 2 * RELEASES_MAX_BYTES, &text, &len, err);
+    if (r == -ENOENT)
+        return err_set(err, r, "releases: there is no file %s", c->releases);
+    if (r < 0 || (r = js_parse(text, len, 2 * RELEASES_MAX_BYTES, &file, err)) < 0 ||
+        (r = verify(bundle, file, &document, err)) < 0 ||
+        (r = check_document(document, c, program, state_dir, err)) < 0)
+        return err_wrap(err, r, "the list of releases %s", c->releases);
+    return 0;
+}
