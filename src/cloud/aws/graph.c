@@ -158,7 +158,10 @@ static void add_network(struct maker *m)
         m->vpc = m->s->vpc;
         for (int i = 0; i < AWS_ZONES; i++)
             json_array_append_new(m->private_ids, json_string(m->s->private_subnets[i]));
-        plan_graph_note(m->g, "The network is the customer's own: nothing in it is made, changed or removed.");
+        plan_graph_note(
+            m->g,
+            "The network is the customer's own: nothing of it is changed or removed; security groups of our own are "
+            "made in it.");
     } else {
         m->vpc = "${aws_vpc.main.id}";
         add(m, "aws_vpc", "main", json_pack("{s:s, s:b}", "cidr", m->s->cidr, "dns", true), NULL);

@@ -19,11 +19,17 @@ static const char *text(const json_t *v, const char *key)
     return s ? s : "";
 }
 
+void aws_inspect_row(json_t *rows, const char *outcome, const char *check, const char *found, const char *needed,
+                     const char *advice)
+{
+    json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "check", check, "outcome", outcome, "found",
+                                          found, "needed", needed, "advice", advice));
+}
+
 static void row(struct table *t, const char *outcome, const char *check, const char *found, const char *needed,
                 const char *advice)
 {
-    json_array_append_new(t->rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "check", check, "outcome", outcome, "found",
-                                             found, "needed", needed, "advice", advice));
+    aws_inspect_row(t->rows, outcome, check, found, needed, advice);
 }
 
 /* --- verify --- */
@@ -211,13 +217,16 @@ static void check_zones(struct table *t, struct aws_client *c)
 static int check_declared(struct table *t, const struct cidr *range, struct err *err)
 {
     struct cidr_taken taken[PEERS_MAX + 1] = {{NULL, NULL}};
-    size_t i;
+    size_t i = 0;
     json_t *v;
     json_array_foreach(json_object_get(t->i->account, "peerRanges"), i, v)
     {
         if (i < PEERS_MAX && json_is_string(v))
             taken[i] = (struct cidr_taken){json_string_value(v), "declared as a peer's or an overlay's"};
     }
+    const char *peer = json_string_value(json_object_get(json_object_get(t->i->account, "peering"), "cidr"));
+    if (peer && i < PEERS_MAX)
+        taken[i] = (struct cidr_taken){peer, "the network to be peered with has it"};
     return cidr_check(range, taken, err);
 }
 
@@ -321,7 +330,11 @@ json_t *aws_preflight(const struct aws_inspect *i)
         return t.rows;
     }
     check_zones(&t, c);
-    check_range(&t, c);
+    const json_t *own = json_object_get(i->account, "network");
+    if (own)
+        aws_own_network(c, own, i->region, t.rows);
+    else
+        check_range(&t, c);
     for (size_t k = 0; k < ARRAY_SIZE(quotas); k++)
         check_quota(&t, c, k);
     check_endpoint(&t, c, "eks", "ListClusters", "/clusters");

@@ -23,5 +23,11 @@ OH_MUST_CHECK int aws_tagged(struct aws_client *c, const char *infrastructure, j
 /* As whom the controller acts, so that the roles can trust it: one row, `found` the ARN that a trust policy takes (of
  * an assumed role's session, the role). `c` has the controller's own keys. New array. */
 json_t *aws_whoami(struct aws_client *c);
+/* One row of the answers, appended. */
+void aws_inspect_row(json_t *rows, const char *outcome, const char *check, const char *found, const char *needed,
+                     const char *advice);
+/* Whether the customer's own network ({"vpc","privateSubnets"}) will do: its DNS, and of each private subnet VPC, zone,
+ * free addresses, the tag for private load balancers, a way out that is no internet gateway, and the S3 endpoint. */
+void aws_own_network(struct aws_client *c, const json_t *network, const char *region, json_t *rows);
 /* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints. New array. */
 json_t *aws_preflight(const struct aws_inspect *i);

@@ -1,10 +1,11 @@
 /* aws-infra: plans, applies and removes one AWS infrastructure against configured endpoints, with state and journal in
  * a file, so that scenarios can be rough with it without a control plane.
  *
- * usage: aws-infra plan|apply|resume|remove|purge|graph FOLDER
+ * usage: aws-infra plan|apply|resume|remove|purge|graph|preflight FOLDER
  *   FOLDER/env.json: {"account":{...}, "infrastructure":{...}, "endpoints":{...}, "roles":{PHASE:ARN}, "threads":N}
  * apply, remove and purge keep their document in FOLDER/plan.json until they are done; resume goes on with it. */
 #include "cloud/aws/aws.h"
+#include "cloud/aws/inspect.h"
 #include "cloud/estimate.h"
 #include "keeper.h"
 
@@ -73,6 +74,34 @@ static int act(const struct plan_context *c, struct plan_graph *g, struct keeper
     return r < 0 ? r : plan_apply(c, g, doc, digest, &k->journal, ret, err);
 }
 
+static int inspector(void *data, enum aws_phase phase OH_UNUSED, const char *external_id OH_UNUSED,
+                     struct aws_client **ret, struct err *err OH_UNUSED)
+{
+    const json_t *v = data;
+    struct aws_config c = {.region = json_string_value(json_object_get(json_object_get(v, "infrastructure"), "region")),
+                           .endpoints = json_object_get(v, "endpoints"),
+                           .clock = &clock_system,
+                           .cancel = &stop};
+    aws_source_environment(&c.source);
+    *ret = aws_client_new(&c);
+    return 0;
+}
+
+static void preflight(const json_t *v)
+{
+    const json_t *infra = json_object_get(v, "infrastructure");
+    autojson json_t *account = aws_account_complete("prod", json_object_get(v, "account"));
+    struct aws_inspect i = {.account = account,
+                            .name = "prod",
+                            .region = json_string_value(json_object_get(infra, "region")),
+                            .cidr = json_string_value(json_object_get(infra, "cidr")),
+                            .client = inspector,
+                            .data = (void *)(uintptr_t)v};
+    autojson json_t *rows = aws_preflight(&i);
+    autofree char *said = js_text(rows);
+    printf("%s\n", said);
+}
+
 static int run(struct keeper *k, const json_t *v, const char *verb, const char *folder, struct err *err)
 {
     struct aws_settings s;
@@ -125,7 +154,9 @@ int main(int argc, char **argv)
     int r = keeper_load(argv[2], "env.json", &v, &err);
     if (r == 0)
         r = keeper_open(&k, argv[2], &err);
-    if (r == 0)
+    if (r == 0 && !strcmp(argv[1], "preflight"))
+        preflight(v);
+    else if (r == 0)
         r = run(&k, v, argv[1], argv[2], &err);
     if (r < 0)
         fprintf(stderr, "aws-infra: %s\n", err.message);
