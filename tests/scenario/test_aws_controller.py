@@ -1,0 +1,194 @@
+"""The control plane's controller while it works in a customer's account: killed while it applies, and with all its roles detached."""
+import base64
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+from aws_peer import aws
+from full_system import OWNHOUSE, System, engine_available, wait_until
+from test_aws_moto import configure, infrastructure
+from test_aws_strict import ACCOUNT, BRISK, NOTHING, WHOLE, World
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fault"))
+from parts import parts  # noqa: E402
+
+PHASES = ("inspect", "provision", "operate", "remove")
+# Without what joins it to other networks, which test_aws_strict.py has.
+THERE = {**WHOLE, "Peerings": 0, "EndpointServices": 0, "FlowLogs": 0, "Roles": 4, "LogGroups": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A control plane, and an account connected to a server as strict as AWS; services run on this machine."""
+    if not engine_available():
+        pytest.skip("skipped: no ClickHouse engine available")
+    world, system = World(tmp_path_factory.mktemp("strict")), System()
+    try:
+        world.door.set(pace=BRISK)
+        configure(system, {"*": world.door.url})
+        system.up()
+        settings = system.root / "settings.json"
+        settings.write_text(json.dumps({"features": {"hostedZone": True}}))
+        account = system.ok("account", "connect", "aws", "prod", "--account-id", ACCOUNT, "--controller-arn",
+                            f"arn:aws:iam::{ACCOUNT}:user/controller", "--data-plane", "local", "--config", str(settings))
+        aws(world.moto.url, "cloudformation", "create-stack", "--stack-name", "ownhouse-prod", "--capabilities",
+            "CAPABILITY_NAMED_IAM", "--template-body", f"file://{account['artefact']}/cloudformation.json", "--parameters",
+            "ParameterKey=MakeZone,ParameterValue=true", "ParameterKey=DeleteData,ParameterValue=true")
+        ident = system.ok("account", "infrastructure", "prod", "--region", "us-east-1", "--cidr", "10.40.0.0/16", "--name",
+                          "prod")["id"]
+        yield world, system, ident, account["config"]["externalId"]
+    finally:
+        (system.home / "aws.json").unlink(missing_ok=True)
+        system.purge()
+        world.close()
+
+
+def controller(system):
+    found = parts(system).get("controller", [])
+    return found[0] if found else 0
+
+
+def epoch(system, ident):
+    """How often somebody has taken the right to act on this infrastructure."""
+    with sqlite3.connect(next(system.home.glob("control/**/control.db")), timeout=20) as db:
+        row = db.execute("SELECT epoch FROM infrastructure_lease WHERE infrastructure_id = ?", (ident,)).fetchone()
+    return row[0] if row else 0
+
+
+def show(system, ident):
+    return f"{infrastructure(system, ident)}\n{system.logs()}"
+
+
+def test_a_controller_that_is_killed_while_it_applies_goes_on_where_it_was(made):
+    world, system, ident, _ = made
+    door = world.door
+    wait_until("the plan is proposed", 120, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed")
+    assert all(count == 0 for count in door.there(ident).values()), "something was made before anybody approved it"
+    door.set()
+    approve = subprocess.Popen([OWNHOUSE, "plan", "apply", ident, "--yes", "--home", system.home], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for writes in (25, 40):
+            door.set()
+            wait_until(f"{writes} writes", 180, lambda: len(door.state()["writes"]) >= writes, every=0.01)
+            before = epoch(system, ident)
+            old = controller(system)
+            os.kill(old, signal.SIGKILL)
+            wait_until("another controller", 60, lambda: controller(system) not in (0, old))
+            wait_until("its lease", 120, lambda: epoch(system, ident) > before)
+        out, _ = approve.communicate(timeout=400)
+    finally:
+        approve.kill()
+    assert approve.returncode == 0, out + show(system, ident)
+    wait_until("it is ready", 240, lambda: infrastructure(system, ident)["state"] == "infra-ready")
+    assert door.there(ident) == THERE
+    plan = infrastructure(system, ident)["plan"]
+    assert plan is None or plan["state"] != "proposed", plan
+
+
+class Service:
+    """A service of this infrastructure, asked through its own ingress."""
+
+    def __init__(self, system, ident):
+        status, answer = system.api("POST", "/services", {
+            "name": "shop", "provider": "aws", "region": "us-east-1", "byocId": ident, "minReplicaMemoryGb": 8,
+            "maxReplicaMemoryGb": 8, "numReplicas": 1, "ipAccessList": [{"source": "0.0.0.0/0", "description": "all"}]})
+        assert status == 200, answer
+        self.system, self.id, self.password = system, answer["result"]["service"]["id"], answer["result"]["password"]
+
+    def state(self):
+        return self.system.api("GET", f"/services/{self.id}")[1]["result"]
+
+    def select(self, sql):
+        end = next(e for e in self.state()["endpoints"] if e["protocol"] == "https")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for authority in self.system.home.glob("accounts/prod/**/ca.pem"):  # this data plane's own
+            context.load_verify_locations(authority)
+        connection = http.client.HTTPSConnection(end["host"], end["port"], timeout=30)
+        connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", end["port"]), 30), server_hostname=end["host"])
+        secret = base64.b64encode(f"default:{self.password}".encode()).decode()
+        connection.request("POST", "/", body=sql, headers={"Authorization": f"Basic {secret}"})
+        answer = connection.getresponse()
+        text = answer.read().decode().strip()
+        connection.close()
+        return text if answer.status == 200 else f"{answer.status}: {text}"
+
+    def answers(self, sql, text):
+        try:
+            return self.select(sql) == text
+        except OSError:
+            return False
+
+
+def trust(world, external):
+    """Who may take the roles up: with another external id nobody of ours can, as if they were detached."""
+    document = {"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/controller"}, "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"sts:ExternalId": external}}}]}
+    for phase in PHASES:
+        aws(world.moto.url, "iam", "update-assume-role-policy", "--role-name", f"ownhouse-prod-{phase}", "--policy-document",
+            json.dumps(document))
+
+
+def test_with_all_roles_detached_services_go_on_and_what_cannot_be_done_is_said(made):
+    world, system, ident, external = made
+    service = Service(system, ident)
+    wait_until("the service runs", 300, lambda: service.state()["state"] == "running")
+    wait_until("an answer", 60, lambda: service.answers("SELECT 1", "1"))
+    service.select("CREATE TABLE kept (n UInt64) ENGINE = MergeTree ORDER BY n")
+    service.select("INSERT INTO kept SELECT number FROM numbers(100)")
+    trust(world, "nobody-has-this-one")
+    world.door.set()
+    # What cannot be done is said, and by which role: in the state, by the command, and by verify.
+    system.api("POST", f"/infrastructures/{ident}/plans", {"kind": "apply"})
+    said = wait_until("the controller says it", 120, lambda: infrastructure(system, ident)["error"])
+    assert "cannot assume the role" in said and "ownhouse-prod-inspect" in said and "services go on" in said, said
+    verify = system.run("account", "verify", "prod")
+    assert verify.returncode != 0 and "inspect" in verify.stdout + verify.stderr
+    # Nothing was changed in the account, and nothing stands still because of it: rows, orders, passwords, crashes.
+    assert not world.door.state()["writes"]
+    assert service.answers("SELECT count() FROM kept", "100")
+    for command, state in (("stop", "stopped"), ("start", "running")):
+        status, answer = system.api("PATCH", f"/services/{service.id}/state", {"command": command})
+        assert status == 200, answer
+        wait_until(f"it is {state}", 240, lambda: service.state()["state"] == state)
+    wait_until("an answer", 120, lambda: service.answers("SELECT count() FROM kept", "100"))
+    status, answer = system.api("PATCH", f"/services/{service.id}/password", {})
+    assert status == 200, answer
+    service.password = answer["result"]["password"]
+    wait_until("the new password", 120, lambda: service.answers("SELECT 2", "2"))
+    for pid in [p for p, command in system.processes().items() if "/clickhouse-" in command and service.id in command]:
+        os.kill(pid, signal.SIGKILL)
+    wait_until("it came back by itself", 120, lambda: service.answers("SELECT count() FROM kept", "100"))
+    # Attached again: the same plan engine, nothing to do.
+    trust(world, external)
+    wait_until("all is well", 420, lambda: not infrastructure(system, ident)["error"])
+    assert infrastructure(system, ident)["state"] == "infra-ready"
+
+
+def test_a_controller_that_is_killed_while_it_removes_leaves_nothing(made):
+    world, system, ident, _ = made
+    door = world.door
+    door.set()
+    remove = subprocess.Popen([OWNHOUSE, "plan", "destroy", ident, "--delete-data", "--yes", "--home", system.home],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_until("30 writes", 240, lambda: len(door.state()["writes"]) >= 30, every=0.01)
+        old = controller(system)
+        os.kill(old, signal.SIGKILL)
+        wait_until("another controller", 60, lambda: controller(system) not in (0, old))
+        out, _ = remove.communicate(timeout=400)
+    finally:
+        remove.kill()
+    assert remove.returncode == 0, out + show(system, ident)
+    wait_until("it is gone", 120, lambda: infrastructure(system, ident)["state"] == "infra-terminated")
+    assert door.there(ident) == NOTHING
