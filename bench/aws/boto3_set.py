@@ -1,11 +1,13 @@
-"""The set of bench/aws/run with boto3, one call after another, as a script would do it: apply or remove."""
+"""The set of bench/aws/run with boto3, one call after another, as a script would do it.
+
+usage: boto3_set.py URL apply [waits]     (waits: for every state on the way, and with add-ons; the server must know them)"""
 import json
 import sys
 import time
 
 import boto3
 
-url, verb = sys.argv[1], sys.argv[2]
+url, waits = sys.argv[1], sys.argv[3:] == ["waits"]
 new = lambda s: boto3.client(s, endpoint_url=url, region_name="us-east-1")  # noqa: E731
 ec2, s3, iam, kms, eks, logs, r53 = map(new, ("ec2", "s3", "iam", "kms", "eks", "logs", "route53"))
 TAGS = [{"Key": "bench", "Value": "boto3"}, {"Key": "Name", "Value": "bench"}]
@@ -14,6 +16,21 @@ MAP = {"bench": "boto3"}
 
 def spec(kind):
     return [{"ResourceType": kind, "Tags": TAGS}]
+
+
+def until(client, waiter, **what):
+    if waits:
+        time.sleep(1)  # what was just made is not seen at once
+        client.get_waiter(waiter).wait(WaiterConfig={"Delay": 1, "MaxAttempts": 1200}, **what)
+
+
+def cluster_of(**what):
+    """A role that was just made cannot be passed at once."""
+    while True:
+        try:
+            return eks.create_cluster(accessConfig={"bootstrapClusterCreatorAdminPermissions": False}, **what)
+        except eks.exceptions.InvalidParameterException:
+            time.sleep(1)
 
 
 def apply():
@@ -29,6 +46,7 @@ def apply():
         ec2.modify_subnet_attribute(SubnetId=subnets[3 + i], MapPublicIpOnLaunch={"Value": True})
         address = ec2.allocate_address(Domain="vpc", TagSpecifications=spec("elastic-ip"))["AllocationId"]
         nat = ec2.create_nat_gateway(SubnetId=subnets[3 + i], AllocationId=address, TagSpecifications=spec("natgateway"))
+        until(ec2, "nat_gateway_available", NatGatewayIds=[nat["NatGateway"]["NatGatewayId"]])
         for subnet, target in ((subnets[i], {"NatGatewayId": nat["NatGateway"]["NatGatewayId"]}), (subnets[3 + i], {"GatewayId": igw})):
             table = ec2.create_route_table(VpcId=vpc, TagSpecifications=spec("route-table"))["RouteTable"]["RouteTableId"]
             ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", **target)
@@ -70,9 +88,17 @@ def apply():
             iam.attach_role_policy(RoleName=f"bench-{name}", PolicyArn=f"arn:aws:iam::aws:policy/{policy}")
     iam.create_instance_profile(InstanceProfileName="bench", Tags=TAGS)
     iam.add_role_to_instance_profile(InstanceProfileName="bench", RoleName="bench-node")
-    cluster = eks.create_cluster(name="bench", roleArn=roles["cluster"], resourcesVpcConfig={"subnetIds": subnets[:3]}, tags=MAP)
+    cluster = cluster_of(name="bench", version="1.33", roleArn=roles["cluster"], resourcesVpcConfig={"subnetIds": subnets[:3], "endpointPublicAccess": False, "endpointPrivateAccess": True}, tags=MAP)
+    until(eks, "cluster_active", name="bench")
+    for name in ("vpc-cni", "kube-proxy") if waits else ():
+        eks.create_addon(clusterName="bench", addonName=name, tags=MAP)
+        until(eks, "addon_active", clusterName="bench", addonName=name)
     for name in ("system", "server", "keeper", "monitoring"):
         eks.create_nodegroup(clusterName="bench", nodegroupName=name, nodeRole=roles["node"], subnets=subnets[:3], tags=MAP)
+        until(eks, "nodegroup_active", clusterName="bench", nodegroupName=name)
+    for name in ("coredns", "eks-pod-identity-agent", "aws-ebs-csi-driver") if waits else ():
+        eks.create_addon(clusterName="bench", addonName=name, tags=MAP)
+        until(eks, "addon_active", clusterName="bench", addonName=name)
     iam.create_open_id_connect_provider(Url=cluster["cluster"]["identity"]["oidc"]["issuer"], ClientIDList=["sts.amazonaws.com"],
                                         Tags=TAGS)
     zone = r53.create_hosted_zone(Name="bench.example.com", CallerReference=str(time.time()))["HostedZone"]["Id"]

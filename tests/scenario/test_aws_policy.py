@@ -3,6 +3,8 @@ more than that is needed: each condition violated once is denied, and each state
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 
 import pytest
@@ -194,3 +196,45 @@ def test_deploy_folder_is_what_the_program_writes(tmp_path):
                     f"arn:aws:iam::{ACCOUNT}:role/ownhouse-controller", "--out", tmp_path], check=True, capture_output=True)
     for name in ("cloudformation.json", "terraform/main.tf.json"):
         assert (TOP / "deploy/aws" / name).read_text() == (tmp_path / name).read_text(), f"make deploy/aws/{name} anew"
+
+
+def test_the_module_refers_only_to_what_it_has():
+    """Each ${...} of the module names a variable or a resource of it, with an index where that one is made only if wished for."""
+    module = json.loads((TOP / "deploy/aws/terraform/main.tf.json").read_text())
+    resources, seen = module["resource"], 0
+
+    def look(value):
+        nonlocal seen
+        if isinstance(value, dict):
+            for child in value.values():
+                look(child)
+        elif isinstance(value, list):
+            for child in value:
+                look(child)
+        elif isinstance(value, str):
+            for expression in re.findall(r"(?<![$])[$][{]([^}]*)[}]", value):
+                seen += 1
+                names = re.findall(r"var[.](\w+)", expression)
+                assert set(names) <= set(module["variable"]), expression
+                for kind, name, index in re.findall(r"(aws_\w+)[.](\w+)(\[0\])?[.]", expression):
+                    if f"data.{kind}.{name}" in expression:
+                        assert name in module["data"][kind], expression
+                        continue
+                    assert name in resources[kind], expression
+                    assert bool(index) == ("count" in resources[kind][name]), expression
+    look(resources)
+    look(module.get("output", {}))
+    assert seen > 50
+
+
+def test_terraform_finds_the_module_valid(tmp_path):
+    """With Terraform or OpenTofu and its AWS provider on the machine; neither can be fetched from a package registry."""
+    program = shutil.which("terraform") or shutil.which("tofu")
+    if not program:
+        pytest.skip("skipped: terraform not available")
+    shutil.copytree(TOP / "deploy/aws/terraform", tmp_path / "module")
+    begun = subprocess.run([program, "init", "-backend=false", "-input=false"], cwd=tmp_path / "module", capture_output=True, text=True)
+    if begun.returncode != 0:
+        pytest.skip("skipped: terraform's AWS provider not available")
+    done = subprocess.run([program, "validate", "-json"], cwd=tmp_path / "module", capture_output=True, text=True)
+    assert done.returncode == 0 and json.loads(done.stdout)["valid"], done.stdout
