@@ -14,8 +14,8 @@
 /* Takes what matters from an answer's body; false: that was no answer, ask again later. Pure, called on the thread. */
 typedef bool (*asks_parse)(const char *body, const char *key, char out[ASKS_TEXT_MAX]);
 
-/* Every refusal of a ClickHouse server names its version, so a query by a user who does not exist is enough: the
- * operator holds no password that could read data. "(version 26.5.1.1)", "(version 24.8.4.13 (official build))". */
+/* Every refusal of a ClickHouse server names its version, so a query without a password is enough.
+ * "(version 26.5.1.1)", "(version 24.8.4.13 (official build))". */
 bool asks_parse_version(const char *body, const char *key, char out[ASKS_TEXT_MAX]);
 /* An answer only if the body, without its newline, is the key. */
 bool asks_parse_same(const char *body, const char *key, char out[ASKS_TEXT_MAX]);

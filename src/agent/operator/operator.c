@@ -226,7 +226,7 @@ static void ask_version(struct operator_loop *o, const struct runtime_status *s)
                                           .address = s->address,
                                           .port = BLUEPRINT_HTTP_PORT,
                                           .path = "/?query=SELECT%20version()",
-                                          .user = "ownhouse_operator", /* nobody: names.h keeps it from customers */
+                                          .user = "ownhouse_operator", /* no password: it is refused */
                                           .key = start,
                                           .parse = asks_parse_version,
                                           .pause_ms = VERSION_PAUSE_MS});
