@@ -11,8 +11,9 @@
 
 #define KUBE_CHART_VALUES_MAX KIB(64)
 
-/* The chart's default values with `own` (may be NULL) laid over them as Helm does, checked: an unknown name, a wrong type, an
- * image that is not named by digest or a text that could end the line it stands in is -EINVAL and named. New reference.
+/* The chart's default values with `own` (may be NULL) laid over them as Helm does, checked: an unknown name, a wrong
+ * type, an image that is not named by digest or a text that could end the line it stands in is -EINVAL and named. New
+ * reference.
  */
 OH_MUST_CHECK int kube_chart_values(const json_t *own, json_t **ret, struct err *err);
 
