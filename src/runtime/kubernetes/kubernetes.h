@@ -19,7 +19,8 @@
 #include "runtime/kubernetes/render.h"
 #include "runtime/runtime.h"
 
-/* A kubelet brings a changed ConfigMap or Secret into its pods within its sync period (a minute) and its cache's time. */
+/* A kubelet brings a changed ConfigMap or Secret into its pods within its sync period (a minute) and its cache's time.
+ */
 #define KUBE_FILES_TAKE_MS 120000
 
 struct runtime_kubernetes_config {
