@@ -5,6 +5,7 @@ import 'click-ui-dist/theme/styles/global.css';
 import './styles/frame.css';
 import './styles/forms.css';
 import './styles/details.css';
+import './styles/consent.css';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';

@@ -92,7 +92,7 @@ static void show_changes(struct ui *ui, const json_t *plan)
     ui_table_print(ui, t);
 }
 
-static void show_plan(struct ui *ui, const json_t *plan)
+void plans_show(struct ui *ui, const json_t *plan)
 {
     const json_t *document = json_object_get(plan, "document"), *v;
     size_t i;
@@ -120,7 +120,7 @@ static int show_run(struct cli *c, struct err *err)
         return r;
     if (json_is_null(c->answer))
         return err_set(err, -ENOENT, "there is no plan for %s yet", infrastructure_name(c));
-    show_plan(&c->ui, c->answer);
+    plans_show(&c->ui, c->answer);
     return 0;
 }
 
@@ -135,7 +135,7 @@ static int approve_and_follow(struct cli *c, struct session *s, json_t *plan, co
         return err_set(err, -ESTALE, "the plan that waits has the digest %s, not %.64s: look at it first", digest,
                        named);
     if (open && !named && !cli_option(c, "yes")) {
-        show_plan(&c->ui, plan);
+        plans_show(&c->ui, plan);
         if (!ui_confirm(&c->ui, question))
             return err_set(err, -ECANCELED, "nothing was approved: answer yes, or give --yes or --digest");
     }

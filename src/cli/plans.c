@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/keys.h"
 #include "base/mem.h"
+#include "cli/customer.h"
+#include "cli/papers.h"
 
 #define PROPOSE_TIMEOUT_MS 60000
 #define APPLY_TIMEOUT_MS 600000
@@ -83,11 +85,52 @@ int plans_wait_proposed(struct session *s, const char *infrastructure, const cha
     return r;
 }
 
+/* The laptop's own approver key signs where the policy wants it: whoever has run the command has read the plan. */
+static int add_signature(struct session *s, const json_t *plan, json_t *body, struct err *err)
+{
+    autofree char *path = customer_path(s->cli, INSTALL_ACCOUNT, "approver.key");
+    autopapers struct papers p = {0};
+    autokey struct signing_key *key = NULL;
+    json_t *approval = NULL;
+    int r = papers_fetch(s, session_text(plan, "id"), &p, err);
+    if (r == 0 && strcmp(p.request.digest, session_text(plan, "digest")))
+        r = err_set(err, -ESTALE, "the plan's document does not have the digest %s that was shown",
+                    session_text(plan, "digest"));
+    if (r == 0 && signing_key_load_protected(path, NULL, &key, NULL) < 0)
+        r = err_set(err, -EACCES,
+                    "the customer's policy asks for a signature on this plan: `ownhouse approve %s --key FILE`",
+                    session_text(plan, "id"));
+    if (r == 0)
+        r = papers_sign(&p, key, false, &approval, err);
+    if (r == 0)
+        json_object_set_new(body, "approval", approval);
+    return r;
+}
+
+/* Whether a conflict was about the signature, not about a plan that was overtaken. */
+static bool still_proposed(struct session *s, const json_t *plan)
+{
+    autojson json_t *now = NULL;
+    return get_plan(s, session_text(plan, "id"), &now, NULL) == 0 && !strcmp(session_text(now, "state"), "proposed");
+}
+
 int plans_approve(struct session *s, const json_t *plan, struct err *err)
 {
     autofree char *path = mem_printf("/plans/%s/approve", session_text(plan, "id"));
-    autojson json_t *body = json_pack("{s:s}", "digest", session_text(plan, "digest"));
-    return api_call(s->api, "POST", path, body, NULL, err);
+    autojson json_t *body = json_pack("{s:s}", "digest", session_text(plan, "digest")), *answer = NULL;
+    int64_t need = json_integer_value(json_object_get(plan, "needSignatures")),
+            have = json_integer_value(json_object_get(plan, "haveSignatures"));
+    int r = have < need ? add_signature(s, plan, body, err) : 0;
+    if (r == 0)
+        r = api_call(s->api, "POST", path, body, &answer, err);
+    if (r == -EEXIST && have < need && still_proposed(s, plan))
+        return -EACCES;
+    if (r == 0 && have < need && !strcmp(session_text(answer, "state"), "proposed"))
+        r = err_set(err, -EACCES,
+                    "signed, but the customer's policy asks for %lld signatures on this plan: the others sign it with "
+                    "`ownhouse approve %s`",
+                    (long long)need, session_text(plan, "id"));
+    return r;
 }
 
 static int steps_done(const json_t *plan)

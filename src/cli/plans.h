@@ -11,7 +11,8 @@ OH_MUST_CHECK int plans_current(struct session *s, const char *infrastructure, j
 OH_MUST_CHECK int plans_wait_proposed(struct session *s, const char *infrastructure, const char *kind, json_t **ret,
                                       struct err *err);
 
-/* Approves exactly this plan, named by its digest, then waits until it is applied, with the steps done in the open
+/* Approves exactly this plan, named by its digest, with a signature by the laptop's approver key where the customer's
+ * policy wants one; -EACCES: it wants more. The other waits until the plan is applied, with the steps done in the open
  * step. A plan that fails or is superseded is an error with its reason. */
 OH_MUST_CHECK int plans_approve(struct session *s, const json_t *plan, struct err *err);
 OH_MUST_CHECK int plans_wait_applied(struct session *s, const char *plan, struct err *err);
@@ -28,3 +29,6 @@ OH_MUST_CHECK int plans_propose_destroy(struct session *s, const char *infrastru
 
 /* How many resources a plan's document names, and how many of them it changes. */
 void plans_count(const json_t *plan, int *ret_resources, int *ret_changes);
+
+/* Its document in words: what is done to which resource, and why. */
+void plans_show(struct ui *ui, const json_t *plan);

@@ -1,15 +1,12 @@
 /* ownhouse request, requests, approve, deny: asking a data plane for something, and signing it. */
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/customer.h"
+#include "cli/papers.h"
 #include "cli/session.h"
 #include "cli/signing.h"
 #include "consent/request.h"
-
-#define APPROVAL_HOURS 12
-#define HOUR_MS 3600000LL
 
 static int fetch(const struct session *s, const char *id, json_t **ret, struct err *err)
 {
@@ -82,67 +79,69 @@ static int requests_run(struct cli *c, struct err *err)
 
 /* ---- signing ---- */
 
-static size_t load_seen(const json_t *request, struct approval *ret, size_t max)
-{
-    const json_t *approvals = json_object_get(request, "approvals"), *one;
-    size_t i, n = 0;
-    json_array_foreach(approvals, i, one)
-    {
-        if (n < max && approval_from_json(one, &ret[n], NULL) == 0)
-            n++;
-    }
-    return n;
-}
-
-static int confirm(struct cli *c, const struct consent_request *q, bool deny, struct err *err)
+static int confirm(struct cli *c, const struct papers *p, bool deny, struct err *err)
 {
     const char *named = cli_option(c, "digest");
-    if (named && strcmp(named, q->digest))
-        return err_set(err, -ESTALE, "the request has the digest %s, not %.64s: look at it first", q->digest, named);
+    if (named && strcmp(named, p->request.digest))
+        return err_set(err, -ESTALE, "it has the digest %s, not %.64s: look at it first", p->request.digest, named);
     if (named || cli_option(c, "yes") || ui_confirm(&c->ui, deny ? "Deny this?" : "Sign your consent to this?"))
         return 0;
     return err_set(err, -ECANCELED, "nothing was signed: answer yes, or give --yes or --digest");
 }
 
-static int sign(struct cli *c, struct session *s, const json_t *request, const struct consent_request *q, bool deny,
-                struct err *err)
+static int sign(struct cli *c, const struct papers *p, bool deny, json_t **ret, struct err *err)
 {
     const char *given = cli_option(c, "key");
-    autofree char *own = customer_path(c, INSTALL_ACCOUNT, "approver.key"),
-                  *path = mem_printf("/requests/%s/approvals", q->id);
-    autofree struct approval *seen = mem_alloc(APPROVAL_MAX_SEEN * sizeof(*seen));
+    autofree char *own = customer_path(c, INSTALL_ACCOUNT, "approver.key");
     autokey struct signing_key *key = NULL;
-    autojson json_t *approval = NULL, *body = NULL, *answer = NULL;
-    int64_t now = clock_wall_ms(&clock_system);
-    size_t n = load_seen(request, seen, APPROVAL_MAX_SEEN);
     int r = signing_open(c, given ? given : own, &key, err);
-    if (r == 0)
-        r = approval_sign(key, q, deny, now, MIN(q->not_after_ms, now + APPROVAL_HOURS * HOUR_MS), seen, n, &approval,
-                          err);
-    if (r < 0)
+    return r < 0 ? r : papers_sign(p, key, deny, ret, err);
+}
+
+/* To a file, or shown, to be carried to the console by hand. */
+static int put_out(struct cli *c, json_t *approval, struct err *err)
+{
+    const char *out = cli_option(c, "out");
+    autofree char *text = js_text(approval);
+    c->answer = json_incref(approval);
+    if (out) {
+        int r = fs_write_atomic(out, text, strlen(text), 0644, err);
+        if (r == 0)
+            ui_line(&c->ui, "signed: drop %s into the console, or paste what is in it", out);
         return r;
-    body = json_pack("{sO}", "approval", approval);
-    r = api_call(s->api, "POST", path, body, &answer, err);
-    if (r == 0) {
-        ui_line(&c->ui, deny ? "denied" : "signed");
-        c->answer = json_pack("{ss ss ss}", "id", q->id, "digest", q->digest, "verdict", deny ? "deny" : "approve");
     }
-    return r;
+    ui_line(&c->ui, "Paste this line into the console:");
+    ui_line(&c->ui, "%s", text);
+    return 0;
 }
 
 static int verdict_run(struct cli *c, bool deny, struct err *err)
 {
     autosession struct session s = {0};
-    autorequest struct consent_request q = {0};
-    autojson json_t *request = NULL;
-    int r = session_open(c, &s, err);
+    autopapers struct papers p = {0};
+    autojson json_t *approval = NULL;
+    const char *file = cli_option(c, "request");
+    if (!file == !c->n_arguments)
+        return err_set(err, CLI_BAD_USAGE, "give either ID or --request FILE");
+    int r = file ? papers_read(file, &p, err) : session_open(c, &s, err);
+    if (r == 0 && !file)
+        r = papers_fetch(&s, c->arguments[0], &p, err);
+    if (r < 0)
+        return r;
+    papers_describe(&c->ui, &p);
+    r = confirm(c, &p, deny, err);
     if (r == 0)
-        r = fetch(&s, c->arguments[0], &request, err);
+        r = sign(c, &p, deny, &approval, err);
+    if (r == 0 && (file || cli_option(c, "out")))
+        return put_out(c, approval, err);
     if (r == 0)
-        r = describe(c, request, &q, err);
-    if (r == 0)
-        r = confirm(c, &q, deny, err);
-    return r < 0 ? r : sign(c, &s, request, &q, deny, err);
+        r = papers_hand_over(&s, &p, approval, err);
+    if (r < 0)
+        return r;
+    ui_line(&c->ui, deny ? "denied" : "signed");
+    c->answer =
+        json_pack("{ss ss ss}", "id", p.request.id, "digest", p.request.digest, "verdict", deny ? "deny" : "approve");
+    return 0;
 }
 
 static int approve_run(struct cli *c, struct err *err)
@@ -210,6 +209,8 @@ static const struct cli_option list_options[] = {
     {"state", 0, "STATE", "only waiting, allowed, refused, running, done or failed"}, {0}};
 
 static const struct cli_option sign_options[] = {
+    {"request", 'r', "FILE", "sign what this file from the console holds, without asking the control plane"},
+    {"out", 'o', "FILE", "write the signature to FILE instead of handing it over"},
     {"key", 0, "FILE", "the key to sign with; default: the laptop's approver key"},
     {"passphrase-file", 0, "FILE", "its first line is the key's passphrase; without this it is asked for"},
     {"digest", 0, "HEX", "sign only what has this digest, without being asked"},
@@ -245,9 +246,8 @@ const struct cli_command request_command = {
 
 const struct cli_command approve_command = {
     .name = "approve",
-    .arguments = "ID",
-    .summary = "Shows a request's exact effect and signs consent to it.",
-    .min_arguments = 1,
+    .arguments = "[ID]",
+    .summary = "Shows the exact effect of a request or a plan and signs consent to it.",
     .max_arguments = 1,
     .options = sign_options,
     .run = approve_run,
@@ -255,9 +255,8 @@ const struct cli_command approve_command = {
 
 const struct cli_command deny_command = {
     .name = "deny",
-    .arguments = "ID",
+    .arguments = "[ID]",
     .summary = "Shows a request's exact effect and signs a denial, which ends it.",
-    .min_arguments = 1,
     .max_arguments = 1,
     .options = sign_options,
     .run = deny_run,

@@ -15,7 +15,7 @@ static const struct {
 } table[ROLE_COUNT] = {
     [ROLE_API] = {true,
                   SANDBOX_THREADS | SANDBOX_LISTEN,
-                  {"keys/link-ca.pem", "keys/link-ca-spare.pem", "keys/desired.pub"},
+                  {"keys/link-ca.pem", "keys/link-ca-spare.pem", "keys/desired.pub", "keys/witness.pub"},
                   {"store", "run"}},
     [ROLE_LINK] = {true,
                    SANDBOX_THREADS | SANDBOX_LISTEN,

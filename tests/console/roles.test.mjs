@@ -5,8 +5,9 @@ import { after, before, test } from 'node:test';
 import { launch, Person } from './browser.mjs';
 
 const people = JSON.parse(process.env.OWNHOUSE_PEOPLE);
-const places = ['/', '/services', '/services/new', '/infrastructures', '/connect', '/members', '/roles', '/keys', '/activities', '/usage', '/settings', '/profile',
-  `/services/${process.env.OWNHOUSE_SERVICE}`, `/infrastructures/${process.env.OWNHOUSE_INFRASTRUCTURE}`, `/plans/${process.env.OWNHOUSE_PLAN}`];
+const places = ['/', '/services', '/services/new', '/infrastructures', '/connect', '/requests', '/access', '/ledger', '/members', '/roles', '/keys', '/activities', '/usage', '/settings', '/profile',
+  `/services/${process.env.OWNHOUSE_SERVICE}`, `/infrastructures/${process.env.OWNHOUSE_INFRASTRUCTURE}`, `/plans/${process.env.OWNHOUSE_PLAN}`,
+  `/requests/${process.env.OWNHOUSE_REQUEST}`, `/access/${process.env.OWNHOUSE_REQUEST}`];
 
 let browser;
 before(async () => {

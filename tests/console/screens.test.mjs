@@ -40,6 +40,17 @@ const screens = {
   plan: [`/plans/${plan}`],
   'plan-picture': [`/plans/${plan}`, async (page) => page.getByRole('tab', { name: /^(Picture|图形)$/ }).click()],
   'plan-log': [`/plans/${plan}`, async (page) => page.getByRole('tab', { name: /^(Log|日志)$/ }).click()],
+  requests: ['/requests'],
+  request: [`/requests/${process.env.OWNHOUSE_REQUEST}`],
+  'request-done': [`/requests/${process.env.OWNHOUSE_REQUEST_DONE}`],
+  access: ['/access'],
+  'access-ask': ['/access', async (page) => {
+    await press('Ask for access', '申请访问')(page);
+    await page.getByRole('textbox', { name: /^(Reason|原因)$/ }).fill("what's slow?");
+  }],
+  grant: [`/access/${process.env.OWNHOUSE_REQUEST}`],
+  ledger: ['/ledger'],
+  'request-missing': ['/requests/0b5e0000-0000-4000-8000-00000000ffff'],
   members: ['/members'],
   'member-invite': ['/members', press('Invite somebody', '邀请成员')],
   roles: ['/roles'],

@@ -146,11 +146,70 @@ def test_sealed(system, agent, tmp_path):
     assert creating.wait(timeout=120) == 0
 
 
+def paper(system, path, kind):
+    """What the console gives out for signing, and the thing itself."""
+    one = system.api("GET", path)[1]["result"]
+    body = one["document"] if kind == "request" else {"id": one["id"], "document": one["document"]}
+    return {kind: body, "approvals": one["approvals"]}, one
+
+
+def test_signed_on_a_device_without_the_control_plane(system, tmp_path):
+    request = ask(system, "access.cluster.view")
+    wait_state(system, request, "waiting")
+    papers, _ = paper(system, f"/requests/{request}", "request")
+    (tmp_path / "papers.json").write_text(json.dumps(papers))
+    words = ["approve", "--request", str(tmp_path / "papers.json"), "--key", str(system.customer / "approver.key"), "--yes",
+             "--home", str(tmp_path / "nothing")]
+    shown = subprocess.run([str(OWNHOUSE), *words], capture_output=True, text=True, check=True).stdout
+    assert "an engineer see workloads" in shown and papers["request"]["id"] in shown
+    signature = json.loads(shown.splitlines()[-1])
+    both = subprocess.run([str(OWNHOUSE), *words, request], capture_output=True, text=True)
+    assert both.returncode == 2 and "either ID or --request" in both.stderr
+    assert state(system, request) == "waiting"
+    status, answer = system.api("POST", f"/requests/{request}/approvals", {"approval": signature})
+    assert status == 200, answer
+    wait_state(system, request, "allowed")
+
+
+def test_a_plan_under_sealed_wants_a_signature(system, tmp_path):
+    infrastructure, = system.api("GET", "/infrastructures")[1]["result"]
+    sealed = system.api("GET", "")[1]["result"]["byocConfig"][0]["ownhouse"]
+    assert sealed == {"policyMode": "sealed"}
+    assert system.api("POST", f"/infrastructures/{infrastructure['id']}/plans", {"kind": "destroy"})[0] == 200
+    plan = wait_until("a proposed plan", 60, lambda: system.api("GET", "/plans?state=proposed")[1]["result"])[0]
+    path = f"/plans/{plan['id']}"
+    papers, details = paper(system, path, "plan")
+    assert (details["needSignatures"], details["haveSignatures"], details["approvals"]) == (1, 0, [])
+    status, answer = system.api("POST", path + "/approve", {"digest": plan["digest"]})
+    assert status == 409 and "ownhouse approve" in answer["error"]
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse battery\n")
+    secret.chmod(0o600)
+    system.ok("key", "new", str(tmp_path / "stranger.key"), "--passphrase-file", str(secret))
+    (tmp_path / "papers.json").write_text(json.dumps(papers))
+    stranger = system.ok("approve", "--request", str(tmp_path / "papers.json"), "--yes", "--key",
+                         str(tmp_path / "stranger.key"), "--passphrase-file", str(secret))
+    assert stranger["digest"] == plan["digest"]
+    own = system.ok("approve", "--request", str(tmp_path / "papers.json"), "--yes")
+    for approval, why in ((stranger, "not a key that"), (own | {"signature": stranger["signature"]}, "not by the key"),
+                          ({}, "approval")):
+        status, answer = system.api("POST", path + "/approve", {"digest": plan["digest"], "approval": approval})
+        assert status in (400, 409) and why in answer["error"], answer
+    denied = system.run("deny", "--request", str(tmp_path / "papers.json"), "--yes")
+    assert denied.returncode != 0 and "discarded" in denied.stderr
+    assert system.api("GET", path)[1]["result"]["state"] == "proposed"
+    assert system.api("POST", path + "/discard")[0] == 200
+    status, answer = system.api("POST", path + "/approve", {"digest": plan["digest"], "approval": own})
+    assert status == 409 and "discarded" in answer["error"]
+
+
 def test_ledger_holds_and_is_cosigned(system, bucket):
     def cosigned():
         return system.ok("ledger", "verify")["cosigned"] > 0
     wait_until("a cosigned checkpoint", 60, cosigned)
-    report = system.ok("ledger", "verify")
+    infrastructure, = system.api("GET", "/infrastructures")[1]["result"]
+    held = system.api("GET", f"/infrastructures/{infrastructure['id']}/consent")[1]["result"]
+    report = system.ok("ledger", "verify", "--key", held["ledgerVerifier"], "--witness", held["witness"])
     assert report["findingCount"] == 0 and report["leaves"] > 5
     first = system.ok("ledger", "show")[0]
     assert first["kind"] == "enrolled" and len(first["body"]["bundle"]) == 64

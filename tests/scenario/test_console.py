@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from full_system import BUILD, TOP
+from full_system import BUILD, TOP, wait_until
 from peers import find_peer
 
 RESULTS = TOP / "test-results/console"
@@ -55,6 +55,20 @@ def house(system):
     return system
 
 
+def asked(system):
+    """A request for access that waits for a signature, and an operation that was carried out; the same ones each time."""
+    grants = system.api("GET", "/accessGrants")[1]["result"]
+    if not grants:
+        system.ok("access", "request", "--reason", "parts pile up", "--ticket", "T-1", "--minutes", "10", "--target",
+                  "clickhouse.diag,cluster.view")
+        system.ok("request", "service.restart", "--service", "demo", "--reason", "a test")
+    requests = system.api("GET", "/requests")[1]["result"]
+    wait_until("the agent to have judged both", 60, lambda: {r["state"] for r in system.api("GET", "/requests")[1][
+        "result"]} >= {"waiting", "done"})
+    return {"OWNHOUSE_REQUEST": next(r["id"] for r in requests if "access.clickhouse.diag" in r["operations"]),
+            "OWNHOUSE_REQUEST_DONE": next(r["id"] for r in requests if "service.restart" in r["operations"])}
+
+
 def known(system):
     services = system.api("GET", "/services")[1]["result"]
     infrastructure, = system.api("GET", "/infrastructures")[1]["result"]
@@ -78,7 +92,7 @@ def test_the_lines_of_the_connect_dialog(house):
 
 
 def test_every_screen_in_two_languages_and_themes(house):
-    steps(house, "screens", **known(house))
+    steps(house, "screens", **known(house), **asked(house))
 
 
 def test_every_role(house):
@@ -89,7 +103,7 @@ def test_every_role(house):
         status, answer = house.api("POST", "/invitations", {"email": email, "assignedRoleIds": [role["id"]]})
         assert status == 200, answer
         people.append({"role": role["name"], "email": email, "link": answer["result"]["ownhouse"]["link"]})
-    steps(house, "roles", OWNHOUSE_PEOPLE=json.dumps(people), **known(house))
+    steps(house, "roles", OWNHOUSE_PEOPLE=json.dumps(people), **known(house), **asked(house))
 
 
 def test_a_thousand_services_and_a_hundred_infrastructures(house):
@@ -166,3 +180,58 @@ def test_what_goes_wrong_in_real_life(house):
     helper.start()
     steps(house, "resilience", **known(house) | {"OWNHOUSE_SERVICE": known(house)["OWNHOUSE_SPARE"]})
     helper.join(120)
+
+
+def change_policy(system, version, **fields):
+    """Puts a new version of the customer's policy in force, signed by the laptop's approver key."""
+    public = (system.customer / "approver.pub").read_text().strip()
+    file = system.root / f"policy-{version}.json"
+    file.write_text(json.dumps({"type": "ownhouse/policy", "v": 1, "version": version, "mode": "sealed", "quorum": 1,
+                                "approvers": [{"name": "ada", "key": public}], **fields}))
+    request = system.ok("request", "policy.change", "--policy", str(file), "--reason", "a test")["id"]
+    wait_until("the agent to have seen the new policy", 60, lambda: system.ok("requests", request)["needCustomer"] == 1)
+    system.ok("approve", request, "--yes")
+    infrastructure, = system.api("GET", "/infrastructures")[1]["result"]
+    path = f"/infrastructures/{infrastructure['id']}/consent"
+    wait_until(f"policy {version} to be reported", 60,
+               lambda: system.api("GET", path)[1]["result"]["policy"]["version"] == version)
+
+
+def proposed_removal(system):
+    """A plan that waits: nothing of it is ever approved here."""
+    infrastructure, = system.api("GET", "/infrastructures")[1]["result"]
+    assert system.api("POST", f"/infrastructures/{infrastructure['id']}/plans", {"kind": "destroy"})[0] == 200
+    found = wait_until("a proposed plan", 60, lambda: system.api("GET", "/plans?state=proposed")[1]["result"])
+    return found[0]["id"]
+
+
+def signatures(system):
+    known_ones = known(system)
+    secret = system.root / "passphrase"
+    secret.write_text("correct horse battery\n")
+    secret.chmod(0o600)
+    keys = {}
+    for name in ("bob", "stranger"):
+        file = system.root / f"{name}.key"
+        keys[name] = system.ok("key", "new", str(file), "--passphrase-file", str(secret))["publicKey"]
+    public = (system.customer / "approver.pub").read_text().strip()
+    change_policy(system, 2, approvers=[{"name": "ada", "key": public}, {"name": "bob", "key": keys["bob"]}],
+                  operations={"infrastructure.plan": {"customer": 2}})
+    plan = proposed_removal(system)
+    status, answer = system.api("POST", f"/plans/{plan}/approve", {
+        "digest": system.api("GET", f"/plans/{plan}")[1]["result"]["digest"]})
+    assert status == 409 and "2 customer signatures" in answer["error"], answer
+    request, deny = (system.ok("access", "request", "--reason", why, "--minutes", "10")["id"] for why in ("yes", "no"))
+    wait_until("the agent to have judged both", 60, lambda: all(
+        system.ok("requests", one)["needCustomer"] == 1 for one in (request, deny)))
+    bucket, = system.home.glob("accounts/laptop/*/buckets/ledger")
+    steps(system, "consent", OWNHOUSE_PROGRAM=str(BUILD / "src/cli/ownhouse"), OWNHOUSE_LEDGER=str(bucket),
+          OWNHOUSE_REQUEST=request, OWNHOUSE_REQUEST_DENY=deny, OWNHOUSE_PLAN_PROPOSED=plan,
+          OWNHOUSE_KEY=str(system.customer / "approver.key"), OWNHOUSE_STRANGER=str(system.root / "stranger.key"),
+          OWNHOUSE_PASSPHRASE=str(secret), **known_ones)
+    change_policy(system, 3)
+
+
+def test_signatures_by_hand_and_a_sealed_policy(house):
+    """The last of the module: what follows is the removal, whose plan the command line signs."""
+    signatures(house)

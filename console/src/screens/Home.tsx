@@ -8,10 +8,12 @@ import { useWords } from '../i18n';
 import { Button, Card, Empty, Facts, Notice, Time } from '../ui/basics';
 import { Loaded } from '../ui/errors';
 import { Page } from '../ui/page';
+import { stateOf } from './Requests';
 import { State } from './states';
 
 type Infrastructure = Schemas['Infrastructure'];
 type Service = Schemas['Service'];
+type Request = Schemas['ConsentRequest'];
 
 const DAY_MS = 86400000;
 // An agent renews a certificate of a day at two thirds of its life: less than a quarter left means that it did not.
@@ -33,7 +35,8 @@ export function Home() {
   const seesInfrastructures = can('infrastructureGetList');
   const services = useApi('instanceGetList', {}, { enabled: seesServices });
   const infrastructures = useApi('infrastructureGetList', {}, { enabled: seesInfrastructures });
-  const needs = useNeeds(infrastructures.data as Infrastructure[] | undefined, services.data as Service[] | undefined);
+  const requests = useApi('requestGetList', { query: { state: 'waiting' } }, { enabled: can('requestGetList') });
+  const needs = [...useSignatures(requests.data as Request[] | undefined, infrastructures.data as Infrastructure[] | undefined), ...useNeeds(infrastructures.data as Infrastructure[] | undefined, services.data as Service[] | undefined)];
   const none = services.data?.length === 0;
   const create = can('instanceCreate') && (
     <Button kind="primary" icon="plus" onClick={() => void navigate({ to: '/services/new' as never })}>
@@ -149,6 +152,25 @@ function InfrastructureCard({ infrastructure: i }: { infrastructure: Infrastruct
       />
     </Card>
   );
+}
+
+const SHOWN_REQUESTS = 3;
+
+/** Requests that wait for signatures: the first few by name, the rest as a number. */
+function useSignatures(requests: Request[] = [], infrastructures: Infrastructure[] = []): Need[] {
+  const { t, word } = useWords();
+  const { can } = useSession();
+  const waiting = requests.filter((r) => stateOf(r) === 'waiting' && r.haveCustomer + r.haveVendor < r.needCustomer + r.needVendor);
+  const needs: Need[] = waiting.slice(0, SHOWN_REQUESTS).map((r) => ({
+    key: r.id,
+    state: 'warning',
+    title: t('home.signature', { what: r.operations.map((o) => word('operation', o)).join(', '), name: infrastructures.find((i) => i.id === r.infrastructureId)?.displayName ?? '' }),
+    text: t(can('requestApprove') ? 'home.signature.do' : 'home.signature.mayNot', { have: r.haveCustomer + r.haveVendor, need: r.needCustomer + r.needVendor }),
+    action: <Link to={`/requests/${r.id}` as never}>{t('home.show')}</Link>,
+  }));
+  if (waiting.length > SHOWN_REQUESTS)
+    needs.push({ key: 'requests', state: 'warning', title: t('home.signatures', { n: waiting.length - SHOWN_REQUESTS }), action: <Link to={'/requests' as never}>{t('home.show')}</Link> });
+  return needs;
 }
 
 function useNeeds(infrastructures: Infrastructure[] = [], services: Service[] = []): Need[] {

@@ -14,6 +14,7 @@ import { Page } from '../ui/page';
 import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
 import { DriftCard } from './Drift';
+import { LockCard, PolicyCard } from './Lock';
 import { State } from './states';
 
 type Data = Schemas['Infrastructure'];
@@ -162,6 +163,8 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
             <p className="oh-muted">{t('infrastructure.noWorkloads')}</p>
           )}
         </Card>
+        <PolicyCard infrastructureId={i.id} />
+        {i.state !== 'infra-terminated' && i.agents.length > 0 && <LockCard connected={i.agents.some((a) => a.connected)} />}
       </div>
       {can('driftGetList') && i.state !== 'infra-terminated' && <DriftCard infrastructure={i} />}
       <Card title={t('plan.all')}>

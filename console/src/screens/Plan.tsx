@@ -7,13 +7,13 @@ import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { changesOf, placeNodes, progressOf, showValue, splitResource, type Change, type Step } from '../lib/plan';
 import { Badge, Button, Card, Facts, Notice, Time, type BadgeState } from '../ui/basics';
-import { Copyable } from '../ui/code';
 import { Confirm } from '../ui/dialog';
 import { Loaded } from '../ui/errors';
 import { Page } from '../ui/page';
 import { Tabs } from '../ui/tabs';
 import { announce } from '../ui/toast';
 import { planSummary } from './Infrastructure';
+import { Count, Digest, DigestWarning, Signatures, SignHere } from './Signing';
 import { State } from './states';
 
 type Details = Schemas['PlanDetails'];
@@ -38,12 +38,21 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
   const { t, word, number } = useWords();
   const { can } = useSession();
   const [dialog, setDialog] = useState<'' | 'approve' | 'discard'>('');
+  const [turn, setTurn] = useState(0);
   const [view, setView] = useState<'tree' | 'picture' | 'log'>('tree');
   const approve = useChange('planApprove', () => {
     setDialog('');
     announce(t('plan.approved'));
   });
   const discard = useChange('planDiscard', () => setDialog(''));
+  const sealed = plan.needSignatures > 0;
+  const consent = useApi('consentGet', { path: { infrastructureId: plan.infrastructureId } }, { enabled: can('consentGet') && plan.state === 'proposed' });
+  // Before a data plane has said whose keys count, there is nobody who could sign.
+  const known = !!(consent.data as Schemas['Consent'] | undefined)?.policy;
+  const sign = useChange('planApprove', (result) => {
+    setTurn(turn + 1);
+    announce(t((result as Schemas['Plan']).state === 'proposed' ? 'sign.handedOver' : 'plan.approved'));
+  });
   const changes = useMemo(() => changesOf(plan.document as Record<string, unknown>), [plan.document]);
   const progress = useMemo(() => progressOf(plan.steps as Step[]), [plan.steps]);
   const acting = changes.filter((c) => c.action !== 'none').length;
@@ -61,15 +70,18 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
         plan.state === 'proposed' &&
         can('planApprove') && (
           <>
-            <Button kind="primary" icon="check" onClick={() => setDialog('approve')}>
-              {t('plan.approve')}
-            </Button>
+            {!sealed && (
+              <Button kind="primary" icon="check" onClick={() => setDialog('approve')}>
+                {t('plan.approve')}
+              </Button>
+            )}
             {can('planDiscard') && <Button onClick={() => setDialog('discard')}>{t('plan.discard')}</Button>}
           </>
         )
       }
     >
       {plan.state === 'proposed' && !can('planApprove') && <Notice>{t('home.plan.mayNot')}</Notice>}
+      <DigestWarning document={plan.document} said={plan.digest} />
       {plan.deleteData && <Notice state="danger" title={t('plan.deletesData')}>{t('plan.deletesData.what')}</Notice>}
       {plan.state === 'superseded' && (
         <Notice
@@ -97,7 +109,7 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
       <Card title={t('plan.about')}>
         <Facts
           items={[
-            [t('plan.digest'), <Copyable text={plan.digest} shown={`${plan.digest.slice(0, 16)}…${plan.digest.slice(-8)}`} />],
+            [t('plan.digest'), <Digest document={plan.document} said={plan.digest} />],
             [t('plan.made'), <Time value={plan.createdAt} />],
             plan.approvedAt ? [t('plan.approvedAt'), <Time value={plan.approvedAt} />] : null,
             plan.approvedBy ? [t('plan.approvedBy'), plan.approvedBy] : null,
@@ -107,6 +119,12 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
         />
       </Card>
       {plan.estimate && <Estimate estimate={plan.estimate} />}
+      {(plan.approvals.length > 0 || (sealed && plan.state === 'proposed')) && (
+        <Card title={t('sign.signatures')} actions={<Count have={plan.haveSignatures} need={plan.needSignatures} />}>
+          {sealed && <p className="oh-muted">{t('plan.sealed')}</p>}
+          <Signatures infrastructureId={plan.infrastructureId} approvals={plan.approvals} />
+        </Card>
+      )}
       <Tabs
         label={t('plan.title')}
         value={view}
@@ -117,6 +135,20 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
           { value: 'log', label: t('plan.log'), panel: () => <Log steps={plan.steps as (Step & { action: string })[]} /> },
         ]}
       />
+      {plan.state === 'proposed' && known && can('planApprove') && (
+        <SignHere
+          key={turn}
+          kind="plan"
+          id={plan.id}
+          digest={plan.digest}
+          document={plan.document}
+          approvals={plan.approvals}
+          optional={!sealed}
+          busy={sign.isPending}
+          problem={sign.error}
+          onSignature={(approval) => sign.mutate({ path: { planId: plan.id }, body: { digest: plan.digest, approval } })}
+        />
+      )}
       {dialog === 'approve' && (
         <Confirm
           title={t('plan.approve.title')}

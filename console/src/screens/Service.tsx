@@ -15,6 +15,7 @@ import { Tabs, type Tab } from '../ui/tabs';
 import { announce } from '../ui/toast';
 import { Connect } from './Connect';
 import { keepPassword } from './freshPasswords';
+import { SealedNotice, usePolicyModes } from './Sealed';
 import { ServiceAccess } from './ServiceAccess';
 import { ServiceSettings } from './ServiceSettings';
 import { sizeText } from './Services';
@@ -48,6 +49,8 @@ function Detail({ service: s, up, gone }: { service: ServiceData; up: { to: stri
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as { tab?: TabName; connect?: number };
   const [dialog, setDialog] = useState<'' | 'password' | 'stop' | 'delete'>('');
+  const { asking, isSealed } = usePolicyModes();
+  const sealed = isSealed(s.byocId);
   const state = useChange('instanceStateUpdate', () => setDialog(''));
   const remove = useChange('instanceDelete', () => {
     announce(t('service.deleted', { name: s.name ?? '' }));
@@ -108,7 +111,12 @@ function Detail({ service: s, up, gone }: { service: ServiceData; up: { to: stri
           <Connect service={s} onReset={can('instancePasswordUpdate') ? () => setDialog('password') : undefined} />
         </Dialog>
       )}
-      {dialog === 'password' && (
+      {dialog === 'password' && sealed && (
+        <Dialog title={t('password.reset.title', { name: s.name ?? '' })} onClose={() => setDialog('')}>
+          <SealedNotice what={t('sealed.password.what')} command={['ownhouse', 'services', 'password', s.name ?? '']} />
+        </Dialog>
+      )}
+      {dialog === 'password' && !sealed && !asking && (
         <ResetPassword
           service={s}
           onClose={() => setDialog('')}

@@ -12,6 +12,7 @@ import { Loaded, Problem } from '../ui/errors';
 import { Page } from '../ui/page';
 import { AccessEditor, useOwnAddress } from './AccessList';
 import { keepPassword } from './freshPasswords';
+import { SealedNotice, usePolicyModes } from './Sealed';
 import { TagEditor } from './Tags';
 
 type Infrastructure = Schemas['Infrastructure'];
@@ -80,10 +81,16 @@ function Form({ ready }: { ready: Infrastructure[] }) {
     if (made.password) keepPassword(made.service.id!, made.password);
     void navigate({ to: '/services/$serviceId', params: { serviceId: made.service.id! }, search: { connect: made.password ? 1 : undefined } } as never);
   });
+  const { asking, isSealed } = usePolicyModes();
   const where = useMemo(() => ready.find((i) => i.id === place) ?? ready[0]!, [ready, place]);
+
+  // The command takes name, place and one network; the rest is set afterwards, on the service's own page.
+  const sealed = isSealed(where.id);
+  const from = access === 'mine' && own ? own : access === 'list' ? entries[0]?.source : undefined;
 
   function submit(e: FormEvent) {
     e.preventDefault();
+    if (sealed || asking) return;
     if (!name.trim()) {
       setError(t('create.nameNeeded'));
       return;
@@ -128,11 +135,15 @@ function Form({ ready }: { ready: Infrastructure[] }) {
             </Link>
           </p>
         )}
-        <div className="oh-columns">
-          <Select label={t('create.memory')} value={memory} onChange={setMemory} options={SIZES.map((n) => ({ value: String(n), label: `${number(n)} GB` }))} />
-          <Select label={t('create.replicas')} value={replicas} onChange={setReplicas} options={[1, 2, 3, 4, 5, 6, 8, 10].map((n) => ({ value: String(n), label: number(n) }))} />
-        </div>
-        <Check label={t('create.idle')} hint={t('create.idle.hint', { n: 15 })} checked={idle} onChange={setIdle} />
+        {!sealed && (
+          <>
+            <div className="oh-columns">
+              <Select label={t('create.memory')} value={memory} onChange={setMemory} options={SIZES.map((n) => ({ value: String(n), label: `${number(n)} GB` }))} />
+              <Select label={t('create.replicas')} value={replicas} onChange={setReplicas} options={[1, 2, 3, 4, 5, 6, 8, 10].map((n) => ({ value: String(n), label: number(n) }))} />
+            </div>
+            <Check label={t('create.idle')} hint={t('create.idle.hint', { n: 15 })} checked={idle} onChange={setIdle} />
+          </>
+        )}
       </Card>
       <Card title={t('create.who')}>
         <Choice
@@ -147,19 +158,33 @@ function Form({ ready }: { ready: Infrastructure[] }) {
         />
         {access === 'list' && <AccessEditor entries={entries} onChange={setEntries} />}
       </Card>
-      <details className="oh-card">
-        <summary>{t('create.more')}</summary>
-        <div className="oh-form">
-          <Select label={t('service.channel')} hint={t('service.channel.hint')} value={channel} onChange={setChannel} options={['slow', 'default', 'fast'].map((c) => ({ value: c, label: word('channel', c) }))} />
-          <TagEditor tags={tags} onChange={setTags} />
-        </div>
-      </details>
+      {sealed && (
+        <Card title={t('sealed.create')}>
+          {name.trim() ? (
+            <SealedNotice what={t('sealed.create.what')} command={['ownhouse', 'services', 'create', name.trim(), '--infrastructure', where.id, ...(from ? ['--from', from] : [])]} />
+          ) : (
+            <p className="oh-muted">{t('sealed.create.name')}</p>
+          )}
+          {access === 'list' && entries.length > 1 && <p className="oh-hint">{t('sealed.create.list')}</p>}
+        </Card>
+      )}
+      {!sealed && (
+        <details className="oh-card">
+          <summary>{t('create.more')}</summary>
+          <div className="oh-form">
+            <Select label={t('service.channel')} hint={t('service.channel.hint')} value={channel} onChange={setChannel} options={['slow', 'default', 'fast'].map((c) => ({ value: c, label: word('channel', c) }))} />
+            <TagEditor tags={tags} onChange={setTags} />
+          </div>
+        </details>
+      )}
       {create.error && <Problem problem={create.error} />}
       <div className="oh-form-actions">
         <Button onClick={() => void navigate({ to: '/services' as never })}>{t('action.cancel')}</Button>
-        <Button submit kind="primary" busy={create.isPending}>
-          {t('services.create')}
-        </Button>
+        {!sealed && (
+          <Button submit kind="primary" busy={create.isPending} disabled={asking}>
+            {t('services.create')}
+          </Button>
+        )}
       </div>
     </form>
   );

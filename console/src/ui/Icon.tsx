@@ -4,6 +4,7 @@ import Activity from 'click-ui-dist/components/Assets/Icons/Activity.js';
 import ArrowDown from 'click-ui-dist/components/Assets/Icons/Arrow-Down.js';
 import ArrowUp from 'click-ui-dist/components/Assets/Icons/Arrow-Up.js';
 import Bell from 'click-ui-dist/components/Assets/Icons/Bell.js';
+import Book from 'click-ui-dist/components/Assets/Icons/Book.js';
 import Burger from 'click-ui-dist/components/Assets/Icons/Burger-Menu.js';
 import ChartBar from 'click-ui-dist/components/Assets/Icons/Bar-Chart.js';
 import Check from 'click-ui-dist/components/Assets/Icons/Check.js';
@@ -40,6 +41,7 @@ const icons = {
   'arrow-down': ArrowDown,
   'arrow-up': ArrowUp,
   bell: Bell,
+  book: Book,
   'burger-menu': Burger,
   'bar-chart': ChartBar,
   check: Check,

@@ -4,21 +4,31 @@
 
 #include <arpa/inet.h>
 
+/* "open", "sealed", or "" while no data plane has said. */
+static const char *policy_mode(struct store_rows *rows)
+{
+    autojson json_t *policy = store_column_is_null(rows, 6) ? NULL : api_column_json(rows, 6);
+    const char *mode = json_string_value(json_object_get(policy, "mode"));
+    return !mode ? "" : !strcmp(mode, "sealed") ? "sealed" : "open";
+}
+
 int byoc_config(struct api_request *q, const char *infrastructure, json_t **ret, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
     autojson json_t *list = json_array();
     int r = store_query(q->store,
-                        "SELECT i.id, i.state, a.name, i.region, i.provider, i.display_name FROM infrastructure i "
-                        "JOIN account a ON a.id = i.account_id WHERE i.organization_id = $1 AND ($2 = '' OR i.id = $2) "
+                        "SELECT i.id, i.state, a.name, i.region, i.provider, i.display_name, c.policy FROM "
+                        "infrastructure i JOIN account a ON a.id = i.account_id LEFT JOIN consent c ON "
+                        "c.infrastructure_id = i.id WHERE i.organization_id = $1 AND ($2 = '' OR i.id = $2) "
                         "ORDER BY i.created_at, i.id",
                         STORE_ARGS(store_text(q->who.organization), store_text(infrastructure ? infrastructure : "")),
                         &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
-        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "id", store_column_text(rows, 0), "state",
-                                              store_column_text(rows, 1), "accountName", store_column_text(rows, 2),
-                                              "regionId", store_column_text(rows, 3), "cloudProvider",
-                                              store_column_text(rows, 4), "displayName", store_column_text(rows, 5)));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:{s:s}}", "id", store_column_text(rows, 0),
+                                              "state", store_column_text(rows, 1), "accountName",
+                                              store_column_text(rows, 2), "regionId", store_column_text(rows, 3),
+                                              "cloudProvider", store_column_text(rows, 4), "displayName",
+                                              store_column_text(rows, 5), "ownhouse", "policyMode", policy_mode(rows)));
         r = 0;
     }
     if (r < 0)

@@ -1,5 +1,6 @@
 /* Plans: what was proposed, and its approval. */
 #include "control/api/handlers.h"
+#include "control/api/plan_signatures.h"
 
 #define COLUMNS                                                                                                \
     "p.id, p.infrastructure_id, p.kind, p.state, p.digest, p.document, p.error, p.created_at, p.approved_at, " \
@@ -127,12 +128,23 @@ static int steps(struct api_request *q, json_t **ret, struct err *err)
 
 int plan_get(struct api_request *q, struct err *err)
 {
-    json_t *list = NULL;
+    autosignatures struct plan_signatures signatures = {0};
+    json_t *list = NULL, *approvals = NULL;
     int r = load(q, true, &q->result, err);
     if (r == 0)
         r = steps(q, &list, err);
     if (r == 0)
         json_object_set_new(q->result, "steps", list);
+    if (r == 0)
+        r = plan_signatures_list(q, q->match.path[1], &approvals, err);
+    if (r == 0)
+        json_object_set_new(q->result, "approvals", approvals);
+    if (r == 0)
+        r = plan_signatures_count(q, q->result, &signatures, err);
+    if (r == 0) {
+        json_object_set_new(q->result, "needSignatures", json_integer(signatures.need));
+        json_object_set_new(q->result, "haveSignatures", json_integer(signatures.have));
+    }
     return r;
 }
 
@@ -158,6 +170,37 @@ static const char *text_of(const json_t *v, const char *name)
     return json_string_value(json_object_get(v, name));
 }
 
+static int set_approved(struct api_request *q, const json_t *plan, const char *signers, struct err *err)
+{
+    autofree char *by = mem_printf("%s %s%s%s", *q->who.key ? "API key" : "user", q->who.name,
+                                   *signers ? ", with signatures of " : "", signers);
+    int r = store_exec(q->store, "UPDATE plan SET state = 'approved', approved_at = $2, approved_by = $3 WHERE id = $1",
+                       STORE_ARGS(store_text(q->match.path[1]), store_int(q->now), store_text(by)), NULL, err);
+    if (r == 0)
+        r = api_activity(q, "infrastructure_plan_approve", NULL, text_of(plan, "infrastructureId"),
+                         text_of(plan, "digest"), err);
+    return r;
+}
+
+/* A signature that is not the last one wanted is kept, and the plan goes on waiting. */
+static int approve_proposed(struct api_request *q, const json_t *plan, struct err *err)
+{
+    autosignatures struct plan_signatures signatures = {0};
+    const json_t *approval = api_body(q, "approval");
+    int r = approval ? plan_signatures_take(q, plan, approval, err) : 0;
+    if (r == 0)
+        r = plan_signatures_count(q, plan, &signatures, err);
+    if (r < 0)
+        return r;
+    if (signatures.allowed)
+        r = set_approved(q, plan, signatures.signers.data ? signatures.signers.data : "", err);
+    else if (!approval)
+        return api_refuse(q, 409,
+                          "the customer's policy does not allow the plan yet: %s; sign it with `ownhouse approve`",
+                          signatures.why);
+    return r < 0 ? r : load(q, false, &q->result, err);
+}
+
 int plan_approve(struct api_request *q, struct err *err)
 {
     autojson json_t *plan = NULL;
@@ -174,13 +217,7 @@ int plan_approve(struct api_request *q, struct err *err)
     }
     if (strcmp(state, "proposed"))
         return api_refuse(q, 409, "the plan is %s and cannot be approved; read the newest plan", state);
-    autofree char *by = mem_printf("%s %s", *q->who.key ? "API key" : "user", q->who.name);
-    r = store_exec(q->store, "UPDATE plan SET state = 'approved', approved_at = $2, approved_by = $3 WHERE id = $1",
-                   STORE_ARGS(store_text(q->match.path[1]), store_int(q->now), store_text(by)), NULL, err);
-    if (r == 0)
-        r = api_activity(q, "infrastructure_plan_approve", NULL, text_of(plan, "infrastructureId"),
-                         text_of(plan, "digest"), err);
-    return r < 0 ? r : load(q, false, &q->result, err);
+    return approve_proposed(q, plan, err);
 }
 
 int plan_discard(struct api_request *q, struct err *err)
