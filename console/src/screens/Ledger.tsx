@@ -87,7 +87,7 @@ function Witnessed({ consent: c, name }: { consent: Consent; name: string }) {
         </Button>
       </div>
       <p>{t('ledger.compare')}</p>
-      <CodeBlock label={t('ledger.compare')} text={`ownhouse ledger verify DIR --checkpoint ownhouse-checkpoint-${name}-${checkpoint.size} \\\n  --key '${c.ledgerVerifier}' \\\n  --witness '${c.witness}'`} />
+      <CodeBlock label={t('ledger.compare')} text={[`ownhouse ledger verify DIR --checkpoint ownhouse-checkpoint-${name}-${checkpoint.size}`, `--key '${c.ledgerVerifier}'`, ...(c.witness ? [`--witness '${c.witness}'`] : [])].join(' \\\n  ')} />
     </>
   );
 }

@@ -41,10 +41,21 @@ static int make_desired(const char *key_path, const char *pub_path, struct err *
     return fs_write_atomic(pub_path, hex, strlen(hex), 0644, err);
 }
 
+static int make_witness(const struct control_config *c, const struct clock *clock, struct err *err)
+{
+    autofree char *keys = control_path(c, "keys");
+    struct signer_witness w;
+    int r = signer_witness_open(keys, clock, &w, err);
+    if (r == 0)
+        signer_witness_close(&w);
+    return r;
+}
+
 /* A folder is complete once `keys/complete` exists; until then the first start may be repeated from any point. What is
  * there is never made anew: the mark alone may have been lost, and agents trust these keys. */
-static int make_missing(const struct control_config *c, int64_t now, struct err *err)
+static int make_missing(const struct control_config *c, const struct clock *clock, struct err *err)
 {
+    int64_t now = clock_wall_ms(clock);
     autofree char *mark = control_path(c, "keys/complete");
     autofree char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
     autofree char *spare_key = control_path(c, "keys/link-ca-spare.key"),
@@ -60,6 +71,9 @@ static int make_missing(const struct control_config *c, int64_t now, struct err 
         r = make_ca(c, "OwnHouse link spare", spare_key, spare_pem, now, err);
     if (r == 0)
         r = make_desired(key, pub, err);
+    /* The other roles start at the mark, and may read from then on only what was there. */
+    if (r == 0)
+        r = make_witness(c, clock, err);
     if (r == 0)
         r = fs_write_atomic(mark, "", 0, 0600, err);
     return r;
@@ -99,7 +113,7 @@ int signer_keys_open(const struct control_config *c, const struct clock *clock, 
     autofree char *ca_key = control_path(c, "keys/link-ca.key"), *ca_pem = control_path(c, "keys/link-ca.pem");
     autofree char *key = control_path(c, "keys/desired.key"), *keys = control_path(c, "keys");
     struct signer_keys k = {.versions_dir = control_path(c, "keys/signed")};
-    int r = make_missing(c, clock_wall_ms(clock), err);
+    int r = make_missing(c, clock, err);
     if (r == 0 && !fs_exists(k.versions_dir))
         r = err_set(err, -ENOENT, "%s is missing", k.versions_dir);
     if (r == 0)
