@@ -71,7 +71,7 @@ export class Person {
     for (let tries = 0; tries < 5; tries++) {
       this.cutOff = false;
       await this.page.goto(to.startsWith('https:') ? to : url + to).catch((problem) => {
-        if (!String(problem).includes('ERR_NETWORK_CHANGED')) throw problem;
+        if (!/ERR_NETWORK_CHANGED|chrome-error:/.test(String(problem))) throw problem;
         this.cutOff = true;
       });
       if (!this.cutOff) await this.page.locator('h1').first().waitFor({ timeout: 5000 }).catch(() => undefined);

@@ -130,7 +130,7 @@ export function Layout() {
               .filter((p) => can(p.needs) || p.to === '/')
               .map((p) => (
                 <li key={p.to}>
-                  <Link to={p.to as never} activeOptions={{ exact: p.to === '/' }}>
+                  <Link to={p.to as never} activeOptions={{ exact: p.to === '/' }} className={p.to === '/infrastructures' && /^\/(plans|connect)(\/|$)/.test(path) ? 'active' : undefined}>
                     <Icon name={p.icon} size="sm" /> {t(p.label)}
                   </Link>
                 </li>

@@ -127,7 +127,7 @@ function Authenticator({ profile: p }: { profile: ProfileData }) {
             <Button onClick={() => setDialog('disable')}>{t('totp.disable')}</Button>
           </>
         ) : (
-          <Button kind="primary" onClick={() => setDialog('enrol')}>
+          <Button onClick={() => setDialog('enrol')}>
             {t('totp.enable')}
           </Button>
         )}
