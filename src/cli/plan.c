@@ -20,6 +20,11 @@ static int64_t whole(const json_t *v, const char *key)
     return json_integer_value(json_object_get(v, key));
 }
 
+static const char *text_of(const json_t *v)
+{
+    return json_is_string(v) ? json_string_value(v) : "";
+}
+
 static void money(char ret[32], int64_t cents)
 {
     snprintf(ret, 32, "%s%lld.%02lld", cents < 0 ? "-" : "", (long long)llabs(cents) / 100,
@@ -43,7 +48,7 @@ static void show_cost(struct ui *ui, const json_t *cost)
             session_text(table, "region"), session_text(table, "date"));
     json_array_foreach(json_object_get(cost, "unknown"), i, v)
         ui_line(ui, "          unknown: %s: %s", session_text(v, "resource"), session_text(v, "why"));
-    json_array_foreach(json_object_get(cost, "notes"), i, v) ui_line(ui, "          %s", json_string_value(v));
+    json_array_foreach(json_object_get(cost, "notes"), i, v) ui_line(ui, "          %s", text_of(v));
 }
 
 static void show_estimate(struct ui *ui, const json_t *estimate)
@@ -61,17 +66,16 @@ static void show_estimate(struct ui *ui, const json_t *estimate)
     json_array_foreach(json_object_get(estimate, "actions"), i, v)
     {
         autobuf struct buf list = BUF_INIT_MAX(KIB(16));
-        json_array_foreach(json_object_get(v, "actions"), k, action)
-            buf_printf(&list, " %s", json_string_value(action));
+        json_array_foreach(json_object_get(v, "actions"), k, action) buf_printf(&list, " %s", text_of(action));
         ui_line(ui, "role      %s:%s", session_text(v, "role"), list.data ? list.data : "");
     }
 }
 
 static void show_changes(struct ui *ui, const json_t *plan)
 {
-    const json_t *cost = json_object_get(json_object_get(plan, "estimate"), "cost");
-    autojson json_t *prices = json_object();
     const json_t *document = json_object_get(plan, "document"), *v, *why;
+    const json_t *cost = json_object_get(json_object_get(document, "estimate"), "cost");
+    autojson json_t *prices = json_object();
     size_t i, k;
     json_array_foreach(json_object_get(cost, "items"), i, v)
         json_object_set(prices, session_text(v, "resource"), json_object_get(v, "after"));
@@ -103,9 +107,10 @@ void plans_show(struct ui *ui, const json_t *plan)
     ui_line(ui, "digest    %s", session_text(plan, "digest"));
     json_array_foreach(json_object_get(document, "notes"), i, v)
     {
-        ui_line(ui, "note      %s", json_string_value(v) ? json_string_value(v) : "");
+        ui_line(ui, "note      %s", text_of(v));
     }
-    show_estimate(ui, json_object_get(plan, "estimate"));
+    /* From the document, which the digest covers: what stands beside it may be anything. */
+    show_estimate(ui, json_object_get(document, "estimate"));
     show_changes(ui, plan);
 }
 

@@ -128,8 +128,10 @@ void ui_end(struct ui *ui)
 
 static void OH_PRINTF(3, 0) put_line(struct ui *ui, const char *mark, const char *fmt, va_list ap)
 {
+    static const char cut[] = " [cut]"; /* nobody is to sign what looks whole and is not */
     char text[2048];
-    vsnprintf(text, sizeof(text), fmt, ap);
+    if (vsnprintf(text, sizeof(text), fmt, ap) >= (int)sizeof(text))
+        memcpy(text + sizeof(text) - sizeof(cut), cut, sizeof(cut));
     scrub(text);
     if (!ui->out)
         return;
