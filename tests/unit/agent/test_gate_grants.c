@@ -260,6 +260,36 @@ static void revoked_before_it_was_opened(void **state)
     assert_int_equal(open_grant(f, message, &g, &err), -EACCES);
 }
 
+/* Signed too, under the same number: what is open stays as it was, and gets no longer. */
+static void another_request_under_an_open_number(void **state)
+{
+    struct fixture *f = *state;
+    autojson json_t *q = request(f, 30, PIN), *longer = json_deep_copy(q);
+    json_object_set_new(longer, "minutes", json_integer(480));
+    autojson json_t *message = ask(f, q, q, f->approver), *other = ask(f, longer, longer, f->approver);
+    struct grant *g, *again;
+    struct err err;
+    assert_int_equal(open_grant(f, message, &g, &err), 0);
+    assert_int_equal(open_grant(f, other, &again, &err), -EACCES);
+    assert_non_null(strstr(err.message, "another request with this number"));
+    assert_int_equal(g->ends_ms, f->clock.mono + 30 * MINUTE);
+    assert_int_equal(open_grant(f, message, &again, &err), 0);
+    assert_ptr_equal(again, g);
+}
+
+/* A signature for an operation is none for access. */
+static void what_is_no_access_cannot_be_opened(void **state)
+{
+    struct fixture *f = *state;
+    autojson json_t *q = request(f, 30, PIN);
+    struct grant *g;
+    struct err err;
+    json_array_append_new(json_object_get(q, "operations"), json_string("service.restart"));
+    autojson json_t *message = ask(f, q, q, f->approver);
+    assert_int_equal(open_grant(f, message, &g, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "service.restart"));
+}
+
 static void a_damaged_memory_opens_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -283,6 +313,8 @@ int main(void)
         TEST(a_restart_neither_extends_nor_revives),
         TEST(after_a_restart_of_the_machine_it_is_over),
         TEST(revoked_before_it_was_opened),
+        TEST(another_request_under_an_open_number),
+        TEST(what_is_no_access_cannot_be_opened),
         TEST(a_damaged_memory_opens_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

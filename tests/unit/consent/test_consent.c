@@ -119,6 +119,12 @@ static void test_times(void **state)
         consent_check(&in, &v);
         assert_int_equal(v.state, cases[i].state);
     }
+    /* An approval that ends before its request does. */
+    struct approval brief = a;
+    brief.not_after_ms = NOW;
+    assert_int_equal(check(&p, &q, &brief, 1).state, CONSENT_WAITING);
+    brief.not_after_ms = NOW + 1;
+    assert_int_equal(check(&p, &q, &brief, 1).state, CONSENT_ALLOWED);
     json_t *o = request_json("service.restart");
     json_object_set_new(o, "notAfter", json_string("2026-12-01T00:00:00Z"));
     autorequest struct consent_request lasting = {0};
@@ -221,6 +227,8 @@ static void test_preapproval(void **state)
     WAITS(q.severity = 0, q.severity = 2);
     WAITS(q.device_key[0] ^= 1, q.device_key[0] ^= 1);
     WAITS(t.n_signers = 0, t.n_signers = 1);
+    WAITS(t.infrastructure[0] ^= 1, t.infrastructure[0] ^= 1);
+    WAITS(t.id[0] ^= 1, t.id[0] ^= 1);
     WAITS(t.not_after_ms = NOW, t.not_after_ms = NOW + HOUR);
     WAITS(t.not_before_ms = NOW + 1, t.not_before_ms = NOW);
     WAITS(q.operations[0] = operation_find("access.clickhouse.diag"),
