@@ -123,12 +123,24 @@ static void on_approval(const struct approval *a, const char *signer, void *data
                           "signature", a->signature_digest));
 }
 
+/* ---- the kill switch ---- */
+
+static int not_locked(const struct desk *d, struct err *err)
+{
+    if (!d->c.locked || !d->c.locked(d->c.data))
+        return 0;
+    return err_set(err, -EPERM, "the data plane is locked: nothing is carried out until `ownhouse-agent unlock`");
+}
+
 /* ---- desired documents ---- */
 
 int desk_may_accept(struct desk *d, int64_t version, const char *document, size_t len, struct err *err)
 {
     struct sealed s = sealed_of(d);
-    int r = sealed_check(&s, version, document, len, d->used, err);
+    int r = not_locked(d, err);
+    if (r < 0)
+        return r;
+    r = sealed_check(&s, version, document, len, d->used, err);
     if (r == 0)
         r = recorder_desired(d->c.recorder, version, document, len, "accepted", "", err);
     if (*d->used) {
@@ -179,6 +191,9 @@ static void offer_waiting(struct desk *d)
 static int carry_out(struct desk *d, const struct consent_request *q, struct err *err)
 {
     const char *name = q->operations[0]->name, *service = json_string_value(json_object_get(q->arguments, "service"));
+    int r = not_locked(d, err);
+    if (r < 0)
+        return r;
     if (!strcmp(name, "policy.change"))
         return keeper_change_policy(d->keeper, q, err);
     if (!strcmp(name, "service.restart"))
@@ -228,6 +243,17 @@ static void run_request(struct desk *d, const struct consent_request *q, const s
                     json_pack("{sI ss ss}", "version", (json_int_t)p->version, "digest", p->digest, "request", q->id));
 }
 
+/* A restart of a service that is not there: where nothing holds it back, the answer is another. */
+bool desk_refuses(struct desk *d)
+{
+    static const char nobody[] = "00000000-0000-0000-0000-000000000000";
+    autojson json_t *arguments = json_pack("{ss}", "service", nobody);
+    struct consent_request q = {.arguments = arguments, .n_operations = 1};
+    struct err err = ERR_INIT;
+    q.operations[0] = operation_find("service.restart");
+    return d->operator&& carry_out(d, &q, &err) == -EPERM && desk_may_accept(d, INT64_MAX, "{}", 2, &err) == -EPERM;
+}
+
 static void offer_checkpoint(struct desk *d);
 
 static bool is_kind(const struct consent_request *q, const char *prefix)
@@ -240,6 +266,8 @@ void desk_work(struct desk *d)
     char ids[KEEPER_MAX_REQUESTS][UUID_SIZE];
     bool signed_document = false;
     size_t n = keeper_open_requests(d->keeper, ids, KEEPER_MAX_REQUESTS);
+    if (not_locked(d, NULL) < 0)
+        return;
     if (d->unrecorded) {
         /* The ledger first: until it takes something, nothing is done. */
         struct err err = ERR_INIT;

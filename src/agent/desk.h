@@ -20,6 +20,7 @@ struct desk_config {
     const struct bundle *bundle;
     const struct recorder *recorder; /* borrowed */
     const struct clock *clock;       /* borrowed */
+    bool (*locked)(void *data);      /* agent/lock.h; NULL: never */
     void (*on_event)(bool error, const char *message, void *data);
     void *data;
 };
@@ -31,7 +32,11 @@ void desk_free(struct desk *d); /* NULL is fine */
 void desk_join(struct desk *d, struct operator_loop *operator, struct agent_link * link);
 struct keeper *desk_keeper(struct desk *d);
 
-/* For operator_config.may_accept: judged by the policy, recorded. */
+/* Offers an operation and a document made for that, both harmless, the way that signed ones go: true if both are
+ * refused because of the lock. For its report. */
+OH_MUST_CHECK bool desk_refuses(struct desk *d);
+
+/* For operator_config.may_accept: judged by the policy, recorded. -EPERM: locked. */
 OH_MUST_CHECK int desk_may_accept(struct desk *d, int64_t version, const char *document, size_t len, struct err *err);
 /* A document was not taken (`why`): recorded; one that waits for a signature is kept for later. */
 void desk_not_taken(struct desk *d, int64_t version, const char *document, size_t len, const char *signature_hex,

@@ -126,15 +126,16 @@ static json_t *gate_path(const json_t *status)
                      (json_int_t)grants, "connections", n, "shut", (int)(status && locked && !grants && !n));
 }
 
-json_t *lock_probe(const json_t *gate_status, bool idle)
+json_t *lock_probe(const json_t *gate_status, bool refused)
 {
     autojson json_t *list = connections(), *gate = gate_path(gate_status);
-    bool link = list && json_array_size(list) == 0, shut = link && idle && json_is_true(json_object_get(gate, "shut"));
+    bool link = list && json_array_size(list) == 0,
+         shut = link && refused && json_is_true(json_object_get(gate, "shut"));
     if (!list)
         list = json_array();
     return json_pack("{sO s{s{sI sb} sO s{sb}} sb}", "connections", list, "paths", "link", "connections",
                      (json_int_t)json_array_size(list), "shut", (int)link, "gate", gate, "operations", "shut",
-                     (int)idle, "shut", (int)shut);
+                     (int)refused, "shut", (int)shut);
 }
 
 /* ---- the commands ---- */

@@ -21,8 +21,8 @@ OH_MUST_CHECK int lock_remove(const struct agent_config *c, struct err *err);
  * {"connections":[addresses],"paths":{"link":{"connections":n,"shut":bool},"gate":{"locked","grants","connections",
  * "shut"},"operations":{"shut"}},"shut":bool}. link: connections of this process, which has the link and the relay's
  * ends, to other machines. gate: what it answers (gate_status; NULL: it has not, and is not taken for shut).
- * operations: nothing is carried out (`idle`). */
-json_t *lock_probe(const json_t *gate_status, bool idle);
+ * operations: an operation and a document that were offered for the report were refused (`refused`: desk_refuses()). */
+json_t *lock_probe(const json_t *gate_status, bool refused);
 
 /* The commands; the exit status. lock waits until the operator has reported, at most a minute. */
 int lock_command(const struct agent_config *c, bool json);

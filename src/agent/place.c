@@ -1,6 +1,7 @@
 /* From the agent's configuration to its parts' own. */
 #include "agent/place.h"
 
+#include "agent/allowlist.h"
 #include "agent/link/identity.h"
 #include "base/fs.h"
 #include "base/keys.h"
@@ -217,6 +218,11 @@ int place_runtime(struct place *p, const struct agent_config *c, const char *inf
     return runtime_process_new(&p->runtime, ret, err);
 }
 
+static int narrow(const json_t *message, json_t **ret, void *data, struct err *err)
+{
+    return telemetry_narrow(((struct allowlist *)data)->now, message, ret, err);
+}
+
 int place_enrol(const struct place *p, const struct agent_config *c, int timeout_ms, char ret_fingerprint[65],
                 struct err *err)
 {
@@ -227,6 +233,7 @@ int place_enrol(const struct place *p, const struct agent_config *c, int timeout
         .name = c->name,
         .proxy = p->proxy,
         .timeout_ms = timeout_ms,
+        .narrow = narrow,
     };
     /* A token that was used is deleted by whoever made it: do not ask for it again. */
     struct identity id;
@@ -244,5 +251,10 @@ int place_enrol(const struct place *p, const struct agent_config *c, int timeout
         return err_set(err, -ENOENT,
                        "this agent is not enrolled and no bundle is configured: set `bundle` in its "
                        "configuration to the enrolment bundle");
-    return agent_enrol(&enrol, ret_fingerprint, err);
+    struct allowlist list = {0};
+    (void)allowlist_look(&list, c);
+    enrol.data = &list;
+    r = agent_enrol(&enrol, ret_fingerprint, err);
+    allowlist_free(&list);
+    return r;
 }

@@ -88,7 +88,7 @@ static void watch_lock(struct operator_role *o)
         return;
     }
     if (o->locked && !o->lock_reported) {
-        autojson json_t *report = lock_probe(o->gate_status, o->locked);
+        autojson json_t *report = lock_probe(o->gate_status, desk_refuses(o->desk));
         if (!json_is_true(json_object_get(report, "shut"))) {
             gate_client_lock(o->gate, true); /* not yet: the next look tells */
             return;
@@ -518,6 +518,7 @@ static int open_desk(struct operator_role *o, const struct bundle *bundle, const
         .bundle = bundle,
         .recorder = &o->recorder,
         .clock = &clock_system,
+        .locked = is_locked,
         .on_event = on_operator_event,
         .data = o,
     };

@@ -19,6 +19,10 @@ static const struct field {
     enum way way;
     const char *what;
 } fields[] = {
+    {"enrol.token", NEEDED, "the one-off token of the bundle"},
+    {"enrol.csr", NEEDED, "public key of the link's first certificate"},
+    {"enrol.name", EMPTIED, "the agent's name, for people: as configured, else the host's"},
+    {"attach.session", NEEDED, "an engineer's session that waits at the relay"},
     {"hello.version", EMPTIED, "the agent's version"},
     {"hello.desiredVersion", NEEDED, "number of the desired document in force"},
     {"hello.bootId", EMPTIED, "random number of the machine's start"},

@@ -163,6 +163,14 @@ def test_every_statement_of_the_gates_has_its_leaf_and_each_leaf_its_statement(s
     assert len(asked) == 5 and sorted(asked) == sorted(said)
 
 
+def test_the_agents_connection_for_a_session_is_recorded(system, session):
+    """The one message that goes beside the link names the session, and is a leaf like all that leave."""
+    assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+    found = [leaf["body"] for leaf in leaves(system) if leaf["kind"] == "egress" and leaf["body"]["message"] == "attach"]
+    assert found and all(body["bytes"] == len(json.dumps({"session": "0" * 36, "type": "attach"}, separators=(",", ":")))
+                         for body in found)
+
+
 def test_without_the_customers_signature_nobody_gets_in(system):
     grant = request(system)
     result = system.run("connect", grant["id"], "--sql", "SELECT 1")

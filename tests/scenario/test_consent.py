@@ -302,6 +302,7 @@ def test_lock_and_unlock(system, agent, tmp_path):
     assert report["shut"] and report["connections"] == []
     assert all(path["shut"] for path in report["paths"].values()) and set(report["paths"]) == {"link", "gate", "operations"}
     assert report["paths"]["gate"] == {"answered": True, "locked": True, "grants": 0, "connections": 0, "shut": True}
+    assert report["paths"]["operations"] == {"shut": True}
     published(system, "lock-report", lambda body: body["paths"] == report["paths"] and body["shut"])
     size = int(report["checkpoint"].splitlines()[1])
     assert size > report["leaf"]

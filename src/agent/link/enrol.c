@@ -44,7 +44,10 @@ static void on_ready(struct channel *c, void *user)
     autofree char *csr = tls_csr_new(e->key);
     struct err err = ERR_INIT;
     agent_session_init(&e->session, true);
-    if (channel_send(c, agent_msg_enrol(e->token, csr, e->name), KIB(64), &err) < 0)
+    autojson json_t *whole = agent_msg_enrol(e->token, csr, e->name);
+    json_t *narrow = NULL;
+    int r = e->config->narrow ? e->config->narrow(whole, &narrow, e->config->data, &err) : 0;
+    if (r < 0 || channel_send(c, narrow ? narrow : json_incref(whole), KIB(64), &err) < 0)
         channel_close(c, &err);
 }
 

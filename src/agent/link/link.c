@@ -88,9 +88,8 @@ static void use_certificate(struct agent_link *l)
     schedule_certificate(&l->schedule, l->identity.not_before_ms, l->identity.not_after_ms, any_number());
 }
 
-/* Everything that leaves goes through here: narrowed to what may leave, recorded, then sent. Takes over the reference.
- */
-static int say(struct agent_link *l, struct channel *c, json_t *message, size_t max, struct err *err)
+/* Everything that leaves goes through here: narrowed to what may leave, and recorded. Takes over the reference. */
+static int let_out(struct agent_link *l, json_t *message, json_t **ret, struct err *err)
 {
     autojson json_t *whole = message;
     autojson json_t *narrow = NULL;
@@ -104,9 +103,17 @@ static int say(struct agent_link *l, struct channel *c, json_t *message, size_t 
     r = l->config.record
             ? l->config.record(type ? type : "", text, strlen(text), l->status.control, l->config.data, err)
             : 0;
-    if (r == 0)
-        return channel_send(c, TAKE_PTR(narrow), max, err);
-    return err_wrap(err, r, "nothing is sent that cannot be recorded");
+    if (r < 0)
+        return err_wrap(err, r, "nothing is sent that cannot be recorded");
+    *ret = TAKE_PTR(narrow);
+    return 0;
+}
+
+static int say(struct agent_link *l, struct channel *c, json_t *message, size_t max, struct err *err)
+{
+    json_t *narrow = NULL;
+    int r = let_out(l, message, &narrow, err);
+    return r < 0 ? r : channel_send(c, narrow, max, err);
 }
 
 int agent_link_say(struct agent_link *l, json_t *message, struct err *err)
@@ -255,10 +262,15 @@ static void take_session(struct agent_link *l, const char *session)
 {
     autotlsctx struct tls_ctx *tls = NULL;
     struct agent_proxy proxy = {l->proxy_address, l->proxy_credentials, l->forwarder};
+    autojson json_t *attach = NULL;
     struct err err = ERR_INIT;
     int r = l->gate_socket ? tls_context(l, &tls, &err) : err_set(&err, -ENOTSUP, "there is no gate");
     if (r == 0)
-        r = tunnel_open(&l->tunnels, l->links, l->bundle, &proxy, tls, session, l->gate_socket, &err);
+        r = tunnels_room(&l->tunnels, &err); /* before a leaf is written for it */
+    if (r == 0)
+        r = let_out(l, agent_msg_attach(session), &attach, &err);
+    if (r == 0)
+        r = tunnel_open(&l->tunnels, l->links, l->bundle, &proxy, tls, attach, l->gate_socket, &err);
     if (r < 0) {
         char text[ERR_MESSAGE_MAX];
         snprintf(text, sizeof(text), "an engineer's session could not be taken up: %.400s", err.message);

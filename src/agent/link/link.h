@@ -30,6 +30,9 @@ struct agent_enrol_config {
     struct agent_proxy proxy;
     const struct clock *clock; /* NULL: the system's */
     int timeout_ms;            /* how long to try while the control plane cannot be reached; 0: 60,000 */
+    /* As in agent_link_config; there is no ledger yet that could record it. NULL: all may leave. */
+    int (*narrow)(const json_t *message, json_t **ret, void *data, struct err *err);
+    void *data;
 };
 /* Blocks. Makes the key, sends its request with the token, stores the answer. Already enrolled with the same bundle: 0
  * at once. Resumes after a crash at any point. ret_fingerprint: of the bundle, for the customer to compare. Errors:

@@ -18,7 +18,7 @@ struct tunnel {
     struct link_conn *conn;
     uv_loop_t *loop;
     uint32_t stream;
-    char session[UUID_SIZE];
+    json_t *attach;
     char *gate_socket;
     struct link_msg_reader reader;
     struct link_pipe *pipe; /* once joined */
@@ -36,6 +36,7 @@ static void release(struct tunnel *t)
             break;
         }
     link_msg_reader_free(&t->reader);
+    json_decref(t->attach);
     free(t->gate_socket);
     free(t);
 }
@@ -71,8 +72,7 @@ static void on_ready(struct link_conn *conn, const struct link_peer *peer, void 
 {
     struct tunnel *t = user;
     autobuf struct buf out = BUF_INIT;
-    autojson json_t *attach = agent_msg_attach(t->session);
-    if (link_stream_open(conn, NULL, &t->stream) < 0 || link_msg_write(attach, ANSWER_MAX, &out, NULL) < 0 ||
+    if (link_stream_open(conn, NULL, &t->stream) < 0 || link_msg_write(t->attach, ANSWER_MAX, &out, NULL) < 0 ||
         link_stream_write(conn, t->stream, out.data, out.len) != (ssize_t)out.len)
         close_tunnel(t);
 }
@@ -144,19 +144,24 @@ static const struct link_ops tunnel_ops = {
     .on_closed = on_closed,
 };
 
+int tunnels_room(const struct tunnels *all, struct err *err)
+{
+    return all->count < TUNNELS_MAX ? 0 : err_set(err, -EMFILE, "%d sessions are open already", TUNNELS_MAX);
+}
+
 int tunnel_open(struct tunnels *all, struct link_loop *links, const struct bundle *bundle,
-                const struct agent_proxy *proxy, struct tls_ctx *tls, const char *session, const char *gate_socket,
+                const struct agent_proxy *proxy, struct tls_ctx *tls, json_t *attach, const char *gate_socket,
                 struct err *err)
 {
     struct channel_way way;
-    if (all->count >= TUNNELS_MAX)
-        return err_set(err, -EMFILE, "%d sessions are open already", TUNNELS_MAX);
-    int r = channel_way(bundle, proxy, &way, err);
+    int r = tunnels_room(all, err);
+    if (r == 0)
+        r = channel_way(bundle, proxy, &way, err);
     if (r < 0)
         return r;
     struct tunnel *t = mem_alloc(sizeof(*t));
     t->loop = all->loop;
-    snprintf(t->session, sizeof(t->session), "%s", session);
+    t->attach = json_incref(attach);
     t->gate_socket = mem_strdup(gate_socket);
     link_msg_reader_init(&t->reader, ANSWER_MAX);
     r = link_conn_dial(links, &way.dial, tls, &tunnel_ops, t, &t->conn, err);

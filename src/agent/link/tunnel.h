@@ -16,10 +16,12 @@ struct tunnels {
     size_t count;
 };
 
-/* Dials the bundle's address and names the session there; when the relay has joined it, connects to the gate. -EMFILE:
- * TUNNELS_MAX are open. */
+/* -EMFILE: TUNNELS_MAX are open. */
+OH_MUST_CHECK int tunnels_room(const struct tunnels *all, struct err *err);
+/* Dials the bundle's address and sends `attach` there, which was recorded before; when the relay has joined it,
+ * connects to the gate. -EMFILE as above. */
 OH_MUST_CHECK int tunnel_open(struct tunnels *all, struct link_loop *links, const struct bundle *bundle,
-                              const struct agent_proxy *proxy, struct tls_ctx *tls, const char *session,
+                              const struct agent_proxy *proxy, struct tls_ctx *tls, json_t *attach,
                               const char *gate_socket, struct err *err);
 /* Ends all at once; they go away within the loop's next turns. */
 void tunnels_close(struct tunnels *all);

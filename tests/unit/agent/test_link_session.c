@@ -128,6 +128,27 @@ static void a_broken_sentence_is_sent(void **state)
     assert_non_null(json_string_value(json_object_get(m, "message")));
 }
 
+static void only_these(json_t *message, const char *fields)
+{
+    autojson json_t *owned = message, *expected = json_loads(fields, 0, NULL);
+    assert_non_null(expected);
+    if (!json_equal(owned, expected)) {
+        autofree char *text = js_text(owned);
+        fail_msg("%s", text);
+    }
+}
+
+/* What goes out before there is a link, or beside it: nothing but what the other end must have. */
+static void the_first_messages_hold_no_more_than_they_must(void **state)
+{
+    only_these(agent_msg_enrol("t", "PEM", "n"), "{\"type\":\"enrol\",\"token\":\"t\",\"csr\":\"PEM\",\"name\":\"n\"}");
+    only_these(agent_msg_attach(AGENT), "{\"type\":\"attach\",\"session\":\"" AGENT "\"}");
+    only_these(agent_msg_hello("v", 3, "b"),
+               "{\"type\":\"hello\",\"version\":\"v\",\"desiredVersion\":3,\"bootId\":\"b\"}");
+    only_these(agent_msg_renew("PEM"), "{\"type\":\"renew\",\"csr\":\"PEM\"}");
+    only_these(agent_msg_cut(AGENT), "{\"type\":\"cut\",\"grant\":\"" AGENT "\"}");
+}
+
 #define HOUR (3600 * 1000ll)
 
 static void renewal_is_at_two_thirds(void **state)
@@ -171,6 +192,7 @@ int main(void)
         cmocka_unit_test(malformed_fields_are_refused),
         cmocka_unit_test(enrolment),
         cmocka_unit_test(a_broken_sentence_is_sent),
+        cmocka_unit_test(the_first_messages_hold_no_more_than_they_must),
         cmocka_unit_test(renewal_is_at_two_thirds),
         cmocka_unit_test(the_control_planes_clock_counts),
         cmocka_unit_test(goodbye_spreads_wider),

@@ -6,6 +6,8 @@
 
 /* A message of each type with all that agents put into them; {} of metrics is filled in. */
 static const char *const samples[] = {
+    "{\"type\":\"enrol\",\"token\":\"t\",\"csr\":\"PEM\",\"name\":\"n\"}",
+    "{\"type\":\"attach\",\"session\":\"s\"}",
     "{\"type\":\"hello\",\"version\":\"1\",\"desiredVersion\":3,\"bootId\":\"b\"}",
     "{\"type\":\"renew\",\"csr\":\"PEM\"}",
     "{\"type\":\"refused\",\"version\":3,\"message\":\"why\"}",

@@ -699,6 +699,37 @@ static void missing_proxy_header_is_refused(void **state OH_UNUSED)
     close(fd);
 }
 
+/* Behind the front, too: nothing of the header, half of it, or all of it and then silence keeps a place for 5 s at
+ * most. */
+static void slow_proxy_headers_meet_the_deadline(void **state OH_UNUSED)
+{
+    uint8_t header[52];
+    struct sockaddr_in src = {.sin_family = AF_INET, .sin_port = htons(41234)}, dst = src;
+    int n = proxyproto_write((struct sockaddr *)&src, (struct sockaddr *)&dst, header);
+    static const struct {
+        int parts, late_ms;
+    } cases[] = {{0, 0}, {1, 0}, {2, 3000}};
+    start_listener(listen_unix(w->path), true, 10);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int fd = raw_unix();
+        UNTIL(one_young);
+        clock_manual_advance(&w->clock, cases[i].late_ms);
+        size_t part = (size_t)n * (size_t)cases[i].parts / 2;
+        assert_int_equal(write(fd, header, part), part);
+        run_until(never, 50);
+        clock_manual_advance(&w->clock, 4999 - cases[i].late_ms);
+        link_loop_check(w->l);
+        run_until(never, 20);
+        assert_int_equal(w->server.closed, i);
+        clock_manual_advance(&w->clock, 1);
+        link_loop_check(w->l);
+        run_until(server_closed, 5000);
+        assert_int_equal(w->server.closed, i + 1);
+        assert_int_equal(w->server.reason.code, -ETIMEDOUT);
+        close(fd);
+    }
+}
+
 /* ---- CONNECT proxy ---- */
 
 /* A proxy that answers one request with `answer` and, if that opens a tunnel, joins it to the listener. */
@@ -801,6 +832,7 @@ int main(void)
         LINK(no_such_name),
         LINK(name_lookup_can_be_abandoned),
         LINK(silent_clients_meet_gate_and_deadline),
+        LINK(slow_proxy_headers_meet_the_deadline),
         LINK(dialler_gives_up_on_a_silent_server),
         LINK(pings_keep_it_alive),
         LINK(dead_peer_is_noticed),
