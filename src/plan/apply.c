@@ -331,12 +331,22 @@ static void settle_none(struct apply *a, size_t i)
     }
 }
 
+/* When this incarnation of the resource was begun: as its record says while the step that began it goes on, else now.
+ */
+static int64_t incarnation(const struct apply *a, size_t unit, const json_t *old)
+{
+    const json_t *begun = json_object_get(old, "begun");
+    bool goes_on = a->phase[unit] == PLAN_PHASE_BEGIN || a->phase[unit] == PLAN_PHASE_FAILED;
+    return goes_on && json_is_integer(begun) ? json_integer_value(begun) : clock_wall_ms(a->c->clock);
+}
+
 /* Remember what is about to be made before it can exist: a crash then leaves a record, never an unknown resource. */
-static int save_intent(struct apply *a, const struct plan_step *step, const json_t *want, struct err *err)
+static int save_intent(struct apply *a, size_t unit, const struct plan_step *step, const json_t *want, struct err *err)
 {
     size_t i;
     json_t *v;
     const json_t *old = json_object_get(a->records, step->key);
+    int64_t begun = incarnation(a, unit, old);
     autojson json_t *depends = json_deep_copy(plan_graph_find(a->g, step->key)->depends_on);
     json_array_foreach(plan_record_depends(old), i, v)
     {
@@ -349,7 +359,19 @@ static int save_intent(struct apply *a, const struct plan_step *step, const json
         if (json_is_string(v))
             plan_keys_add(json_object_get(record, "wanted"), json_string_value(v));
     }
+    json_object_set_new(record, "begun", json_integer(begun));
     return save_record(a, step, record, err);
+}
+
+/* A cloud remembers client tokens longer than what was made with them. The same plan comes up again after a removal,
+ * and again after each change that somebody undoes: what is begun then must not be taken for what was done before. */
+static void call_token(const struct apply *a, const struct plan_step *step, char ret[PLAN_TOKEN_SIZE])
+{
+    const json_t *begun = json_object_get(json_object_get(a->records, step->key), "begun");
+    char text[PLAN_TOKEN_SIZE + 32], hex[65];
+    snprintf(text, sizeof(text), "%s\n%lld", step->token, (long long)json_integer_value(begun));
+    sha256_hex(text, strlen(text), hex);
+    snprintf(ret, PLAN_TOKEN_SIZE, "%.32s", hex);
 }
 
 static void submit(struct apply *a, const struct plan_unit *u, const struct plan_step *step, json_t *want, bool again)
@@ -361,7 +383,7 @@ static void submit(struct apply *a, const struct plan_unit *u, const struct plan
     strcpy(t->key, u->key);
     strcpy(t->type_name, step->type);
     strcpy(t->name, step->name);
-    strcpy(t->token, step->token);
+    call_token(a, step, t->token);
     t->action = u->action;
     t->again = again;
     t->delete_data = a->delete_data;
@@ -400,7 +422,7 @@ static void begin(struct apply *a, size_t i)
         return;
     }
     if (want)
-        r = save_intent(a, &step, want, &err);
+        r = save_intent(a, i, &step, want, &err);
     if (r == 0)
         r = a->journal->begin(a->journal, &step, &err);
     if (r < 0) {

@@ -45,7 +45,9 @@ struct plan_call {
     void *provider;             /* of struct plan_context */
     const char *infrastructure; /* the identity tag's value */
     const char *type, *name;    /* with the above: the whole identity; also what tags carry */
-    const char *token; /* client token: the same for the same step of the same plan, over resumes; "" in observe */
+    /* Client token: the same for the same step of the same plan, over repetitions and resumes, and another one when a
+     * plan of the same bytes begins that step again (after a removal, say); "" in observe. */
+    const char *token;
     const json_t *remembered;  /* attributes as last saved (secrets as marks), or NULL; a hint, never the truth */
     bool delete_data;          /* destroy() of a type that holds data is called only with this true */
     const atomic_bool *cancel; /* long calls look at it and return -ECANCELED */

@@ -80,6 +80,28 @@ def aws(url, *arguments, **more):
     return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
+class Calls:
+    """botocore, kept running, for what a test only sets up or looks at: a call is a hundred times faster than the command line's."""
+
+    def __init__(self, url):
+        self.process = subprocess.Popen([tool("python"), HERE / "aws/calls.py", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env=environment())
+
+    def __call__(self, service, operation, **arguments):
+        self.process.stdin.write(json.dumps({"service": service, "operation": operation, "arguments": arguments}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, "botocore's process has ended"
+        said = json.loads(line)
+        assert "error" not in said, (operation, arguments, said["error"])
+        return said["answer"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
 def python(script, *arguments, data=None, timeout=300):
     """Runs a script of this folder with the peer's Python (botocore, boto3); its standard output."""
     done = subprocess.run([tool("python"), HERE / script, *map(str, arguments)], input=data, capture_output=True, text=True,

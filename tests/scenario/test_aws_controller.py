@@ -175,10 +175,18 @@ def test_with_all_roles_detached_services_go_on_and_what_cannot_be_done_is_said(
     assert infrastructure(system, ident)["state"] == "infra-ready"
 
 
-def test_a_controller_that_is_killed_while_it_removes_leaves_nothing(made):
+def report(system, ident):
+    """The removal's report, by resource; of each only the newest."""
+    said = system.ok("plan", "report", ident)
+    return said, {i["resource"]: i for i in said["items"] if i["resource"].startswith("aws_")}
+
+
+def test_a_controller_that_is_killed_while_it_removes_says_at_the_end_what_it_was_denied(made):
     world, system, ident, _ = made
     door = world.door
-    door.set()
+    # Somebody's policy keeps three addresses and a bucket from going.
+    bucket = f"oh-{ident[:8]}-{ACCOUNT}-data"
+    door.set(pace={"forbidden": [["ReleaseAddress", ""], ["DELETE", bucket]]})
     remove = subprocess.Popen([OWNHOUSE, "plan", "destroy", ident, "--delete-data", "--yes", "--home", system.home],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -189,6 +197,36 @@ def test_a_controller_that_is_killed_while_it_removes_leaves_nothing(made):
         out, _ = remove.communicate(timeout=400)
     finally:
         remove.kill()
-    assert remove.returncode == 0, out + show(system, ident)
+    assert remove.returncode != 0 and "denied by a policy" in out, out
+    assert infrastructure(system, ident)["state"] != "infra-terminated"
+    said, items = report(system, ident)
+    assert not said["complete"] and len(items) > 40
+    there = {name: i for name, i in items.items() if i["state"] == "there"}
+    denied = {name for name, i in there.items() if i["why"].startswith("its removal failed: ")}
+    assert denied == {"aws_bucket.data", *(n for n in items if n.startswith("aws_elastic_ip."))} and len(denied) == 4, there
+    assert all("denied by a policy" in there[name]["why"] for name in denied), there
+    # What costs money says how much, and what waits for them says so; all else is gone, with its time.
+    assert all(there[name]["monthly"] > 300 for name in denied if name.startswith("aws_elastic_ip.")), there
+    assert {i["why"] for name, i in there.items() if name not in denied} <= {"what had to go before it is still there"}, there
+    assert {i["state"] for name, i in items.items() if name not in there} == {"gone"}
+    assert all(i["removedAt"] for name, i in items.items() if name not in there) and not any(i["removedAt"] for i in there.values())
+    left = door.there(ident)
+    assert left["Addresses"] == 3 and left["Buckets"] == 1 and left["Clusters"] == 0 and left["NatGateways"] == 0
+    assert any(bucket in t["arn"] for t in said["tagged"]) or not said["tagged"]
+
+
+def test_a_removal_that_keeps_the_data_names_them_with_reason_and_cost(made):
+    world, system, ident, _ = made
+    world.door.set(pace={"forbidden": []})
+    removed = system.run("plan", "destroy", ident, "--yes", timeout=400)
+    assert removed.returncode == 0, removed.stdout + removed.stderr + show(system, ident)
     wait_until("it is gone", 120, lambda: infrastructure(system, ident)["state"] == "infra-terminated")
-    assert door.there(ident) == NOTHING
+    assert world.door.there(ident) == {**NOTHING, "Buckets": 1, "Keys": 1}
+    said, items = report(system, ident)
+    there = {name: i for name, i in items.items() if i["state"] == "there"}
+    assert set(there) == {"aws_bucket.data", "aws_kms_key.main"} and not said["complete"], there
+    assert {i["why"] for i in there.values()} == {"it holds data, which was to be kept"}
+    assert there["aws_kms_key.main"]["monthly"] == 100 and not any(i["removedAt"] for i in there.values()), there
+    assert there["aws_bucket.data"]["identity"].endswith(f"oh-{ident[:8]}-{ACCOUNT}-data"), there
+    shown = system.run("plan", "report", ident).stdout
+    assert "aws_bucket.data" in shown and "which was to be kept" in shown, shown

@@ -12,7 +12,7 @@ import pytest
 import aws_peer
 from aws_peer import aws
 from peers import peer
-from test_aws_strict import ACCOUNT, FULL, Infra, world  # noqa: F401
+from test_aws_strict import ACCOUNT, BRISK, FULL, Infra, world  # noqa: F401
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 OWNHOUSE = pathlib.Path(os.environ["OWNHOUSE_BUILD"]) / "src/cli/ownhouse"
@@ -53,7 +53,7 @@ def simulate(policies, cases):
 
 
 @pytest.fixture(scope="module")
-def recorded(world, tmp_path_factory):  # noqa: F811
+def life(world, tmp_path_factory):  # noqa: F811
     """Cases of a whole life with the artefact's own roles: apply, drift, remove."""
     moto, door = world
     folder = tmp_path_factory.mktemp("policy")
@@ -65,11 +65,12 @@ def recorded(world, tmp_path_factory):  # noqa: F811
         "ParameterKey=MakeZone,ParameterValue=true", "ParameterKey=MakeConnections,ParameterValue=true",
         "ParameterKey=DeleteData,ParameterValue=true")
     roles = {p: f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-{p}" for p in PHASES}
-    door.set()
+    door.set(pace=BRISK)
     infra = Infra(folder, door.url, roles=roles, externalId=external["ExternalId"])
     env = json.loads((folder / "env.json").read_text())
     env["account"]["boundary"] = f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary"
     (folder / "env.json").write_text(json.dumps(env))
+    before = {r["check"]: r for r in infra.run("preflight")}
     announce(infra)
     assert len(infra.run("apply")["done"]) == FULL
     env["account"]["kubernetesVersion"] = "1.34"
@@ -80,7 +81,12 @@ def recorded(world, tmp_path_factory):  # noqa: F811
     infra.run("purge")
     said = json.loads(aws_peer.python("aws/cases.py", door.requests, infra.ident))
     assert not said["unknown"], said["unknown"]
-    return said["cases"]
+    return said["cases"], before
+
+
+@pytest.fixture(scope="module")
+def recorded(life):
+    return life[0]
 
 
 def documents(policies):
@@ -134,8 +140,45 @@ def test_each_statement_is_needed(recorded):
         if said != "Allowed":
             i, k = case["without"]
             idle.discard(f"{case['phase']} {policies[case['phase']][i]['Statement'][k]['Sid']}")
-    # Only preflight and the first use of a service in an account ask for these.
-    assert idle <= {"inspect ReadClusters", "provision LinkedRoles", "remove RemoveObjects", "inspect ReadRoles"}, idle
+    # Only the first use of a service in an account, a bucket with objects and verify ask for these.
+    assert idle <= {"provision LinkedRoles", "remove RemoveObjects", "inspect ReadRoles"}, idle
+
+
+def rights(rows):
+    return {r["check"].removesuffix(" role: rights"): r for r in rows if r["check"].endswith("role: rights")}
+
+
+def test_preflight_says_what_each_role_would_be_denied(life, world, tmp_path):  # noqa: F811
+    before = {r["check"]: r for r in life[1].values()}
+    assert {p: r["outcome"] for p, r in rights(before.values()).items()} == dict.fromkeys(PHASES, "ok"), before
+    moto, door = world
+    roles = {p: f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-{p}" for p in PHASES}
+    infra = Infra(tmp_path, door.url, roles=roles, externalId=EXTERNAL)
+    try:
+        # An organization's policy is not seen in the account: only the simulation knows it.
+        door.set(pace={"organization": ["ec2:CreateVpc", "eks:Delete*"]})
+        rows = rights(infra.run("preflight"))
+        assert {p: r["outcome"] for p, r in rows.items()} == {"inspect": "ok", "provision": "wrong", "operate": "ok", "remove": "wrong"}
+        assert rows["provision"]["found"] == "denied: ec2:CreateVpc (the organization's policies)"
+        assert "eks:DeleteCluster (the organization's policies)" in rows["remove"]["found"]
+        # A policy that somebody detached, a boundary that is too narrow for everything.
+        door.set(pace={"organization": []})
+        attached = aws(moto.url, "iam", "list-attached-role-policies", "--role-name", "ownhouse-prod-operate")["AttachedPolicies"]
+        for policy in attached:
+            aws(moto.url, "iam", "detach-role-policy", "--role-name", "ownhouse-prod-operate", "--policy-arn", policy["PolicyArn"])
+        aws(moto.url, "iam", "put-role-permissions-boundary", "--role-name", "ownhouse-prod-remove", "--permissions-boundary",
+            f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary")
+        rows = rights(infra.run("preflight"))
+        assert "(no policy allows it)" in rows["operate"]["found"] and rows["operate"]["outcome"] == "wrong"
+        assert "(the role's boundary)" in rows["remove"]["found"] and " more" in rows["remove"]["found"]
+        # Where it may not be asked, that is said; nothing else fails for it.
+        door.set(pace={"simulates": False})
+        rows = infra.run("preflight")
+        assert {r["outcome"] for r in rights(rows).values()} == {"unknown"} and len(rights(rows)) == 4
+        assert all("may not" in r["found"] for r in rights(rows).values())
+        assert [r for r in rows if r["check"] == "range" and r["outcome"] == "ok"]
+    finally:
+        door.set(pace={"simulates": True, "organization": []})
 
 
 def test_no_role_reaches_data_or_its_own_fence():

@@ -163,7 +163,7 @@ def test_full_set_no_op_upgrade_and_removal(world, tmp_path):
 def test_peering_private_link_and_flow_logs(world, tmp_path):
     """What joins an infrastructure to other networks: made, seen by AWS's command line, changed, put back, removed."""
     moto, door = world
-    others = door.set()
+    others = door.set(pace=BRISK)
     infra = Infra(tmp_path, door.url)
     infra.run("apply")
     mine = f"Name=tag:ownhouse:infrastructure,Values={infra.ident}"
@@ -217,7 +217,7 @@ def test_peering_private_link_and_flow_logs(world, tmp_path):
 
 def test_a_network_that_overlaps_is_refused_before_and_named_after(world, tmp_path):
     moto, door = world
-    others = door.set()
+    others = door.set(pace=BRISK)
     process = Infra(tmp_path, door.url, {"peering": {"vpcId": others["peer"], "cidr": "10.41.128.0/20"}}).start("plan")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "account.config.peering.cidr" in err and "overlaps" in err
@@ -233,7 +233,7 @@ def test_a_network_that_overlaps_is_refused_before_and_named_after(world, tmp_pa
 
 def test_roles_are_taken_up_only_with_the_external_id(world, tmp_path):
     moto, door = world
-    door.set()
+    door.set(pace=BRISK)
     trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole",
                                                      "Condition": {"StringEquals": {"sts:ExternalId": "right"}}}]}
     arn = aws(moto.url, "iam", "create-role", "--role-name", "ownhouse-ext-inspect", "--assume-role-policy-document",
@@ -346,7 +346,8 @@ def test_lost_and_late_answers_500s_and_throttling(world, tmp_path):
     assert door.there(infra.ident) == WHOLE
     door.set(status=500, code="InternalError", **{"from": 60, "to": 75})
     infra.run("remove")
-    door.set(status=503, code="RequestLimitExceeded", **{"from": 5, "to": 40})
+    # Each of these doubles the gap between requests, and only ten times that many good answers close it again.
+    door.set(status=503, code="RequestLimitExceeded", **{"from": 5, "to": 9})
     infra.run("purge")
     door.set()
     assert door.there(infra.ident) == NOTHING

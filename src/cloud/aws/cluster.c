@@ -136,6 +136,15 @@ static bool differs(const json_t *have, const json_t *want, const char *key)
     return json_object_get(want, key) && !json_equal(json_object_get(have, key), json_object_get(want, key));
 }
 
+/* One update; its token is of this very body, since a step may need several. `path` and `body` are stolen. */
+static int update(const struct plan_call *c, const char *action, char *path, json_t *body, struct err *err)
+{
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, body, token);
+    json_object_set_new(body, "clientRequestToken", json_string(token));
+    return eks(c, AWS_OPERATE, action, "POST", path, body, NULL, err);
+}
+
 /* EKS makes one update at a time: what is left over is done at the next look. */
 static int cluster_change(const struct plan_call *c, const json_t *have, const json_t *want, json_t **ret,
                           struct err *err)
@@ -144,16 +153,14 @@ static int cluster_change(const struct plan_call *c, const json_t *have, const j
     if (strcmp(aws_text(have, "status"), "ACTIVE"))
         return err_set(err, -EAGAIN, "the cluster is %s", aws_text(have, "status"));
     if (differs(have, want, "version"))
-        r = eks(c, AWS_OPERATE, "UpdateClusterVersion", "POST", below(c, "/updates"),
-                json_pack("{s:O, s:s}", "version", json_object_get(want, "version"), "clientRequestToken", c->token),
-                NULL, err);
+        r = update(c, "UpdateClusterVersion", below(c, "/updates"),
+                   json_pack("{s:O}", "version", json_object_get(want, "version")), err);
     else if (differs(have, want, "private") || differs(have, want, "public") || differs(have, want, "security_groups"))
-        r = eks(c, AWS_OPERATE, "UpdateClusterConfig", "POST", below(c, "/update-config"),
-                json_pack("{s:o, s:s}", "resourcesVpcConfig", network_of(want), "clientRequestToken", c->token), NULL,
-                err);
+        r = update(c, "UpdateClusterConfig", below(c, "/update-config"),
+                   json_pack("{s:o}", "resourcesVpcConfig", network_of(want)), err);
     else if (differs(have, want, "logs"))
-        r = eks(c, AWS_OPERATE, "UpdateClusterConfig", "POST", below(c, "/update-config"),
-                json_pack("{s:o, s:s}", "logging", logging_of(want), "clientRequestToken", c->token), NULL, err);
+        r = update(c, "UpdateClusterConfig", below(c, "/update-config"),
+                   json_pack("{s:o}", "logging", logging_of(want)), err);
     if (r == 0)
         r = cluster_observe(c, ret, err);
     if (r == 0 && !*ret)
@@ -284,15 +291,14 @@ static int nodes_change(const struct plan_call *c, const json_t *have, const jso
     if (strcmp(aws_text(have, "status"), "ACTIVE"))
         return err_set(err, -EAGAIN, "the node group is %s", aws_text(have, "status"));
     if (differs(have, want, "version"))
-        r = eks(c, AWS_OPERATE, "UpdateNodegroupVersion", "POST", nodes_path(c, "/update-version"),
-                json_pack("{s:O, s:s}", "version", json_object_get(want, "version"), "clientRequestToken", c->token),
-                NULL, err);
+        r = update(c, "UpdateNodegroupVersion", nodes_path(c, "/update-version"),
+                   json_pack("{s:O}", "version", json_object_get(want, "version")), err);
     else
-        r = eks(c, AWS_OPERATE, "UpdateNodegroupConfig", "POST", nodes_path(c, "/update-config"),
-                json_pack("{s:{s:O}, s:{s:O, s:O}, s:s}", "labels", "addOrUpdateLabels",
-                          json_object_get(want, "labels"), "scalingConfig", "minSize", json_object_get(want, "min"),
-                          "maxSize", json_object_get(want, "max"), "clientRequestToken", c->token),
-                NULL, err);
+        r = update(c, "UpdateNodegroupConfig", nodes_path(c, "/update-config"),
+                   json_pack("{s:{s:O}, s:{s:O, s:O}}", "labels", "addOrUpdateLabels", json_object_get(want, "labels"),
+                             "scalingConfig", "minSize", json_object_get(want, "min"), "maxSize",
+                             json_object_get(want, "max")),
+                   err);
     return r < 0 ? r : nodes_observe(c, ret, err);
 }
 
@@ -395,12 +401,12 @@ static int addon_create(const struct plan_call *c, const json_t *want, json_t **
 static int addon_change(const struct plan_call *c, const json_t *have OH_UNUSED, const json_t *want, json_t **ret,
                         struct err *err)
 {
-    json_t *body = json_pack("{s:s, s:s}", "resolveConflicts", "OVERWRITE", "clientRequestToken", c->token);
+    json_t *body = json_pack("{s:s}", "resolveConflicts", "OVERWRITE");
     if (json_object_get(want, "version"))
         json_object_set(body, "addonVersion", json_object_get(want, "version"));
     if (json_object_get(want, "settings"))
         json_object_set(body, "configurationValues", json_object_get(want, "settings"));
-    int r = eks(c, AWS_OPERATE, "UpdateAddon", "POST", addon_path(c, "/update"), body, NULL, err);
+    int r = update(c, "UpdateAddon", addon_path(c, "/update"), body, err);
     return r < 0 ? r : addon_observe(c, ret, err);
 }
 

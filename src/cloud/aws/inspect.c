@@ -340,6 +340,7 @@ json_t *aws_preflight(const struct aws_inspect *i)
     check_endpoint(&t, c, "eks", "ListClusters", "/clusters");
     check_endpoint(&t, c, "iam", "ListOpenIDConnectProviders", NULL);
     check_endpoint(&t, c, "logs", "DescribeLogGroups", NULL);
+    aws_simulate(i, c, t.rows);
     aws_client_free(c);
     return t.rows;
 }

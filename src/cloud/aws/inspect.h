@@ -29,5 +29,10 @@ void aws_inspect_row(json_t *rows, const char *outcome, const char *check, const
 /* Whether the customer's own network ({"vpc","privateSubnets"}) will do: its DNS, and of each private subnet VPC, zone,
  * free addresses, the tag for private load balancers, a way out that is no internet gateway, and the S3 endpoint. */
 void aws_own_network(struct aws_client *c, const json_t *network, const char *region, json_t *rows);
-/* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints. New array. */
+/* One row a role: what of the rights that it needs for this account's wishes IAM's simulation says would be
+ * denied, and by what (policies, boundary, organization). `c` is the inspect role's client; where that one may not ask,
+ * the row is "unknown" and says so. Each right is asked for one resource of its kind, with the tags that it is bound
+ * to. */
+void aws_simulate(const struct aws_inspect *i, struct aws_client *c, json_t *rows);
+/* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints, the roles' rights. New array. */
 json_t *aws_preflight(const struct aws_inspect *i);

@@ -88,10 +88,10 @@ static int put_principals(const struct plan_call *c, enum aws_phase phase, const
 static int service_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
     autojson json_t *item = NULL;
-    /* No client token: nothing in the request tells a service that is made anew from the one of before, and AWS would
-     * answer with the old one for a day. Its tags are looked for before a create is repeated. */
-    json_t *params = json_pack("{s:O, s:O}", "NetworkLoadBalancerArn", json_object_get(want, "load_balancers"),
-                               "AcceptanceRequired", json_object_get(want, "acceptance"));
+    char token[PLAN_TOKEN_SIZE];
+    aws_token(c, want, token);
+    json_t *params = json_pack("{s:O, s:O, s:s}", "NetworkLoadBalancerArn", json_object_get(want, "load_balancers"),
+                               "AcceptanceRequired", json_object_get(want, "acceptance"), "ClientToken", token);
     int r = ec2_create(c, &service, params, want, &item, err);
     if (r == 0)
         r = put_principals(c, AWS_PROVISION, aws_text(item, "serviceId"), NULL, json_object_get(want, "principals"),

@@ -20,9 +20,9 @@ OH_MUST_CHECK int aws_do(const struct plan_call *c, enum aws_phase phase, const 
 char *aws_identity(const struct plan_call *c);
 /* oh-1a2b3c4d: the prefix of names, from the infrastructure's id. */
 void aws_prefix(const char *infrastructure, char ret[16]);
-/* The client token of a create: the step's, and what is wanted. A network that is made anew after its removal has the
- * same plan, hence the same steps, but other ids below; AWS remembers tokens for a day and refuses one with other
- * parameters. */
+/* The client token of one request: the call's (which differs for each incarnation of the resource), and what is wanted
+ * or sent. AWS remembers tokens for a day: it refuses one with other parameters, and answers the same parameters with
+ * what was made before, even if that is deleted by now. */
 void aws_token(const struct plan_call *c, const json_t *want, char ret[PLAN_TOKEN_SIZE]);
 /* The tags of a new resource: identity, a Name, and those wanted: an array of {"Key","Value"}, with the key's and
  * value's names as the service has them ("Key"/"Value", "key"/"value", "TagKey"/"TagValue"). New reference. */

@@ -37,6 +37,7 @@ const struct aws_right aws_rights[] = {
      "arn:{P}:kms:*:{A}:key/*", NULL},
     {"ReadRoles", I, AWS_ALWAYS, "iam:GetRole iam:GetRolePolicy iam:ListAttachedRolePolicies",
      ROLES " arn:{P}:iam::{A}:role{R}ownhouse-{N}-*", NULL},
+    {"SimulateRoles", I, AWS_ALWAYS, "iam:SimulatePrincipalPolicy", "arn:{P}:iam::{A}:role{R}ownhouse-{N}-*", NULL},
     {"ReadProfiles", I, AWS_ALWAYS, "iam:GetInstanceProfile", PROFILES, NULL},
     {"ListIssuers", I, AWS_ALWAYS, "iam:ListOpenIDConnectProviders", "*", NULL},
     {"ReadIssuers", I, AWS_ALWAYS, "iam:GetOpenIDConnectProvider", "arn:{P}:iam::{A}:oidc-provider/*", NULL},

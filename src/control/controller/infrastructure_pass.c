@@ -260,13 +260,14 @@ static int conclude(struct pass *p, const struct open_plan *plan, int applied, c
     int r;
     if (applied == -ECANCELED)
         return 0;
-    r = finish_plan(p, plan->id,
-                    applied == 0         ? "applied"
-                    : applied == -ESTALE ? "superseded"
-                                         : "failed",
-                    applied ? why->message : "", err);
-    if (r == 0 && applied < 0 && applied != -ESTALE && !strcmp(kind, "destroy"))
-        r = report_removal(p, err);
+    /* Whoever reads that the removal failed finds its report. */
+    r = applied < 0 && applied != -ESTALE && !strcmp(kind, "destroy") ? report_removal(p, err) : 0;
+    if (r == 0)
+        r = finish_plan(p, plan->id,
+                        applied == 0         ? "applied"
+                        : applied == -ESTALE ? "superseded"
+                                             : "failed",
+                        applied ? why->message : "", err);
     /* What could not be put back is asked about again, not tried again. */
     if (r == 0 && applied < 0)
         r = store_exec(p->ctx->store,

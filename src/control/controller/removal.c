@@ -14,6 +14,7 @@ struct maker {
     json_t *items; /* in the order in which they were made */
     json_t *keys;  /* key -> true */
     json_t *notes;
+    json_t *under; /* keys of what resources that hold data and are remembered stand on */
     bool complete;
 };
 
@@ -111,10 +112,12 @@ static void judge_there(struct maker *m, json_t *item, const struct plan_type *t
                     : price.charge == CLOUD_FREE ? 0
                                                  : NO_CENTS;
     autofree char *failed = mem_printf("its removal failed: %s", text_of(item, "failure"));
-    const char *why = *text_of(item, "failure")               ? failed
-                      : t->holds_data && !m->row->delete_data ? "it holds data, which was to be kept"
-                      : !m->row->delete_data                  ? "what was to be kept stands on it"
-                                                              : "it was not removed";
+    /* What is kept on purpose may have failed to go in an earlier removal, which was to take the data too. */
+    const char *why = t->holds_data && !m->row->delete_data ? "it holds data, which was to be kept"
+                      : *text_of(item, "failure")           ? failed
+                      : json_object_get(m->under, text_of(item, "resource"))
+                          ? "what was to be kept stands on it"
+                          : "what had to go before it is still there";
     judge(m, item, "there", why, cents);
 }
 
@@ -142,6 +145,42 @@ static void judge_all(struct maker *m, const json_t *observed, const char *reaso
         else
             judge(m, item, "gone", "looked for by its identity and not found", 0);
     }
+}
+
+static void add_below(json_t *under, const json_t *records, const json_t *record)
+{
+    size_t i;
+    json_t *key;
+    json_array_foreach(json_object_get(record, "depends_on"), i, key)
+    {
+        const char *name = json_string_value(key);
+        if (!name || json_object_get(under, name))
+            continue;
+        json_object_set_new(under, name, json_true());
+        add_below(under, records, json_object_get(records, name));
+    }
+}
+
+/* With the data kept, what they stand on stays too. */
+static int find_under(struct maker *m, struct err *err)
+{
+    autojson json_t *list = NULL, *records OH_CLEANUP(js_decrefp) = json_object();
+    size_t i;
+    const char *key;
+    json_t *v;
+    int r = m->row->delete_data ? 0 : m->c->state->list(m->c->state, &list, err);
+    json_array_foreach(list, i, v)
+    {
+        autofree char *name = mem_printf("%s.%s", text_of(v, "type"), text_of(v, "name"));
+        json_object_set(records, name, json_object_get(v, "record"));
+    }
+    json_object_foreach(records, key, v)
+    {
+        const struct plan_type *t = type_of(m->c, key);
+        if (t && t->holds_data)
+            add_below(m->under, records, v);
+    }
+    return r;
 }
 
 static int look(struct maker *m, struct err *err)
@@ -209,9 +248,12 @@ int removal_report(struct store *s, const struct infrastructure_row *row, struct
                    const struct plan_context *c, struct err *err)
 {
     autojson json_t *items = json_array(), *keys OH_CLEANUP(js_decrefp) = json_object(),
-                    *notes OH_CLEANUP(js_decrefp) = json_array(), *list OH_CLEANUP(js_decrefp) = NULL;
-    struct maker m = {s, row, c, items, keys, notes, true};
+                    *notes OH_CLEANUP(js_decrefp) = json_array(), *under OH_CLEANUP(js_decrefp) = json_object(),
+                    *list OH_CLEANUP(js_decrefp) = NULL;
+    struct maker m = {s, row, c, items, keys, notes, under, true};
     int r = read_journal(&m, err);
+    if (r == 0)
+        r = find_under(&m, err);
     if (r == 0)
         r = look(&m, err);
     if (r == 0)

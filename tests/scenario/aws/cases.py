@@ -97,6 +97,8 @@ def ec2(op, a, ours):
 
 def iam(op, a, ours):
     boundary = {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary"}
+    if op == "SimulatePrincipalPolicy":
+        return [(f"iam:{op}", a["PolicySourceArn"], {})]
     if "RoleName" in a and "InstanceProfileName" not in a:
         path = "/ownhouse/" if a["RoleName"].startswith("ownhouse-") else f"/ownhouse/{ours['cluster']}/"
         arn = f"arn:aws:iam::{ACCOUNT}:role{path}{a['RoleName']}"
@@ -177,6 +179,8 @@ def other(service, op, a, ours):
         zone = re.sub(".*/", "", a.get("HostedZoneId", a.get("Id", a.get("ResourceId", "Z"))))
         free = op in ("CreateHostedZone", "ListHostedZonesByName")
         return [(f"route53:{op}", "*" if free else f"arn:aws:route53:::hostedzone/{zone}", {})]
+    if service in ("service-quotas", "servicequotas"):
+        return [(f"servicequotas:{op}", "*", {})]
     if service in ("resourcegroupstaggingapi", "tagging"):
         return [("tag:GetResources", "*", {})]
     return None

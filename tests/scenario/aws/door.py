@@ -60,7 +60,7 @@ def reads(method, path, body, headers):
     action = re.search(rb"(?:^|&)Action=(\w+)", body[:2000])
     named = action[1].decode() if action else headers.get("X-Amz-Target", "").rsplit(".", 1)[-1]
     if named:
-        return named.startswith(("Describe", "Get", "List", "AssumeRole"))
+        return named.startswith(("Describe", "Get", "List", "Simulate", "AssumeRole"))
     return method in ("GET", "HEAD")
 
 

@@ -10,6 +10,8 @@ import urllib.parse
 import uuid
 import xml.etree.ElementTree as ET
 
+from simulation import Simulation
+
 SETTLE = 0.3  # seconds until what was made is seen
 STATE = 0.4  # seconds that a state on the way lasts; both can be set through the door
 THROTTLE_EVERY = 11
@@ -59,6 +61,11 @@ class Strict:
         self.peerings = {}  # id -> [(state, from when), ...]
         self.services = {}  # endpoint service -> [endpoint, state]
         self.settle, self.state = SETTLE, STATE
+        self.organization = []  # actions that the account's organization denies, as patterns; set through the door
+        self.forbidden = []  # [method or action, part of host and path]: refused, as if a policy denied it; set through the door
+        self.simulates = True  # whether the account lets anybody simulate; set through the door
+        self.simulation = Simulation(lambda form: self.ask(form, "iam"))
+        self.simulated = (0, {})  # until when, what roles may do
         self.waits = {}  # how long AWS takes, by what is waited for; state where it is not named
 
     def handle(self, method, path, headers, body):
@@ -68,6 +75,10 @@ class Strict:
         service = signed[1] if signed else ""
         if not signed:
             return 403, b"<ErrorResponse><Error><Code>MissingAuthenticationToken</Code></Error></ErrorResponse>", XML
+        if any(f"Action={what}&" in body.decode("utf-8", "replace") + "&" or (method == what and part in self.where(path))
+               for what, part in self.forbidden):
+            return (ec2_error("UnauthorizedOperation", "denied by a policy", 403) if service == "ec2" else
+                    (403, b"<Error><Code>AccessDenied</Code><Message>denied by a policy</Message></Error>", XML))
         if service == "eks":
             if self.calls % THROTTLE_EVERY == 0:
                 return eks_error(429, "TooManyRequestsException", "slow down")
@@ -78,7 +89,24 @@ class Strict:
             return self.ec2(method, path, body)
         if service == "sts":
             return self.sts(method, path, body)
+        if service == "iam" and b"Action=SimulatePrincipalPolicy" in body:
+            return self.simulate(dict(urllib.parse.parse_qsl(body.decode())))
         return self.forward(method, path, self.headers, body)
+
+    def where(self, path):
+        return self.headers.get("Host", "") + path.split("?")[0]
+
+    def simulate(self, form):
+        now = time.monotonic()
+        if now >= self.simulated[0]:
+            self.simulated = (now + 1, {})
+        self.simulation.denied = self.organization
+        result = self.simulation.answer(form, self.simulated[1]) if self.simulates else ""
+        if not result:
+            code, status = ("AccessDenied", 403) if result == "" else ("NoSuchEntity", 404)
+            return status, f"<ErrorResponse><Error><Code>{code}</Code><Message>{code}</Message></Error></ErrorResponse>".encode(), XML
+        return 200, (f"<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult>{result}</SimulatePrincipalPolicyResult>"
+                     "</SimulatePrincipalPolicyResponse>").encode(), XML
 
     def ask(self, service_body, service="ec2"):
         """A form of our own to moto."""
@@ -303,6 +331,20 @@ class Strict:
         self.age(now)
         if parts[0] == "tags":
             return self.eks_tags(method, parts, split, data)
+        token = data.get("clientRequestToken")
+        if not token:
+            return self.eks_call(method, parts, data, query, now)
+        # A token is remembered longer than what was made with it: the same request has the same answer and does nothing.
+        if (split.path, token) in self.tokens:
+            before, answer = self.tokens[(split.path, token)]
+            return answer if before == data else eks_error(
+                400, "InvalidParameterException", "the client token was used with other parameters")
+        answer = self.eks_call(method, parts, data, query, now)
+        if answer[0] == 200:
+            self.tokens[(split.path, token)] = (data, answer)
+        return answer
+
+    def eks_call(self, method, parts, data, query, now):
         if parts == ["clusters"]:
             if method == "GET":
                 return 200, json.dumps({"clusters": sorted(self.clusters)}).encode(), JSON
@@ -347,20 +389,12 @@ class Strict:
                   "TagSpecification.1.Tag.1.Key": "cluster.k8s.amazonaws.com/name", "TagSpecification.1.Tag.1.Value": cluster})
 
     def shown(self, name, thing):
-        return 200, json.dumps({name: {k: v for k, v in thing.items() if k not in ("until", "token", "sent")}}).encode(), JSON
-
-    def repeated(self, thing, data, kind):
-        """The same token and the same request: the same answer; anything else is a conflict."""
-        if thing.get("token") and thing["token"] == data.get("clientRequestToken"):
-            if thing["sent"] == data:
-                return self.shown(kind, thing)
-            return eks_error(400, "InvalidParameterException", "the client token was used with other parameters")
-        return eks_error(409, "ResourceInUseException", "already exists")
+        return 200, json.dumps({name: {k: v for k, v in thing.items() if k not in ("until", "clientRequestToken")}}).encode(), JSON
 
     def create_cluster(self, data, now):
         name = data["name"]
         if name in self.clusters:
-            return self.repeated(self.clusters[name], data, "cluster")
+            return eks_error(409, "ResourceInUseException", "already exists")
         role = data["roleArn"].rsplit("/", 1)[-1]
         since = self.keys.setdefault(role, now)
         if now - since < self.settle:
@@ -371,7 +405,7 @@ class Strict:
         net = dict(data["resourcesVpcConfig"], clusterSecurityGroupId="sg-" + ident[:17].lower())
         self.clusters[name] = dict(
             data, arn=f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{name}", status="CREATING", until=now + self.wait("cluster"),
-            token=data.get("clientRequestToken"), sent=data, resourcesVpcConfig=net,
+            resourcesVpcConfig=net,
             identity={"oidc": {"issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/{ident}"}})
         return self.shown("cluster", self.clusters[name])
 
@@ -435,7 +469,7 @@ class Strict:
             same_pod = kind == "pod-identity-associations" and all(
                 thing[k] == data[k] for k in ("namespace", "serviceAccount"))
             if same_pod or (id_field in data and thing.get(id_field) == data[id_field]):
-                return self.repeated(thing, data, shape)
+                return eks_error(409, "ResourceInUseException", "already exists")
         ident = data.get(id_field) or f"a-{uuid.uuid4().hex[:16]}"
         busy = kind in ("node-groups", "addons")
         arn = {"node-groups": "nodegroupArn", "addons": "addonArn"}.get(kind, "associationArn")
@@ -444,7 +478,7 @@ class Strict:
             extra["version"] = cluster["version"]
         if kind == "addons":
             extra["addonVersion"] = data.get("addonVersion", "v1.0.0-eksbuild.1")
-        thing = dict(data, **extra, token=data.get("clientRequestToken"), sent=data, status="CREATING" if busy else "ACTIVE",
+        thing = dict(data, **extra, status="CREATING" if busy else "ACTIVE",
                      until=now + self.wait(kind) if busy else 0)
         thing[id_field] = ident
         self.groups[(cluster_name, kind, ident)] = thing

@@ -74,14 +74,18 @@ static int act(const struct plan_context *c, struct plan_graph *g, struct keeper
     return r < 0 ? r : plan_apply(c, g, doc, digest, &k->journal, ret, err);
 }
 
-static int inspector(void *data, enum aws_phase phase OH_UNUSED, const char *external_id OH_UNUSED,
-                     struct aws_client **ret, struct err *err OH_UNUSED)
+static int inspector(void *data, enum aws_phase phase, const char *external_id, struct aws_client **ret,
+                     struct err *err OH_UNUSED)
 {
     const json_t *v = data;
     struct aws_config c = {.region = json_string_value(json_object_get(json_object_get(v, "infrastructure"), "region")),
                            .endpoints = json_object_get(v, "endpoints"),
                            .clock = &clock_system,
-                           .cancel = &stop};
+                           .cancel = &stop,
+                           .role_arn =
+                               json_string_value(json_object_get(json_object_get(v, "roles"), aws_phase_names[phase])),
+                           .session_name = "aws-infra",
+                           .external_id = external_id};
     aws_source_environment(&c.source);
     *ret = aws_client_new(&c);
     return 0;
@@ -91,6 +95,8 @@ static void preflight(const json_t *v)
 {
     const json_t *infra = json_object_get(v, "infrastructure");
     autojson json_t *account = aws_account_complete("prod", json_object_get(v, "account"));
+    if (json_object_get(v, "externalId"))
+        json_object_set(account, "externalId", json_object_get(v, "externalId"));
     struct aws_inspect i = {.account = account,
                             .name = "prod",
                             .region = json_string_value(json_object_get(infra, "region")),
