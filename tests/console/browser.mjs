@@ -83,6 +83,13 @@ export class Person {
     await this.page.waitForFunction(() => document.querySelector('h1') && !document.querySelector('.oh-skeleton'));
     await this.page.evaluate(() => document.fonts.ready);
   }
+  /** From the next page that is opened. */
+  async wear(language, theme) {
+    await this.page.evaluate(([l, t]) => {
+      localStorage.setItem('ownhouse-language', l);
+      localStorage.setItem('ownhouse-theme', t);
+    }, [language, theme]);
+  }
   async signIn(email, password) {
     await this.go('/sign-in');
     await this.page.locator('input[type=email]').fill(email);

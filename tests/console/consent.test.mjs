@@ -16,7 +16,7 @@ let folder;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'ownhouse-signing-'));
   browser = await launch();
-  ada = await Person.at(browser, { allowed: [/status of 409/] });
+  ada = await Person.at(browser, { allowed: [/status of 409/, /status of 404 .*serviceQueryEndpoint/] });
   await ada.signIn(env.OWNHOUSE_EMAIL, env.OWNHOUSE_PASSWORD);
 });
 after(async () => {
@@ -177,6 +177,39 @@ test('under the policy sealed no page makes a password: it shows the command', {
   assert.equal(await page.getByRole('dialog').locator('input').count(), 0);
   await ada.shot('service-password-sealed.en.light.1280');
   assert.deepEqual(await ada.axe(), []);
+  await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+  await ada.go(`/services/${env.OWNHOUSE_SERVICE}?tab=endpoints`);
+  await page.getByRole('button', { name: 'Add a query endpoint' }).click();
+  await page.getByRole('dialog').getByText('Choose only keys that were made on a device').waitFor(PATIENCE);
+  await ada.shot('service-query-endpoint-sealed.en.light.1280');
+  assert.deepEqual(await ada.axe(), []);
+});
+
+test('an API key is made on the device: the lines are pasted, run, and what they print is handed over', { timeout: 240000 }, async () => {
+  const { page } = ada;
+  await ada.go('/keys');
+  await page.getByText('made on your own device').waitFor(PATIENCE);
+  await page.getByRole('button', { name: 'Create an API key' }).first().click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('textbox', { name: 'Name', exact: true }).fill('made on the device');
+  await dialog.getByRole('checkbox', { name: 'Admin', exact: true }).check();
+  await dialog.getByRole('button', { name: 'Copy', exact: true }).click();
+  const lines = await page.evaluate(() => navigator.clipboard.readText());
+  const printed = execFileSync('sh', ['-c', lines], { cwd: folder, encoding: 'utf8' });
+  const [, id, secret] = /^key id: (\w{20})\nsecret: (\w{40})\n$/.exec(readFileSync(path.join(folder, 'ownhouse-api-key.txt'), 'utf8'));
+  await dialog.getByLabel('Hashes of the key').fill(secret);
+  await dialog.getByRole('button', { name: 'Create an API key' }).click();
+  await dialog.getByText('This is not what the lines print').waitFor(PATIENCE);
+  await ada.shot('key-new-sealed.en.light.1280');
+  assert.deepEqual(await ada.axe(), []);
+  await dialog.getByLabel('Hashes of the key').fill(printed);
+  await dialog.getByRole('button', { name: 'Create an API key' }).click();
+  await dialog.waitFor({ state: 'detached', ...PATIENCE });
+  await page.getByText('made on the device', { exact: true }).waitFor(PATIENCE);
+  const status = await page.evaluate(async ([user, word]) => {
+    return (await fetch('/v1/organizations', { credentials: 'omit', headers: { Authorization: `Basic ${btoa(`${user}:${word}`)}` } })).status;
+  }, [id, secret]);
+  assert.equal(status, 200, 'the key opens the API');
 });
 
 test('nothing went wrong on the way', () => assert.deepEqual(ada.problems, []));

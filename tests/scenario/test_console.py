@@ -95,6 +95,30 @@ def test_every_screen_in_two_languages_and_themes(house):
     steps(house, "screens", **known(house), **asked(house))
 
 
+def drift_is(system, value):
+    """What the account's owner wants: repair, or ask."""
+    with sqlite3.connect(system.home / "control/store/control.db", timeout=30) as db:
+        db.execute("UPDATE account SET config = json_set(config, '$.drift', ?)", (value,))
+
+
+def test_settings_saved_and_drift_decided_by_clicking(house):
+    wait_until("all is settled", 60, lambda: not house.ok("drift", "check", "laptop")["items"])
+    conf = house.home / "accounts/laptop/laptop/agent/agent.conf"
+    good = conf.read_text()
+    bad = good.replace("log_level = info", "log_level = error")
+    assert bad != good
+    drift_is(house, "ask")
+    try:
+        conf.write_text(bad)
+        steps(house, "changes", **known(house))
+        wait_until("it is put back", 60, lambda: conf.read_text() == good)
+    finally:
+        drift_is(house, "repair")
+    wait_until("the database has the setting", 60,
+               lambda: house.query("SELECT getSetting('max_threads')").text.strip() == "3")
+    wait_until("the link", 60, lambda: house.api("GET", "/infrastructures")[1]["result"][0]["agents"][0]["connected"])
+
+
 def test_every_role(house):
     roles = [r for r in house.api("GET", "/roles")[1]["result"] if r["type"] == "system"]
     people = []
@@ -233,5 +257,13 @@ def signatures(system):
 
 
 def test_signatures_by_hand_and_a_sealed_policy(house):
-    """The last of the module: what follows is the removal, whose plan the command line signs."""
+    """What follows is the removal, whose plan the command line signs."""
     signatures(house)
+
+
+def test_the_report_of_a_removal(house):
+    """The last of the module: nothing is left of its infrastructure."""
+    env = known(house)
+    plan = house.ok("plan", "destroy", "laptop", "--delete-data", "--yes")
+    assert plan["removal"]["items"]
+    steps(house, "removal", **env | {"OWNHOUSE_PLAN": plan["id"], "OWNHOUSE_MADE": str(len(plan["removal"]["items"]))})

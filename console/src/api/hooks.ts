@@ -1,5 +1,6 @@
 // The API as React sees it: what is on the screen is asked for again whenever an event says that something changed.
 import { QueryClient, useMutation, useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query';
+import { useRef } from 'react';
 import { ApiError, call, type Input, type Operation, type Result } from './client';
 
 export const queryClient = new QueryClient({
@@ -19,14 +20,26 @@ export const queryClient = new QueryClient({
 export function useApi<O extends Operation>(
   operation: O,
   input: Input<O> = {},
-  options: { enabled?: boolean; refetchInterval?: number } = {},
+  { again, ...options }: { enabled?: boolean; refetchInterval?: number; again?: (data: Result<O> | undefined) => number | false } = {},
 ): UseQueryResult<Result<O>, ApiError> {
-  return useQuery<Result<O>, ApiError>({
-    queryKey: [operation, input.path ?? null, input.query ?? null],
+  const queryKey = [operation, input.path ?? null, input.query ?? null];
+  const result = useQuery<Result<O>, ApiError>({
+    queryKey,
     // An answer without a result becomes null: undefined would mean that there is no answer.
     queryFn: async ({ signal }) => ((await call(operation, input, signal)) ?? null) as Result<O>,
+    ...(again ? { refetchInterval: (query) => again(query.state.data) } : {}),
     ...options,
   });
+  return useLastError(JSON.stringify(queryKey), result);
+}
+
+/** What was refused stays refused until there is an answer: asking again, as every event does, is no reason to blink. */
+function useLastError<T>(key: string, result: UseQueryResult<T, ApiError>): UseQueryResult<T, ApiError> {
+  const last = useRef<{ key: string; error: ApiError } | null>(null);
+  if (result.error) last.current = { key, error: result.error };
+  else if (result.data !== undefined || last.current?.key !== key) last.current = null;
+  if (result.error || !last.current) return result;
+  return { ...result, error: last.current.error, status: 'error', isError: true, isPending: false, isLoading: false, isLoadingError: true } as UseQueryResult<T, ApiError>;
 }
 
 /** A change. On success everything on the screen is asked for anew; the event that follows does it in other browsers. */

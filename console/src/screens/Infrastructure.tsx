@@ -15,6 +15,7 @@ import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
 import { DriftCard } from './Drift';
 import { LockCard, PolicyCard } from './Lock';
+import { RemovalCard } from './Removal';
 import { State } from './states';
 
 type Data = Schemas['Infrastructure'];
@@ -71,6 +72,10 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
     [t, word],
   );
   const waiting = i.plan?.state === 'proposed';
+  const over = i.state === 'infra-terminated';
+  const removed = over || (i.plan?.kind === 'destroy' && (i.plan.state === 'applied' || i.plan.state === 'failed'));
+  // A plan that was discarded is proposed anew only when asked for; whatever else differs, the drift below looks for.
+  const discarded = i.plan?.kind === 'apply' && i.plan.state === 'discarded';
   return (
     <Page
       title={i.displayName}
@@ -83,9 +88,9 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
               {t(waiting ? 'home.readPlan' : 'infrastructure.lastPlan')}
             </Button>
           )}
-          {can('planRequest') && i.state !== 'infra-terminated' && (
+          {can('planRequest') && !over && (i.want === 'absent' || discarded) && (
             <Button busy={ask.isPending} onClick={() => ask.mutate({ path: { infrastructureId: i.id }, body: { kind: 'apply' } })}>
-              {t(i.want === 'absent' ? 'infrastructure.keep' : 'infrastructure.look')}
+              {t(i.want === 'absent' ? 'infrastructure.keep' : 'infrastructure.askAgain')}
             </Button>
           )}
           {can('organizationByocInfrastructureUpdate') && <Button onClick={() => setDialog('rename')}>{t('action.rename')}</Button>}
@@ -104,6 +109,7 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
           {planSummary(i.plan!.summary, t as never)}
         </Notice>
       )}
+      {removed && can('removalReportGet') && <RemovalCard infrastructureId={i.id} since={i.plan?.kind === 'destroy' ? i.plan.createdAt : i.createdAt} over={over} />}
       <div className="oh-cards">
         <Card title={t('infrastructure.about')}>
           <Facts
@@ -146,27 +152,29 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
             <Empty title={t('infrastructure.noAgent')}>{t('infrastructure.noAgent.do')}</Empty>
           )}
         </Card>
-        <Card title={t('infrastructure.workloads')}>
-          {i.workloads.length ? (
-            <ul className="oh-lines">
-              {i.workloads.map((w) => (
-                <li key={w.name}>
-                  <code className="oh-break">{w.name}</code>
-                  <span className="oh-line-end">
-                    <State value={w.state} />
-                    {w.restarts > 0 && <span className="oh-muted">{t('infrastructure.restarts', { n: w.restarts })}</span>}
-                  </span>
-                </li>
-              ))}
-            </ul>
-          ) : (
-            <p className="oh-muted">{t('infrastructure.noWorkloads')}</p>
-          )}
-        </Card>
-        <PolicyCard infrastructureId={i.id} />
-        {i.state !== 'infra-terminated' && i.agents.length > 0 && <LockCard connected={i.agents.some((a) => a.connected)} />}
+        {!over && (
+          <Card title={t('infrastructure.workloads')}>
+            {i.workloads.length ? (
+              <ul className="oh-lines">
+                {i.workloads.map((w) => (
+                  <li key={w.name}>
+                    <code className="oh-break">{w.name}</code>
+                    <span className="oh-line-end">
+                      <State value={w.state} />
+                      {w.restarts > 0 && <span className="oh-muted">{t('infrastructure.restarts', { n: w.restarts })}</span>}
+                    </span>
+                  </li>
+                ))}
+              </ul>
+            ) : (
+              <p className="oh-muted">{t('infrastructure.noWorkloads')}</p>
+            )}
+          </Card>
+        )}
+        {!over && <PolicyCard infrastructureId={i.id} />}
+        {!over && i.agents.length > 0 && <LockCard connected={i.agents.some((a) => a.connected)} />}
       </div>
-      {can('driftGetList') && i.state !== 'infra-terminated' && <DriftCard infrastructure={i} />}
+      {can('driftGetList') && !over && <DriftCard infrastructure={i} />}
       <Card title={t('plan.all')}>
         <Loaded query={plans}>
           {(list) => <List label={t('plan.all')} rows={list as Plan[]} columns={columns} rowKey={(p) => p.id} search={false} sort={{ key: 'made', down: true }} empty={<Empty title={t('plan.none')}>{t('plan.none.do')}</Empty>} />}

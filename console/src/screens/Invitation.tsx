@@ -1,7 +1,7 @@
 // The link of an invitation: somebody new makes an account, somebody known joins with the one they have.
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState, type FormEvent } from 'react';
-import { call, type Schemas } from '../api/client';
+import { ApiError, call, type Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { Button, Notice, Skeleton, TextInput } from '../ui/basics';
@@ -95,7 +95,18 @@ export function Invitation() {
           </div>
         </form>
       )}
-      {!look && problem ? <Problem problem={problem} /> : null}
+      {!look && problem ? (
+        problem instanceof ApiError && problem.status === 404 ? (
+          <>
+            <Notice state="warning" title={t('invitation.gone')}>
+              {t('invitation.gone.do')}
+            </Notice>
+            <a href="/sign-in">{t('signIn.title')}</a>
+          </>
+        ) : (
+          <Problem problem={problem} />
+        )
+      ) : null}
     </Door>
   );
 }

@@ -1,4 +1,5 @@
-// API keys. The secret is made in this page; the control plane is sent hashes only.
+// API keys. The secret is made in this page, or on the reader's device where a policy is sealed; the control plane is sent
+// hashes only.
 import { useMemo, useState, type FormEvent } from 'react';
 import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
@@ -6,8 +7,9 @@ import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { shellQuote } from '../lib/connect';
 import type { Entry } from '../lib/patches';
+import { KEY_LINES, readHashes } from '../lib/deviceKey';
 import { makeKey } from '../lib/secrets';
-import { Button, Check, Empty, Facts, IconButton, Notice, TextInput, Time } from '../ui/basics';
+import { Button, Check, Empty, Facts, IconButton, Notice, TextArea, TextInput, Time } from '../ui/basics';
 import { CodeBlock, Copyable } from '../ui/code';
 import { Confirm, Dialog } from '../ui/dialog';
 import { Loaded, Problem } from '../ui/errors';
@@ -16,6 +18,7 @@ import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
 import { AccessEditor } from './AccessList';
 import { RolePicker } from './Members';
+import { SealedNotice, usePolicyModes } from './Sealed';
 import { State } from './states';
 
 type ApiKey = Schemas['ApiKey'];
@@ -25,6 +28,7 @@ export function Keys() {
   const { t, word } = useWords();
   const { can } = useSession();
   const query = useApi('openapiKeyGetList');
+  const { asking, anySealed } = usePolicyModes();
   const [creating, setCreating] = useState(false);
   const [removing, setRemoving] = useState<ApiKey | null>(null);
   const remove = useChange('openapiKeyDelete', () => setRemoving(null));
@@ -64,7 +68,7 @@ export function Keys() {
     </Button>
   );
   return (
-    <Page title={t('nav.keys')} lead={t('keys.lead')} actions={(query.data?.length ?? 0) > 0 && create}>
+    <Page title={t('nav.keys')} lead={asking ? t('keys.lead') : `${t('keys.lead')} ${t(anySealed ? 'keys.where.sealed' : 'keys.where')}`} actions={(query.data?.length ?? 0) > 0 && create}>
       {update.error && <Problem problem={update.error} />}
       <Loaded query={query}>
         {(list) => (
@@ -102,24 +106,33 @@ function CreateKey({ onClose }: { onClose: () => void }) {
   const [limited, setLimited] = useState(false);
   const [entries, setEntries] = useState<Entry[]>([]);
   const [tried, setTried] = useState(false);
+  const { asking, anySealed } = usePolicyModes();
+  const [pasted, setPasted] = useState('');
   const [key, setKey] = useState<{ keyId: string; keySecret: string } | null>(null);
   const create = useChange('openapiKeyCreate');
   async function submit(e: FormEvent) {
     e.preventDefault();
     setTried(true);
-    if (!name.trim() || !chosen.length) return;
-    const made = await makeKey();
+    const hashes = anySealed ? readHashes(pasted) : null;
+    if (asking || !name.trim() || !chosen.length || (anySealed && !hashes)) return;
+    const made = hashes ? null : await makeKey();
     create.mutate(
       {
         body: {
           name: name.trim(),
           assignedRoleIds: chosen,
-          hashData: made.hashData,
+          hashData: hashes ?? made!.hashData,
           ...(ends ? { expireAt: new Date(`${ends}T23:59:59`).toISOString() } : {}),
           ...(limited ? { ipAccessList: entries } : {}),
         },
       },
-      { onSuccess: () => setKey(made) },
+      {
+        onSuccess: () => {
+          if (made) return setKey(made);
+          announce(t('key.made'));
+          onClose();
+        },
+      },
     );
   }
   if (key) {
@@ -156,10 +169,16 @@ function CreateKey({ onClose }: { onClose: () => void }) {
         <TextInput label={t('key.ends')} optional type="date" value={ends} onChange={setEnds} min={new Date().toISOString().slice(0, 10)} />
         <Check label={t('key.limit')} checked={limited} onChange={setLimited} />
         {limited && <AccessEditor entries={entries} onChange={setEntries} />}
+        {anySealed && (
+          <>
+            <SealedNotice what={t('sealed.key.what')} command={KEY_LINES} after={t('sealed.key.after')} />
+            <TextArea label={t('sealed.key.hashes')} value={pasted} onChange={setPasted} rows={3} required spellCheck={false} error={tried && !readHashes(pasted) && t('sealed.key.wrong')} />
+          </>
+        )}
         {create.error && <Problem problem={create.error} />}
         <div className="oh-form-actions">
           <Button onClick={onClose}>{t('action.cancel')}</Button>
-          <Button submit kind="primary" busy={create.isPending}>
+          <Button submit kind="primary" busy={create.isPending} disabled={asking}>
             {t('key.create')}
           </Button>
         </div>

@@ -13,10 +13,14 @@ import { Page } from '../ui/page';
 import { Tabs } from '../ui/tabs';
 import { announce } from '../ui/toast';
 import { planSummary } from './Infrastructure';
+import { RemovalCard } from './Removal';
 import { Count, Digest, DigestWarning, Signatures, SignHere } from './Signing';
 import { State } from './states';
 
 type Details = Schemas['PlanDetails'];
+
+/** No last look at what a removal has left takes longer. */
+const LAST_LOOK_MS = 15 * 60000;
 
 const colours: Record<string, BadgeState> = { create: 'success', change: 'info', replace: 'warning', destroy: 'danger', none: 'neutral' };
 
@@ -118,6 +122,9 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
           ]}
         />
       </Card>
+      {plan.kind === 'destroy' && (plan.state === 'applied' || plan.state === 'failed') && can('removalReportGet') && (
+        <RemovalCard infrastructureId={plan.infrastructureId} since={plan.createdAt} over={!!plan.finishedAt && Date.now() - new Date(plan.finishedAt).getTime() > LAST_LOOK_MS} />
+      )}
       {plan.estimate && <Estimate estimate={plan.estimate} />}
       {(plan.approvals.length > 0 || (sealed && plan.state === 'proposed')) && (
         <Card title={t('sign.signatures')} actions={<Count have={plan.haveSignatures} need={plan.needSignatures} />}>

@@ -16,14 +16,15 @@ export function usePolicyModes(): { asking: boolean; isSealed: (infrastructureId
   return { asking: query.isPending && can('organizationGet'), isSealed: (id) => !!id && sealed.has(id), anySealed: sealed.size > 0 };
 }
 
-export function SealedNotice({ what, command }: { what: string; command: string[] }) {
+/** `after`: what is to be done then; without it, that the change has to be signed. */
+export function SealedNotice({ what, command, after }: { what: string; command: string[] | string; after?: string }) {
   const { t } = useWords();
   return (
     <div className="oh-stack">
       <Notice state="info" title={t('sealed.title')}>{t('sealed.why')}</Notice>
       <p>{what}</p>
-      <CodeBlock label={what} text={commandLine(command)} />
-      <p className="oh-hint">{t('sealed.sign')}</p>
+      <CodeBlock label={what} text={typeof command === 'string' ? command : commandLine(command)} />
+      <p className="oh-hint">{after ?? t('sealed.sign')}</p>
     </div>
   );
 }

@@ -78,7 +78,7 @@ function Detail({ service: s, up, gone }: { service: ServiceData; up: { to: stri
       badge={<State value={s.state ?? ''} />}
       actions={
         <>
-          <Button kind="primary" icon="connect" onClick={() => set({ connect: 1 })}>
+          <Button kind={(search.tab ?? 'overview') === 'overview' ? 'primary' : 'secondary'} icon="connect" onClick={() => set({ connect: 1 })}>
             {t('connect.act')}
           </Button>
           {may && (s.state === 'stopped' || s.state === 'failed') && (

@@ -9,6 +9,7 @@ import { Copyable } from '../ui/code';
 import { Confirm, Dialog } from '../ui/dialog';
 import { Loaded, Problem } from '../ui/errors';
 import { announce } from '../ui/toast';
+import { usePolicyModes } from './Sealed';
 
 type QueryEndpoint = Schemas['ServiceQueryAPIEndpoint'];
 type Service = Schemas['Service'];
@@ -91,6 +92,7 @@ function QueryEndpointCard({ service: s }: { service: Service }) {
 
 function EditQuery({ service: s, before, keys, onClose }: { service: Service; before: QueryEndpoint | null; keys: Schemas['ApiKey'][]; onClose: () => void }) {
   const { t, word } = useWords();
+  const { isSealed } = usePolicyModes();
   const [chosen, setChosen] = useState<string[]>(before?.openApiKeys ?? []);
   const [roles, setRoles] = useState<string[]>(before?.roles ?? ['sql_console_read_only']);
   const [origins, setOrigins] = useState(before?.allowedOrigins ?? '');
@@ -114,6 +116,8 @@ function EditQuery({ service: s, before, keys, onClose }: { service: Service; be
             <Check key={k.id} label={k.name ?? k.id ?? ''} checked={chosen.includes(k.id!)} onChange={(on) => setChosen(flip(chosen, k.id!, on))} />
           ))}
           {!keys.length && <p className="oh-muted">{t('query.keys.none')}</p>}
+          <p className="oh-hint">{t('query.keys.where')}</p>
+          {isSealed(s.byocId) && <Notice title={t('sealed.title')}>{t('query.keys.sealed')}</Notice>}
         </fieldset>
         <fieldset className="oh-choice">
           <legend>{t('query.roles')}</legend>

@@ -299,7 +299,7 @@ function UpgradeWindow({ service: s }: { service: Service }) {
     <Card title={t('window.title')}>
       <p className="oh-muted">{t('window.what')}</p>
       {query.error && !missing ? (
-        <Problem problem={query.error} retry={() => void query.refetch()} />
+        <Problem problem={query.error} retry={() => query.refetch()} />
       ) : can('upgradeWindowUpdate') ? (
         <div className="oh-form">
           <div className="oh-columns">
@@ -324,7 +324,7 @@ function UpgradeWindow({ service: s }: { service: Service }) {
                 {t('window.remove')}
               </Button>
             )}
-            <Button kind="primary" disabled={!draft} busy={save.isPending} onClick={() => draft && save.mutate({ path: { serviceId: s.id! }, body: draft })}>
+            <Button disabled={!draft} busy={save.isPending} onClick={() => draft && save.mutate({ path: { serviceId: s.id! }, body: draft })}>
               {t('form.save')}
             </Button>
           </div>

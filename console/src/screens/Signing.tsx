@@ -65,7 +65,7 @@ export function Signatures({ infrastructureId, approvals }: { infrastructureId: 
           <li key={i}>
             <Badge text={t(a.verdict === 'deny' ? 'sign.denied' : 'sign.approved')} state={a.verdict === 'deny' ? 'danger' : 'success'} className="oh-badge" />
             <span className="oh-break">
-              {known ? `${known.name} (${t(known.side === 'vendors' ? 'sign.vendor' : 'sign.customer')})` : t('sign.unknownKey')}
+              {known ? `${known.name} (${t(known.side === 'vendors' ? 'sign.vendor' : 'sign.customer')})` : t(policy ? 'sign.unknownKey' : 'sign.someKey')}
             </span>
             <code className="oh-muted" title={a.by}>{`${a.by.slice(0, 12)}…`}</code>
             <span className="oh-line-end oh-muted">

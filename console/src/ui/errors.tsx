@@ -1,6 +1,6 @@
 // What went wrong, with what to do and the id that the log has it under.
 import type { UseQueryResult } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 import { ApiError } from '../api/client';
 import { useWords, type Words } from '../i18n';
 import { Button, Notice, Skeleton } from './basics';
@@ -18,11 +18,17 @@ export function explain(problem: unknown, { t, number }: Words): { title: string
   return { title: t('error.refused'), text: said || t('error.status', { status: number(status) }), requestId };
 }
 
-export function Problem({ problem, retry }: { problem: unknown; retry?: () => void }) {
+export function Problem({ problem, retry }: { problem: unknown; retry?: () => unknown }) {
   const words = useWords();
   const { title, text, requestId } = explain(problem, words);
+  const [busy, setBusy] = useState(false);
+  const again = async () => {
+    setBusy(true);
+    await retry?.();
+    setBusy(false);
+  };
   return (
-    <Notice state="danger" title={title} action={retry && <Button onClick={retry}>{words.t('action.retry')}</Button>}>
+    <Notice state="danger" title={title} action={retry && <Button busy={busy} onClick={() => void again()}>{words.t('action.retry')}</Button>}>
       {text}
       {requestId && (
         <div className="oh-request-id">
@@ -36,6 +42,6 @@ export function Problem({ problem, retry }: { problem: unknown; retry?: () => vo
 /** The answer of a query once it is there; what is on the screen stays while it is asked for again. */
 export function Loaded<T>({ query, lines, children }: { query: UseQueryResult<T, ApiError>; lines?: number; children: (data: T) => ReactNode }) {
   if (query.data !== undefined) return <>{children(query.data)}</>;
-  if (query.error) return <Problem problem={query.error} retry={() => void query.refetch()} />;
+  if (query.error) return <Problem problem={query.error} retry={() => query.refetch()} />;
   return <Skeleton lines={lines} />;
 }
