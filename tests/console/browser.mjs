@@ -94,8 +94,14 @@ export class Person {
     await this.go('/sign-in');
     await this.page.locator('input[type=email]').fill(email);
     await this.page.locator('input[type=password]').fill(password);
-    await this.page.locator('button[type=submit]').click();
-    await this.page.locator('.oh-frame').waitFor();
+    const frame = this.page.locator('.oh-frame'), submit = this.page.locator('button[type=submit]');
+    await submit.click();
+    // Chromium breaks requests off when the machine's network changes; the form stays then, and is sent again.
+    for (let tries = 0; tries < 5; tries++) {
+      if (await frame.waitFor({ timeout: 10000 }).then(() => true, () => false)) return;
+      if (await submit.isEnabled({ timeout: 1000 }).catch(() => false)) await submit.click({ timeout: 1000 }).catch(() => undefined);
+    }
+    await frame.waitFor();
   }
   async shot(name) {
     await this.page.screenshot({ path: path.join(results, `${name}.png`), fullPage: true, animations: 'disabled' });

@@ -69,6 +69,8 @@ def test_whole_life_of_a_service(system, ctl):
     assert service["tags"] == [{"key": "team", "value": "peers"}, {"key": "plain"}]
     assert service["ipAccessList"] == [{"source": "127.0.0.0/8", "description": "here"}]
     service_state(ctl, ident, "running")
+    # The load balancer may find the new server a moment after the service says that it runs.
+    wait_until("the first answer", 30, lambda: system.query("SELECT 6 * 7", service="peer", password=password).status == 200)
     assert system.select("SELECT 6 * 7", service="peer", password=password) == "42"
 
     assert [s["name"] for s in ctl.json("service", "list", "--filter", "tag:team=peers")] == ["peer"]

@@ -1,7 +1,7 @@
 """Waiting for a condition: a slow machine costs time, never a failure."""
 import time
 
-PATIENCE_S = 30  # a shared machine may stand still for seconds; only what never comes fails
+PATIENCE_S = 150  # longer than one request that is given up after a minute; only what never comes fails
 
 
 def wait_until(what, seconds, done, every=0.1):

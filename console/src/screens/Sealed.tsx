@@ -13,7 +13,7 @@ export function usePolicyModes(): { asking: boolean; isSealed: (infrastructureId
   const query = useApi('organizationGet', {}, { enabled: can('organizationGet') });
   const list = (query.data as Schemas['Organization'] | undefined)?.byocConfig ?? [];
   const sealed = new Set(list.filter((b) => b.ownhouse?.policyMode === 'sealed').map((b) => b.id));
-  return { asking: query.isPending && can('organizationGet'), isSealed: (id) => !!id && sealed.has(id), anySealed: sealed.size > 0 };
+  return { asking: can('organizationGet') && !query.data, isSealed: (id) => !!id && sealed.has(id), anySealed: sealed.size > 0 };
 }
 
 /** `after`: what is to be done then; without it, that the change has to be signed. */
