@@ -19,7 +19,7 @@ export function leftOf<I extends Item>(items: I[]): { gone: I[]; left: I[]; mont
 const SENTENCES: Record<string, string> = {
   'it holds data, which was to be kept': 'data',
   'what was to be kept stands on it': 'under',
-  'it was not removed': 'not',
+  'what had to go before it is still there': 'after',
   'this release does not know resources of this type': 'type',
   'replaced; what carries its identity now is the next one': 'replaced',
   'scheduled for deletion: AWS deletes the key 30 days after that, free of charge': 'key',
