@@ -138,6 +138,18 @@ int signing_key_load(const char *path, struct signing_key **ret, struct err *err
     return 0;
 }
 
+int signing_key_keep(const char *path, struct signing_key **ret, struct err *err)
+{
+    autokey struct signing_key *k = NULL;
+    if (fs_exists(path))
+        return signing_key_load(path, ret, err);
+    k = signing_key_new();
+    int r = signing_key_save(k, path, err);
+    if (r == 0)
+        *ret = TAKE_PTR(k);
+    return r;
+}
+
 #define SCRYPT_N (1 << 14) /* 16 MiB, what OpenSSL takes to read it again without being told */
 
 int signing_key_save_protected(const struct signing_key *k, const char *path, const char *passphrase, struct err *err)

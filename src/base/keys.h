@@ -29,6 +29,8 @@ void signing_key_free(struct signing_key *k); /* NULL is fine; the secret is wip
 /* PKCS#8 PEM file with mode 0600; loading refuses a file that group or others may read. */
 OH_MUST_CHECK int signing_key_save(const struct signing_key *k, const char *path, struct err *err);
 OH_MUST_CHECK int signing_key_load(const char *path, struct signing_key **ret, struct err *err);
+/* Loads the file's key; where there is none, makes one and saves it. */
+OH_MUST_CHECK int signing_key_keep(const char *path, struct signing_key **ret, struct err *err);
 /* The same under a passphrase (PKCS#8, AES-256 under scrypt), for keys that people hold. Loading takes an unprotected
  * file too, with passphrase NULL or not; -EACCES: it is protected and the passphrase is wrong or NULL. */
 OH_MUST_CHECK int signing_key_save_protected(const struct signing_key *k, const char *path, const char *passphrase,

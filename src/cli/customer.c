@@ -20,13 +20,7 @@ static int make_approver(const struct cli *c, const char *account, struct err *e
     unsigned char pub[ED25519_PUBLIC_SIZE];
     char hex[2 * ED25519_PUBLIC_SIZE + 2];
     autokey struct signing_key *k = NULL;
-    int r = 0;
-    if (fs_exists(path)) {
-        r = signing_key_load(path, &k, err);
-    } else {
-        k = signing_key_new();
-        r = signing_key_save(k, path, err);
-    }
+    int r = signing_key_keep(path, &k, err);
     if (r < 0)
         return r;
     signing_key_public(k, pub);

@@ -11,15 +11,7 @@
 int device_key(const struct cli *c, struct signing_key **ret, struct err *err)
 {
     autofree char *path = cli_path(c, "device.key");
-    autokey struct signing_key *key = NULL;
-    int r = 0;
-    if (fs_exists(path))
-        return signing_key_load(path, ret, err);
-    key = signing_key_new();
-    r = signing_key_save(key, path, err);
-    if (r == 0)
-        *ret = TAKE_PTR(key);
-    return r;
+    return signing_key_keep(path, ret, err);
 }
 
 int device_gate_pin(const struct cli *c, const char *infrastructure, char **ret, struct err *err)

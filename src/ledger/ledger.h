@@ -15,6 +15,13 @@
 #include "ledger/merkle.h"
 #include "ledger/note.h"
 
+#define LEDGER_ORIGIN_SIZE 64
+
+/* The key of the ledger in `dir`: key.pem, made with the folder where there is none, and `verifier`, the public half
+ * for people. ret_origin: "ownhouse/<kind>/<16 hex digits of the public key's SHA-256>". *ret: signing_key_free. */
+OH_MUST_CHECK int ledger_key(const char *dir, const char *kind, char ret_origin[LEDGER_ORIGIN_SIZE],
+                             struct signing_key **ret, struct err *err);
+
 struct ledger;
 
 struct ledger_config {

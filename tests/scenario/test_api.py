@@ -279,6 +279,15 @@ def test_the_artefact_of_an_account(api, infra, tmp_path):
     assert list(phases) == ["inspect", "provision", "operate", "remove"]
     assert phases["provision"]["name"] == "ownhouse-cloud-provision"
     assert "ec2:CreateVpc" in phases["provision"]["actions"] and "ec2:CreateVpc" not in phases["inspect"]["actions"]
+    # A reviewer reads here every right that the artefact grants, and no other.
+    granted = {phase: set() for phase in phases}
+    for resource in answer["cloudformation"]["Resources"].values():
+        for role in resource["Properties"].get("Roles", []) if resource["Type"] == "AWS::IAM::ManagedPolicy" else []:
+            for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+                if statement["Effect"] == "Allow":
+                    action = statement["Action"]
+                    granted[role["Ref"].removeprefix("Role").lower()] |= set([action] if isinstance(action, str) else action)
+    assert {phase: set(role["actions"]) for phase, role in phases.items()} == granted
     for role in answer["roles"]:
         assert role["actions"] == sorted(set(role["actions"])) and role["policies"]
         assert not any(a in ("*", "s3:GetObject", "kms:Decrypt") for a in role["actions"]), role

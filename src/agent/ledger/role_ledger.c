@@ -21,7 +21,7 @@
 struct role_state {
     const struct agent_role *role;
     char *dir, *bucket; /* bucket: "" = no copy */
-    char origin[64];
+    char origin[LEDGER_ORIGIN_SIZE];
     struct signing_key *key;
     struct ledger *ledger; /* NULL: it could not be opened, see `trouble` */
     char trouble[ERR_MESSAGE_MAX];
@@ -35,30 +35,6 @@ static void trouble(struct role_state *s, const char *message)
     if (strcmp(s->trouble, message) && *message)
         log_error("the ledger", "error", message);
     snprintf(s->trouble, sizeof(s->trouble), "%s", message);
-}
-
-static int load_key(struct role_state *s, struct err *err)
-{
-    autofree char *path = mem_printf("%s/key.pem", s->dir), *verifier = mem_printf("%s/verifier", s->dir);
-    unsigned char public[ED25519_PUBLIC_SIZE];
-    struct note_verifier v = {.type = NOTE_ED25519};
-    char digest[65];
-    int r = fs_mkdirs(s->dir, 0700, err);
-    if (r == 0 && fs_exists(path)) {
-        r = signing_key_load(path, &s->key, err);
-    } else if (r == 0) {
-        s->key = signing_key_new();
-        r = signing_key_save(s->key, path, err);
-    }
-    if (r < 0)
-        return r;
-    signing_key_public(s->key, public);
-    sha256_hex(public, sizeof(public), digest);
-    snprintf(s->origin, sizeof(s->origin), "ownhouse/ledger/%.16s", digest);
-    memcpy(v.name, s->origin, strlen(s->origin) + 1);
-    memcpy(v.key, public, sizeof(v.key));
-    autofree char *text = note_verifier_text(&v), *line = mem_printf("%s\n", text);
-    return fs_exists(verifier) ? 0 : fs_write_atomic(verifier, line, strlen(line), 0644, err);
 }
 
 /* After a failed write it is opened anew at the next question: only the disk knows what is on it. */
@@ -321,7 +297,7 @@ int role_ledger_main(struct agent_role *r)
     struct err err = ERR_INIT;
     bool copied = *r->config.bucket_dir && *r->config.ledger_bucket;
     s.bucket = copied ? mem_printf("%s/%s", r->config.bucket_dir, r->config.ledger_bucket) : mem_strdup("");
-    int result = load_key(&s, &err);
+    int result = ledger_key(s.dir, "ledger", s.origin, &s.key, &err);
     if (result == 0 && *s.bucket)
         result = fs_mkdirs(s.bucket, 0700, &err);
     if (result == 0)

@@ -43,22 +43,6 @@ static char *replaced(const char *text, const char *what, const char *with)
     return buf_take(&b);
 }
 
-static struct aws_policy_for whole(const char *name, const char *account, const char *partition, const char *path)
-{
-    return (struct aws_policy_for){.name = name,
-                                   .account = account,
-                                   .partition = partition,
-                                   .role_path = path,
-                                   .network = true,
-                                   .identities = true,
-                                   .key = true,
-                                   .cluster = true,
-                                   .hosted_zone = true,
-                                   .interface_endpoints = true,
-                                   .delete_data = true,
-                                   .connections = true};
-}
-
 static json_t *service_trust(const char *service, bool tags)
 {
     json_t *action = tags ? json_pack("[s,s]", "sts:AssumeRole", "sts:TagSession") : json_string("sts:AssumeRole");
@@ -218,7 +202,7 @@ static void stack_rest(json_t *all, const struct aws_policy_for *f)
 
 json_t *aws_artefact_cloudformation(const char *name, const char *external_id, const char *controller_arn)
 {
-    struct aws_policy_for f = whole(name, "${AWS::AccountId}", "${AWS::Partition}", "${RolePath}");
+    struct aws_policy_for f = aws_policy_whole(name, "${AWS::AccountId}", "${AWS::Partition}", "${RolePath}");
     json_t *all = json_object(), *outputs = json_object();
     for (enum aws_phase i = 0; i < AWS_PHASES; i++) {
         autofree char *id = mem_printf("Role%c%s", aws_phase_names[i][0] - 'a' + 'A', aws_phase_names[i] + 1);
@@ -348,8 +332,8 @@ static void module_rest(json_t *roles, json_t *policies, json_t *all, json_t *lo
 
 json_t *aws_artefact_terraform(const char *name, const char *external_id, const char *controller_arn)
 {
-    struct aws_policy_for f = whole(name, "${data.aws_caller_identity.current.account_id}",
-                                    "${data.aws_partition.current.partition}", "${var.role_path}");
+    struct aws_policy_for f = aws_policy_whole(name, "${data.aws_caller_identity.current.account_id}",
+                                               "${data.aws_partition.current.partition}", "${var.role_path}");
     json_t *roles = json_object(), *policies = json_object(), *attachments = json_object(), *all = json_object(),
            *outputs = json_object(), *locals = json_object();
     for (enum aws_phase i = 0; i < AWS_PHASES; i++) {

@@ -5,6 +5,23 @@
 #include "cloud/aws/rights.h"
 
 /* Replaces {P}, {A}, {N}, {R}. */
+struct aws_policy_for aws_policy_whole(const char *name, const char *account, const char *partition,
+                                       const char *role_path)
+{
+    return (struct aws_policy_for){.name = name,
+                                   .account = account,
+                                   .partition = partition,
+                                   .role_path = role_path,
+                                   .network = true,
+                                   .identities = true,
+                                   .key = true,
+                                   .cluster = true,
+                                   .hosted_zone = true,
+                                   .interface_endpoints = true,
+                                   .delete_data = true,
+                                   .connections = true};
+}
+
 static char *filled(const struct aws_policy_for *f, const char *text)
 {
     struct buf b = BUF_INIT;

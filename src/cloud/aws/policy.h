@@ -26,6 +26,10 @@ struct aws_policy_for {
     bool connections; /* VPC peering, PrivateLink endpoint service, flow logs */
 };
 
+/* Every choice on, as the artefact has the policies: each is a parameter there. The texts are kept, not copied. */
+struct aws_policy_for aws_policy_whole(const char *name, const char *account, const char *partition,
+                                       const char *role_path);
+
 /* The phase's policies, one or more a feature, each within AWS_POLICY_MAX minified: a new array of
  * {"feature": "always"|"network"|"identities"|"key"|"cluster"|"zone"|"data"|
  * "connections", "document": POLICY}. */

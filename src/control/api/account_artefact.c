@@ -3,22 +3,6 @@
 
 #include "control/api/handlers.h"
 
-/* The policies as the artefact has them: every choice on, each policy with the choice that it belongs to. */
-static struct aws_policy_for choices(const char *name, const char *account, const char *role_path)
-{
-    return (struct aws_policy_for){.name = name,
-                                   .account = account,
-                                   .partition = "aws",
-                                   .role_path = role_path ? role_path : "/ownhouse/",
-                                   .network = true,
-                                   .identities = true,
-                                   .key = true,
-                                   .cluster = true,
-                                   .hosted_zone = true,
-                                   .interface_endpoints = true,
-                                   .delete_data = true};
-}
-
 static void add_actions(json_t *set, const json_t *value)
 {
     const json_t *one;
@@ -82,8 +66,9 @@ int account_artefact_get(struct api_request *q, struct err *err)
     autojson json_t *config = api_column_json(rows, 2);
     const char *name = store_column_text(rows, 0), *arn = api_query(q, "controllerArn");
     const char *external = json_string_value(json_object_get(config, "externalId"));
-    struct aws_policy_for f = choices(name, json_string_value(json_object_get(config, "accountId")),
-                                      json_string_value(json_object_get(config, "rolePath")));
+    const char *path = json_string_value(json_object_get(config, "rolePath"));
+    struct aws_policy_for f = aws_policy_whole(name, json_string_value(json_object_get(config, "accountId")), "aws",
+                                               path ? path : "/ownhouse/");
     q->result =
         json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "version", AWS_ARTEFACT_VERSION, "externalId", external,
                   "controllerArn", arn, "cloudformation", aws_artefact_cloudformation(name, external, arn), "terraform",

@@ -26,13 +26,7 @@ static int make_desired(const char *key_path, const char *pub_path, struct err *
     autokey struct signing_key *k = NULL;
     unsigned char pub[ED25519_PUBLIC_SIZE];
     char hex[2 * ED25519_PUBLIC_SIZE + 2];
-    int r = 0;
-    if (fs_exists(key_path)) {
-        r = signing_key_load(key_path, &k, err);
-    } else {
-        k = signing_key_new();
-        r = signing_key_save(k, key_path, err);
-    }
+    int r = signing_key_keep(key_path, &k, err);
     if (r < 0)
         return r;
     signing_key_public(k, pub);

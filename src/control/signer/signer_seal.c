@@ -11,28 +11,6 @@
 
 /* ---- opening ---- */
 
-static int load_key(struct signer_seal *s, struct err *err)
-{
-    autofree char *path = mem_printf("%s/key.pem", s->dir), *verifier = mem_printf("%s/verifier", s->dir);
-    struct note_verifier v = {.type = NOTE_ED25519};
-    char digest[65];
-    int r = fs_mkdirs(s->dir, 0700, err);
-    if (r == 0 && fs_exists(path)) {
-        r = signing_key_load(path, &s->key, err);
-    } else if (r == 0) {
-        s->key = signing_key_new();
-        r = signing_key_save(s->key, path, err);
-    }
-    if (r < 0)
-        return r;
-    signing_key_public(s->key, v.key);
-    sha256_hex(v.key, sizeof(v.key), digest);
-    snprintf(s->origin, sizeof(s->origin), "ownhouse/activities/%.16s", digest);
-    memcpy(v.name, s->origin, strlen(s->origin) + 1);
-    autofree char *text = note_verifier_text(&v), *line = mem_printf("%s\n", text);
-    return fs_exists(verifier) ? 0 : fs_write_atomic(verifier, line, strlen(line), 0644, err);
-}
-
 static int read_last(struct signer_seal *s, struct err *err)
 {
     autofree char *text = NULL;
@@ -69,7 +47,7 @@ static int need(struct signer_seal *s, struct err *err)
 int signer_seal_open(const char *keys_dir, const struct clock *clock, struct signer_seal *ret, struct err *err)
 {
     struct signer_seal s = {.dir = mem_printf("%s/activities", keys_dir), .clock = clock};
-    int r = load_key(&s, err);
+    int r = ledger_key(s.dir, KIND, s.origin, &s.key, err);
     if (r < 0)
         signer_seal_close(&s);
     else

@@ -13,7 +13,7 @@
 
 struct signer_seal {
     char *dir;
-    char origin[64];
+    char origin[LEDGER_ORIGIN_SIZE];
     struct signing_key *key;
     struct ledger *ledger; /* NULL: it could not be opened; tried again at the next question */
     const struct clock *clock;

@@ -13,12 +13,8 @@ int signer_witness_open(const char *keys_dir, const struct clock *clock, struct 
     autofree char *key = mem_printf("%s/witness.key", keys_dir), *pub = mem_printf("%s/witness.pub", keys_dir);
     struct note_verifier v = {.name = NAME, .type = NOTE_COSIGNATURE};
     int r = fs_mkdirs(w.dir, 0700, err);
-    if (r == 0 && fs_exists(key)) {
-        r = signing_key_load(key, &w.key, err);
-    } else if (r == 0) {
-        w.key = signing_key_new();
-        r = signing_key_save(w.key, key, err);
-    }
+    if (r == 0)
+        r = signing_key_keep(key, &w.key, err);
     if (r == 0) {
         signing_key_public(w.key, v.key);
         autofree char *text = note_verifier_text(&v), *line = mem_printf("%s\n", text);

@@ -49,6 +49,25 @@ static void broken_key_file_is_named(void **state)
     assert_non_null(strstr(err.message, path));
 }
 
+static void kept_key_is_made_once_and_never_replaced(void **state)
+{
+    autofree char *path = mem_printf("%s/key.pem", (char *)*state);
+    autokey struct signing_key *a = NULL, *b = NULL;
+    struct signing_key *c = NULL;
+    unsigned char pub_a[32], pub_b[32];
+    assert_int_equal(signing_key_keep(path, &a, NULL), 0);
+    assert_int_equal(signing_key_keep(path, &b, NULL), 0);
+    signing_key_public(a, pub_a);
+    signing_key_public(b, pub_b);
+    assert_memory_equal(pub_a, pub_b, sizeof(pub_a));
+    assert_int_equal(fs_write_atomic(path, "garbage", 7, 0600, NULL), 0);
+    assert_int_equal(signing_key_keep(path, &c, NULL), -EINVAL);
+    autofree char *text = NULL;
+    size_t n;
+    assert_int_equal(fs_read(path, 100, &text, &n, NULL), 0);
+    assert_string_equal(text, "garbage");
+}
+
 static void uuids(void **state OH_UNUSED)
 {
     char a[UUID_SIZE], b[UUID_SIZE];
@@ -70,6 +89,7 @@ int main(void)
         cmocka_unit_test(ed25519_known_answer),
         cmocka_unit_test_setup_teardown(key_file_round_trip, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(broken_key_file_is_named, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(kept_key_is_made_once_and_never_replaced, scratch_setup, scratch_teardown),
         cmocka_unit_test(uuids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,6 +233,27 @@ static void test_checkpoint_only_with_leaves(void **state)
     bench_free(&b);
 }
 
+static void test_key_names_its_ledger(void **state)
+{
+    autofree char *dir = mem_printf("%s/activities", (char *)*state), *verifier = mem_printf("%s/verifier", dir);
+    char origin[LEDGER_ORIGIN_SIZE], again[LEDGER_ORIGIN_SIZE];
+    autokey struct signing_key *a = NULL, *b = NULL;
+    struct note_verifier v;
+    unsigned char pub[32];
+    autofree char *text = NULL;
+    size_t n;
+    assert_int_equal(ledger_key(dir, "activities", origin, &a, NULL), 0);
+    assert_int_equal(ledger_key(dir, "activities", again, &b, NULL), 0);
+    assert_string_equal(origin, again);
+    assert_int_equal(strncmp(origin, "ownhouse/activities/", 20), 0);
+    assert_int_equal(fs_read(verifier, 1000, &text, &n, NULL), 0);
+    text[n - 1] = 0;
+    assert_int_equal(note_verifier_parse(text, &v, NULL), 0);
+    assert_string_equal(v.name, origin);
+    signing_key_public(a, pub);
+    assert_memory_equal(v.key, pub, sizeof(pub));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -247,6 +268,7 @@ int main(void)
         T(test_totals),
         T(test_one_writer),
         T(test_checkpoint_only_with_leaves),
+        T(test_key_names_its_ledger),
     };
     const struct CMUnitTest long_tests[] = {T(test_many_tiles)};
     int r = cmocka_run_group_tests(tests, NULL, NULL);
