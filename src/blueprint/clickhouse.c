@@ -165,10 +165,10 @@ static void server_paths(struct xml *x, bool replicated)
     xml_close(x);
 }
 
-static void settings_in(struct xml *x, const struct desired_service *s, enum setting_scope scope)
+static void settings_in(struct xml *x, const struct desired_service *s, enum setting_scope scope, bool reloads)
 {
     for (size_t i = 0; i < s->n_settings; i++)
-        if (s->settings[i].setting->scope == scope)
+        if (s->settings[i].setting->scope == scope && s->settings[i].setting->reloads == reloads)
             xml_text(x, s->settings[i].setting->name, s->settings[i].value);
 }
 
@@ -202,7 +202,7 @@ static void server_storage(struct xml *x, const struct desired_service *s)
     xml_close(x);
     xml_open(x, "merge_tree");
     xml_text(x, "storage_policy", "bucket");
-    settings_in(x, s, SETTING_MERGE_TREE);
+    settings_in(x, s, SETTING_MERGE_TREE, false);
     xml_close(x);
 }
 
@@ -279,9 +279,7 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_int(&x, "max_connections", 4096);
     server_default(&x, s, "keep_alive_timeout", 60);
     xml_int(&x, "max_server_memory_usage", s->memory_bytes);
-    server_default(&x, s, "mark_cache_size", MIN(s->memory_bytes / 16, INT64_C(5) << 30));
-    server_default(&x, s, "uncompressed_cache_size", 0);
-    settings_in(&x, s, SETTING_SERVER);
+    settings_in(&x, s, SETTING_SERVER, false);
     xml_text(&x, "timezone", "UTC");
     xml_text(&x, "default_profile", "default");
     xml_text(&x, "default_database", "default");
@@ -307,6 +305,19 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_open(&x, "send_crash_reports");
     xml_int(&x, "enabled", 0);
     xml_close(&x);
+    xml_close(&x);
+}
+
+/* What the server takes up while it runs, in a file of its own: it looks at config.d every two seconds. Always there,
+ * so that the first value is a change of a file and not another set of files. */
+static void server_reloaded(const struct desired_service *s, struct buf *out)
+{
+    struct xml x;
+    xml_init(&x, out);
+    xml_open(&x, "clickhouse");
+    server_default(&x, s, "mark_cache_size", MIN(s->memory_bytes / 16, INT64_C(5) << 30));
+    server_default(&x, s, "uncompressed_cache_size", 0);
+    settings_in(&x, s, SETTING_SERVER, true);
     xml_close(&x);
 }
 
@@ -408,7 +419,7 @@ static void server_users(const struct desired_service *s, const struct blueprint
     xml_open(&x, "profiles");
     if (s->n_settings) {
         xml_open(&x, "default");
-        settings_in(&x, s, SETTING_PROFILE);
+        settings_in(&x, s, SETTING_PROFILE, false);
         xml_close(&x);
     } else {
         xml_empty(&x, "default");
@@ -439,6 +450,8 @@ static void server(const struct desired_service *s, const struct blueprint_env *
     build_argument(a, w, "--config-file=${files}/config.xml");
     server_config(s, env, &text);
     build_file(a, w, "config.xml", &text, WORKLOAD_RESTART, false);
+    server_reloaded(s, &text);
+    build_file(a, w, "config.d/reloaded.xml", &text, WORKLOAD_IGNORE, false);
     /* The server reads users.xml again by itself within two seconds of a change. */
     server_users(s, env, &text);
     build_file(a, w, "users.xml", &text, WORKLOAD_IGNORE, true);

@@ -55,6 +55,8 @@ static void add_defaults(struct buf *o)
                 "    option abortonclose\n"
                 "    option clitcpka\n"
                 "    option srvtcpka\n"
+                "    # A replica that stops closes its port first: what it did not take goes to another one.\n"
+                "    option redispatch 1\n"
                 "    timeout connect 5s\n"
                 "    timeout check 2s\n"
                 "    timeout queue 30s\n"
@@ -185,10 +187,11 @@ static bool open_to_all(const struct desired_service *s)
 static void add_server(const struct desired_service *s, const struct blueprint_env *env, struct arena *a, int port,
                        struct buf *o)
 {
-    for (int k = 0; k < blueprint_replicas(s, env); k++)
-        buf_printf(o,
-                   "    server r%d ${address:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s\n",
-                   k, blueprint_replica_name(s, k, a), port,
+    /* One replica alone is sent to for as long as it answers: there is nobody else. */
+    int n = blueprint_replicas(s, env);
+    for (int k = 0; k < n; k++)
+        buf_printf(o, "    server r%d ${%s:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s\n", k,
+                   n > 1 ? "ready" : "address", blueprint_replica_name(s, k, a), port,
                    env->names_change ? " resolvers cluster init-addr last,libc,none" : "");
 }
 

@@ -7,25 +7,33 @@
 #define BYTES_MAX (INT64_C(1) << 44)
 #define SECONDS_MAX 86400
 
-#define NUMBER(scope, name, min, max, example, text, warning)                                \
-    {                                                                                        \
-        name, SETTING_##scope, SETTING_INTEGER, min, max, NULL, NULL, text, example, warning \
+#define NUMBER(scope, name, min, max, example, text, warning)                                       \
+    {                                                                                               \
+        name, SETTING_##scope, SETTING_INTEGER, min, max, NULL, NULL, text, example, warning, false \
     }
 /* An integer of which 0 means that there is none. */
-#define LIMIT(scope, name, min, max, example, text, warning)                               \
-    {                                                                                      \
-        name, SETTING_##scope, SETTING_LIMIT, min, max, NULL, NULL, text, example, warning \
+#define LIMIT(scope, name, min, max, example, text, warning)                                      \
+    {                                                                                             \
+        name, SETTING_##scope, SETTING_LIMIT, min, max, NULL, NULL, text, example, warning, false \
     }
-#define FLAG(scope, name, example, text, warning)                                     \
-    {                                                                                 \
-        name, SETTING_##scope, SETTING_FLAG, 0, 1, NULL, NULL, text, example, warning \
+#define FLAG(scope, name, example, text, warning)                                            \
+    {                                                                                        \
+        name, SETTING_##scope, SETTING_FLAG, 0, 1, NULL, NULL, text, example, warning, false \
     }
-#define TEXT(scope, name, pattern, rule, example, text, warning)                         \
-    {                                                                                    \
-        name, SETTING_##scope, SETTING_TEXT, 0, 0, pattern, rule, text, example, warning \
+#define TEXT(scope, name, pattern, rule, example, text, warning)                                \
+    {                                                                                           \
+        name, SETTING_##scope, SETTING_TEXT, 0, 0, pattern, rule, text, example, warning, false \
+    }
+
+/* A number of the server's that it takes up while it runs. */
+#define RELOADED(name, min, max, example, text)                                                         \
+    {                                                                                                   \
+        name, SETTING_SERVER, SETTING_INTEGER, min, max, NULL, NULL, text, example, only_embedded, true \
     }
 
 static const char restarts[] = "Changing it restarts the service.";
+static const char only_embedded[] =
+    "Changing it restarts the service where the embedded engine serves it; a ClickHouse server takes it up as it runs.";
 
 const struct setting settings_all[] = {
     TEXT(PROFILE, "compatibility", "^[0-9]{2}\\.[0-9]{1,2}$", "must be a ClickHouse version such as 24.8", "24.8",
@@ -74,11 +82,10 @@ const struct setting settings_all[] = {
     TEXT(PROFILE, "session_timezone", "^([A-Za-z]+(/[A-Za-z0-9_+-]+){0,2})?$",
          "must be the name of a time zone such as Europe/Zurich", "Europe/Zurich", "Time zone of sessions.",
          "Dates and times in queries are read and written differently."),
-    NUMBER(SERVER, "max_concurrent_queries", 10, 5000, "500", "Queries at a time.", restarts),
+    RELOADED("max_concurrent_queries", 10, 5000, "500", "Queries at a time."),
     NUMBER(SERVER, "keep_alive_timeout", 1, 3600, "30", "Seconds that an idle HTTP connection is kept.", restarts),
-    NUMBER(SERVER, "mark_cache_size", 1048576, BYTES_MAX, "5368709120", "Bytes of the cache of marks.", restarts),
-    NUMBER(SERVER, "uncompressed_cache_size", 0, BYTES_MAX, "0", "Bytes of the cache of uncompressed blocks.",
-           restarts),
+    RELOADED("mark_cache_size", 1048576, BYTES_MAX, "5368709120", "Bytes of the cache of marks."),
+    RELOADED("uncompressed_cache_size", 0, BYTES_MAX, "0", "Bytes of the cache of uncompressed blocks."),
     LIMIT(PROFILE, "max_table_size_to_drop", 1, BYTES_MAX, "50000000000",
           "Bytes of the largest table that DROP takes; 0: any.", NULL),
     LIMIT(PROFILE, "max_partition_size_to_drop", 1, BYTES_MAX, "50000000000",

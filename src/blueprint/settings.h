@@ -12,7 +12,7 @@
 
 enum setting_scope {
     SETTING_PROFILE,    /* of queries: users' default profile */
-    SETTING_SERVER,     /* of the server; a change restarts it */
+    SETTING_SERVER,     /* of the server; a change restarts it unless `reloads` */
     SETTING_MERGE_TREE, /* of MergeTree tables that do not say otherwise; a change restarts the server */
 };
 
@@ -27,6 +27,9 @@ struct setting {
     const char *rule;    /* how a broken pattern is explained */
     const char *description, *example;
     const char *warning; /* of what a change may disturb, or NULL */
+    /* The running server takes another value: changeable_without_restart of system.server_settings is Yes. The embedded
+     * engine cannot read its configuration again (it refuses SYSTEM RELOAD CONFIG), and is restarted. */
+    bool reloads;
 };
 
 extern const struct setting settings_all[];

@@ -8,6 +8,8 @@
  *   ${files}             folder of this workload's files       ${run}   folder for sockets and pid files (not kept)
  *   ${volume:NAME}       mount point of a volume               ${logs}  folder for log files (rotated by the runtime)
  *   ${address}           address to listen on                  ${address:WORKLOAD}  where to reach another workload
+ *   ${ready:WORKLOAD}    the same, for who sends customers there: an address, or a name that leads nowhere while the
+ *                        workload is starting or on its way out
  *   ${param:NAME}        a value the runtime was configured with (engine library, public address ...); unknown: an
  *                        error
  * A literal "${" is written "$${".

@@ -48,6 +48,9 @@ struct runtime_ops {
     int (*change_fd)(struct runtime *rt);
     void (*change_clear)(struct runtime *rt);
     void (*free)(struct runtime *rt);
+    /* Says something of a workload where people who look at the platform read it (Kubernetes: an Event). Nothing
+     * depends on it; bounded. reason: one word, as "Changing". NULL: the platform has no such place. */
+    void (*note)(struct runtime *rt, const char *name, bool warning, const char *reason, const char *sentence);
 };
 
 struct runtime {

@@ -101,7 +101,7 @@ def test_kubectl_diff_shows_nothing_after_convergence(new_agent, cluster, tmp_pa
     ours = [o for o in kubernetes(file, "--secrets", "--volume-gib", "10", "--clickhouse-image", "stand.test/clickhouse:1",
                                   "--state", agent.home / "state")
             if agent.namespace(s) in (o["metadata"].get("namespace"), o["metadata"]["name"])]
-    assert len(ours) == 11
+    assert len(ours) == 12
     r = cluster.kubectl("diff", "--server-side", "--field-manager=ownhouse", "-f", "-",
                         data=json.dumps({"apiVersion": "v1", "kind": "List", "items": ours}), ok=False)
     assert (r.returncode, r.stdout) == (0, ""), r.stdout[:3000] + r.stderr

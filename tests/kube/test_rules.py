@@ -47,6 +47,12 @@ def test_each_right_is_used_and_none_is_missing(new_agent, cluster):
     agent.want(s, other)
     agent.until(s["id"], "running")
     agent.until(other["id"], "running")
+    # What is done twice makes a series of an event.
+    for state in ("stopped", "running", "stopped", "running"):
+        s["state"] = state
+        agent.want(s, other)
+        agent.until(s["id"], state)
+    wait_until("the count of an event", 60, lambda: ("events.k8s.io", "events", "patch") in used(cluster))
     # The front goes with the last certificate: never. Its objects go when the agent has none to make, so they are removed as strangers:
     # a Deployment and a Service of ours that nobody wants.
     stray = json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
@@ -142,7 +148,7 @@ def test_an_upgraded_agent_restarts_nothing(agent, cluster):
     pod, generation = agent.pod(s)["metadata"]["uid"], agent.set(s)["metadata"]["generation"]
     for _ in range(2):  # the second start finds what the first left
         agent.start()
-        wait_until("the note", 60, lambda: agent.set(s)["metadata"]["annotations"]["ownhouse/renderer"].startswith("1-"))
+        wait_until("the note", 60, lambda: agent.set(s)["metadata"]["annotations"]["ownhouse/renderer"].startswith("2-"))
         wait_until("the agent", 60, lambda: agent.status().get("cluster", {}).get("leading"))
         agent.until(s["id"], "running")
         wait_until("quiet", 60, lambda: quiet(cluster))

@@ -55,14 +55,14 @@ class Place:
         self.children = {}
         self.ca, self.pem = certificate(folder)
 
-    def render(self, services, engine="embedded", proxy_from=()):
+    def render(self, services, engine="embedded", proxy_from=(), **place):
         self.version += 1
         desired = {"type": "ownhouse/desired", "v": 1, "infrastructure": "99999999-9999-4999-8999-999999999999",
                    "version": self.version, "issuedAt": "2026-11-22T12:00:00.000Z", "domain": DOMAIN,
                    "services": services}
         env = {"publicAddress": self.address, "clientAddress": "127.0.0.1", "engine": engine,
                "servicePortBase": 20000, "servicePortCount": 50, "proxyFrom": list(proxy_from),
-               "certificates": [{"name": "service", "pem": self.pem}]}
+               "certificates": [{"name": "service", "pem": self.pem}], **place}
         out = subprocess.run([RENDER], input=json.dumps({"desired": desired, "env": env}), capture_output=True,
                              text=True, check=True)
         self.workloads = {w["name"]: w for w in json.loads(out.stdout)}
@@ -72,8 +72,10 @@ class Place:
         home = self.folder / workload["name"]
         out = text.replace("${files}", f"{home}/files").replace("${run}", f"{home}/run")
         for other in self.workloads.values():
-            last = other["slot"] if other["slot"] < 16 else 10 + other["slot"] // 16
-            out = out.replace("${address:%s}" % other["name"], f"{self.net}.{last}")
+            slot = other["slot"]  # further replicas have addresses of their own, behind those of the first
+            last = slot if slot < 16 else 10 + slot // 16 if slot % 16 == 0 else 100 + slot
+            for reference in ("address", "ready"):
+                out = out.replace("${%s:%s}" % (reference, other["name"]), f"{self.net}.{last}")
         own = self.address if workload["name"] == "ingress" else self.dns_address
         out = out.replace("${address}", own)
         assert "${" not in out.replace("$${", "")

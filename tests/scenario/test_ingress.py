@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from rendered import DOMAIN, Place, RENDER, certificate, find, service, until
+from rendered import DOMAIN, Engine, Place, RENDER, certificate, find, service, until
 
 pytestmark = [
     pytest.mark.skipif(not find("haproxy"), reason="haproxy is not installed"),
@@ -289,6 +289,37 @@ def test_a_reload_drops_nothing(two):
     ended.set()
     knocker.join()
     assert len(served) > 10 and failed == []
+
+
+def test_a_replica_that_stops_is_left_and_comes_back_without_an_error(place):
+    """It closes its port first (as a server does that is told to stop): what it did not take goes to another one, and nobody sees it."""
+    one, other = Engine(f"{place.net}.11"), Engine(f"{place.net}.117")
+    place.render([service(1, "a", replicas=2)], engine="server", joined=True).start("ingress")
+    seen, failed, ended = [], [], threading.Event()
+
+    def knock():
+        while not ended.is_set():
+            try:
+                answer = place.get("a")
+                assert answer[0] == 200
+                seen.append(lines(answer)[0])
+            except Exception as error:  # noqa: BLE001
+                failed.append(repr(error))
+
+    until(lambda: {lines(a)[0] for a in [place.get("a") for _ in range(4)] if a[0] == 200} == {one.address, other.address})
+    knocker = threading.Thread(target=knock)
+    knocker.start()
+    for _ in range(2):
+        n = len(seen)
+        one.close()
+        until(lambda: len(seen) > n + 10 and set(seen[-5:]) == {other.address} or failed)
+        one = Engine(one.address)
+        until(lambda: one.address in seen[-3:] or failed)
+    ended.set()
+    knocker.join()
+    other.close()
+    one.close()
+    assert failed == [] and seen
 
 
 def test_idle_connections_do_not_hold_an_old_worker(two):

@@ -255,6 +255,7 @@ export const en = {
   "clickhouse.warning.longer": "Queries that need longer end with an exception.",
   "clickhouse.warning.memory": "Queries that need more end with an exception.",
   "clickhouse.warning.parts": "Many small parts slow merges down.",
+  "clickhouse.warning.embedded": "Changing it restarts the service where the embedded engine serves it; a ClickHouse server takes it up as it runs.",
   "clickhouse.warning.restarts": "Changing it restarts the service.",
   "clickhouse.warning.times": "Dates and times in queries are read and written differently.",
   "clickhouse.wasReset": "Back to the default",

@@ -257,6 +257,7 @@ export const zh: Catalogue = {
   "clickhouse.warning.longer": "需要更长时间的查询会以异常结束。",
   "clickhouse.warning.memory": "需要更多的查询会以异常结束。",
   "clickhouse.warning.parts": "大量小的部分会拖慢合并。",
+  "clickhouse.warning.embedded": "由嵌入式引擎提供的服务，更改后会重启；ClickHouse 服务器在运行中生效。",
   "clickhouse.warning.restarts": "更改后服务会重启。",
   "clickhouse.warning.times": "查询中的日期和时间的读写方式会不同。",
   "clickhouse.wasReset": "已恢复为默认值",

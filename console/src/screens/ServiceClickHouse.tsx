@@ -22,6 +22,7 @@ function what(e: Entry, word: (prefix: string, value?: string | null) => string)
 }
 
 const WARNINGS = [
+  [/embedded engine serves it/, 'embedded'],
   [/^Changing it restarts/, 'restarts'],
   [/^Queries may behave/, 'behave'],
   [/^Queries that need more/, 'memory'],

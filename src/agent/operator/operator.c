@@ -5,6 +5,7 @@
 #include "agent/operator/backups.h"
 #include "agent/operator/certs.h"
 #include "agent/operator/kept.h"
+#include "agent/operator/notes.h"
 #include "agent/operator/observe.h"
 #include "agent/operator/reconcile.h"
 #include "agent/operator/restarts.h"
@@ -37,6 +38,7 @@ struct operator_loop {
     struct asks *asks;
     struct scrape *scrape;
     struct reconcile_memory *memory;
+    struct notes *notes;
     struct restarts restarts;
     struct upgrades upgrades;
     struct backups *backups; /* NULL: none here */
@@ -180,6 +182,7 @@ static int render(struct operator_loop *o, struct err *err)
         free(digests);
         return r;
     }
+    notes_render(o->notes, &o->wanted, (const char(*)[65])o->digests, &fresh, (const char(*)[65])digests);
     if (o->wanted.arena)
         workload_list_free(&o->wanted);
     free(o->digests);
@@ -189,13 +192,22 @@ static int render(struct operator_loop *o, struct err *err)
     return 0;
 }
 
-static void act(struct operator_loop *o, const struct reconcile_action *a)
+static const struct runtime_status *status_of(const struct runtime_status_list *l, const char *name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!strcmp(l->items[i].name, name))
+            return &l->items[i];
+    return NULL;
+}
+
+static void act(struct operator_loop *o, const struct reconcile_action *a, const struct runtime_status *status)
 {
     struct runtime *rt = o->c.runtime;
     struct err err = ERR_INIT;
     int r = a->workload ? rt->ops->apply(rt, a->workload, &o->wanted, &err)
                         : rt->ops->remove(rt, a->name, a->delete_data, &err);
     reconcile_done(o->memory, a, clock_mono_ms(o->c.clock), r, err.message);
+    notes_action(o->notes, rt, a, status, r, err.message);
     if (r < 0) {
         autofree char *text = mem_printf("%s of %s: %s", a->workload ? "placing" : "removal", a->name, err.message);
         event(o, true, text);
@@ -215,7 +227,7 @@ static void reconcile(struct operator_loop *o, const struct runtime_status_list 
     };
     reconcile_step(&in, o->memory, ret);
     for (size_t i = 0; i < ret->n_actions; i++)
-        act(o, &ret->actions[i]);
+        act(o, &ret->actions[i], status_of(observed, ret->actions[i].name));
 }
 
 static void ask_version(struct operator_loop *o, const struct runtime_status *s)
@@ -387,6 +399,7 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
         return r;
     bool known = o->kept.desired && o->rendered;
     if (known) {
+        notes_observed(o->notes, o->c.runtime, &observed);
         reconcile(o, &observed, &plan);
         *again_ms = MIN(*again_ms, plan.again_ms);
         if (o->backups)
@@ -508,6 +521,7 @@ static void release(struct operator_loop *o)
     kept_clear(&o->kept);
     certs_free(o->certs);
     reconcile_memory_free(o->memory);
+    notes_free(o->notes);
     restarts_free(&o->restarts);
     upgrades_free(&o->upgrades);
     json_decref(o->observed);
@@ -552,6 +566,7 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     copy_config(o, config);
     o->kept_path = mem_printf("%s/desired.json", config->state_dir);
     o->memory = reconcile_memory_new();
+    o->notes = notes_new();
     autofree char *restarts_path = mem_printf("%s/restarts.json", config->state_dir);
     restarts_open(&o->restarts, restarts_path);
     autofree char *images_path = mem_printf("%s/images.json", config->state_dir);

@@ -41,7 +41,7 @@ static void add_variable(struct workload *w, struct arena *a, int64_t count)
     struct workload_env *list = arena_alloc(a, (w->n_environment + 1) * sizeof(*list));
     if (w->n_environment)
         memcpy(list, w->environment, w->n_environment * sizeof(*list));
-    list[w->n_environment] = (struct workload_env){"OWNHOUSE_RESTARTS", arena_printf(a, "%lld", (long long)count)};
+    list[w->n_environment] = (struct workload_env){RESTARTS_VARIABLE, arena_printf(a, "%lld", (long long)count)};
     w->environment = list;
     w->n_environment++;
 }

@@ -5,6 +5,8 @@
 #include "base/js.h"
 #include "blueprint/workload.h"
 
+#define RESTARTS_VARIABLE "OWNHOUSE_RESTARTS" /* of an engine: another value, another process */
+
 struct restarts {
     char *path;
     json_t *counts; /* service id -> integer */

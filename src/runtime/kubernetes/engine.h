@@ -2,6 +2,7 @@
  * thread touches. */
 #pragma once
 
+#include "runtime/kubernetes/events.h"
 #include "runtime/kubernetes/facts.h"
 #include "runtime/kubernetes/kubernetes.h"
 #include "runtime/kubernetes/lease.h"
@@ -75,6 +76,7 @@ struct kube {
     struct watch watches[KUBE_KIND_COUNT];
     struct job *jobs;
     struct kube_lease lease;
+    struct kube_events *events;
     char trouble[400];
 };
 
@@ -96,6 +98,10 @@ void kube_leader_release(struct kube *k);
 int64_t kube_jobs_run(struct kube *k, int64_t now_ms); /* returns the time of the next that waits */
 struct job *kube_job_find(const struct kube *k, const char *name);
 void kube_job_free(struct job *j);
+
+/* recorder.c */
+int64_t kube_recorder_run(struct kube *k, int64_t now_ms); /* returns the time of the next that waits */
+void kube_say(struct kube *k, const char *about, bool warning, const char *reason, const char *note);
 
 /* observe.c */
 int kube_observe(struct kube *k, struct runtime_status_list *ret, struct err *err);

@@ -27,7 +27,7 @@ static int64_t run_due(struct kube *k)
     int64_t now = clock_mono_ms(k->clock), due = kube_watches_run(k, now);
     due = MIN(due, kube_leader_run(k, now));
     if (k->lease.leading)
-        due = MIN(due, kube_jobs_run(k, now));
+        due = MIN(due, MIN(kube_jobs_run(k, now), kube_recorder_run(k, now)));
     return MAX(due - now, 0);
 }
 
@@ -212,6 +212,15 @@ static int observe(struct runtime *rt, struct runtime_status_list *ret, struct e
     return r;
 }
 
+static void note(struct runtime *rt, const char *name, bool warning, const char *reason, const char *sentence)
+{
+    struct kube *k = of(rt);
+    pthread_mutex_lock(&k->lock);
+    kube_say(k, name, warning, reason, sentence);
+    pthread_mutex_unlock(&k->lock);
+    kube_client_wake(k->client);
+}
+
 static int change_fd(struct runtime *rt)
 {
     return of(rt)->change;
@@ -252,6 +261,7 @@ static void release_all(struct kube *k)
     }
     kube_watches_free(k);
     kube_facts_free(&k->facts);
+    kube_events_free(k->events);
     mem_wipe(k->place.key, sizeof(k->place.key));
     arena_free(k->arena);
     close(k->change);
@@ -319,6 +329,7 @@ static const struct runtime_ops ops = {
     .apply = apply,
     .remove = remove_workload,
     .observe = observe,
+    .note = note,
     .change_fd = change_fd,
     .change_clear = change_clear,
     .free = free_runtime,
@@ -335,6 +346,7 @@ int runtime_kubernetes_new(struct runtime_kubernetes_config *config, struct runt
     k->lease.self = k->identity;
     k->change = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&k->lock, NULL);
+    k->events = kube_events_new();
     k->client = kube_client_new(&config->access, k->clock);
     int r = k->change < 0 ? -errno : start_thread(k);
     if (r < 0) {

@@ -67,12 +67,12 @@ static const struct workload *find(const struct workload_list *all, const char *
     return NULL;
 }
 
-static const char *address_of(struct render *r, const char *name)
+static const char *address_of(struct render *r, const char *name, const char *suffix)
 {
     const struct workload *other = find(r->all, name);
     if (!other)
         return NULL;
-    return arena_printf(r->a, "%s.%s.svc.%s", name, kube_namespace(other, r->p, r->a), r->p->cluster_domain);
+    return arena_printf(r->a, "%s%s.%s.svc.%s", name, suffix, kube_namespace(other, r->p, r->a), r->p->cluster_domain);
 }
 
 static const char *volume_of(struct render *r, const char *name)
@@ -93,7 +93,9 @@ static const char *lookup(const char *name, void *data)
     if (!strncmp(name, "volume:", 7))
         return volume_of(r, name + 7);
     if (!strncmp(name, "address:", 8))
-        return address_of(r, name + 8);
+        return address_of(r, name + 8, "");
+    if (!strncmp(name, "ready:", 6))
+        return address_of(r, name + 6, READY);
     for (size_t i = 0; i < r->p->n_params && !strncmp(name, "param:", 6); i++)
         if (!strcmp(r->p->params[i].name, name + 6))
             return r->p->params[i].value;
@@ -115,9 +117,9 @@ static bool text_names(const char *text, const char *reference)
     return text && strstr(text, reference);
 }
 
-bool render_names(const struct workload *w, const char *name)
+static bool names(const struct workload *w, const char *what, const char *name)
 {
-    autofree char *reference = mem_printf("${address:%s}", name);
+    autofree char *reference = mem_printf("${%s:%s}", what, name);
     for (size_t i = 0; i < w->n_files; i++)
         if (text_names(w->files[i].content, reference))
             return true;
@@ -128,6 +130,11 @@ bool render_names(const struct workload *w, const char *name)
         if (text_names(w->environment[i].value, reference))
             return true;
     return false;
+}
+
+bool render_names(const struct workload *w, const char *name)
+{
+    return names(w, "address", name) || names(w, "ready", name);
 }
 
 /* ---- objects ---- */
@@ -237,16 +244,9 @@ static void front(struct render *r, json_t *body, json_t *spec)
     json_object_set_new(json_object_get(body, "metadata"), "annotations", annotations);
 }
 
-static int add_service(struct render *r)
+static json_t *service_ports(struct render *r, bool ingress)
 {
-    bool ingress = !strcmp(r->role, "ingress");
-    if (!r->w->n_ports)
-        return 0;
-    json_t *body = render_object(r, KUBE_SERVICE, r->namespace, r->w->name, false), *ports = json_array();
-    if (!body) {
-        json_decref(ports);
-        return r->err ? r->err->code : -EINVAL;
-    }
+    json_t *ports = json_array();
     for (size_t i = 0; i < r->w->n_ports; i++) {
         const struct workload_port *port = &r->w->ports[i];
         if (ingress && !strcmp(port->name, "health"))
@@ -255,16 +255,51 @@ static int add_service(struct render *r)
         json_array_append_new(ports, json_pack("{s:s, s:i, s:i, s:s}", "name", port->name, "port", port->port,
                                                "targetPort", port->port, "protocol", protocol));
     }
-    json_t *spec = json_pack("{s:{s:s}, s:o}", "selector", "ownhouse/workload", r->w->name, "ports", ports);
+    return ports;
+}
+
+bool render_is_awaited(const struct render *r)
+{
+    for (size_t i = 0; i < r->all->n; i++)
+        if (names(&r->all->items[i], "ready", r->w->name))
+            return true;
+    return false;
+}
+
+/* By this name a replica is found only while it is ready and not on its way out: whoever sends customers there leaves
+ * it when its pod is told to go, LEAVE_S before the program is. */
+static int add_ready_service(struct render *r)
+{
+    if (!render_is_awaited(r))
+        return 0;
+    json_t *body = render_object(r, KUBE_SERVICE, r->namespace, arena_printf(r->a, "%s%s", r->w->name, READY), false);
+    if (!body)
+        return r->err ? r->err->code : -EINVAL;
+    json_object_set_new(body, "spec",
+                        json_pack("{s:{s:s}, s:o, s:s}", "selector", "ownhouse/workload", r->w->name, "ports",
+                                  service_ports(r, false), "clusterIP", "None"));
+    return 0;
+}
+
+static int add_service(struct render *r)
+{
+    bool ingress = !strcmp(r->role, "ingress");
+    if (!r->w->n_ports)
+        return 0;
+    json_t *body = render_object(r, KUBE_SERVICE, r->namespace, r->w->name, false);
+    if (!body)
+        return r->err ? r->err->code : -EINVAL;
+    json_t *spec =
+        json_pack("{s:{s:s}, s:o}", "selector", "ownhouse/workload", r->w->name, "ports", service_ports(r, ingress));
+    json_object_set_new(body, "spec", spec);
     if (ingress) {
         front(r, body, spec);
-    } else {
-        /* Replicas and the ingress find each other before they are ready, and the ingress checks health itself. */
-        json_object_set_new(spec, "clusterIP", json_string("None"));
-        json_object_set_new(spec, "publishNotReadyAddresses", json_true());
+        return 0;
     }
-    json_object_set_new(body, "spec", spec);
-    return 0;
+    /* Replicas find each other before they are ready. */
+    json_object_set_new(spec, "clusterIP", json_string("None"));
+    json_object_set_new(spec, "publishNotReadyAddresses", json_true());
+    return add_ready_service(r);
 }
 
 static int add_claims(struct render *r)

@@ -9,7 +9,8 @@
  *   a mixture and an old pod keeps the old files. The others lie in NAME-live, which is changed in place; a program
  *   with a reload signal runs under `ownhouse-pod`, which sends it when the kubelet has swapped the files.
  * - References: ${files} ${run} ${logs} ${volume:X} are mount points below /ownhouse; ${address} is listen_address;
- *   ${address:X} is the DNS name of X's Service; ${param:X} comes from the place.
+ *   ${address:X} is the DNS name of X's Service; ${ready:X} that of the Service X-ready, made where somebody names it,
+ *   in which X's pod is only while it is ready and not going; ${param:X} comes from the place.
  * - NetworkPolicies allow what is declared: whoever's texts name ${address:X} may reach X's ports, and X's namespace is
  *   closed to all else but the agent. Name resolution is open; engines reach object storage (443), never the link-local
  *   network of the node's credentials.
@@ -27,7 +28,7 @@
 #include "runtime/kubernetes/kinds.h"
 
 #define KUBE_MANAGER "ownhouse" /* field manager */
-#define KUBE_RENDERER 1         /* raised when workloads' objects change though workloads do not */
+#define KUBE_RENDERER 2         /* raised when workloads' objects change though workloads do not */
 #define KUBE_CONFIG_MAX 1000000 /* bytes of files in one ConfigMap or Secret; the API refuses over 1 MiB */
 #define KUBE_WORKLOAD_ROLE "ownhouse-workloads" /* ClusterRole bound to the agent in each service's namespace */
 

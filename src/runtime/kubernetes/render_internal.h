@@ -24,8 +24,11 @@ const char *render_text(struct render *r, const char *text);
 json_t *render_labels(const struct render *r, bool shared);
 /* {"matchLabels": {KEY: VALUE}} */
 json_t *render_selector(const char *key, const char *value);
-/* True if a text of `w` names ${address:NAME}. */
+#define READY "-ready" /* of the Service behind ${ready:X} */
+
+/* True if a text of `w` names ${address:NAME} or ${ready:NAME}. */
 bool render_names(const struct workload *w, const char *name);
+bool render_is_awaited(const struct render *r); /* somebody names ${ready:} of the workload being rendered */
 
 int render_files(struct render *r);  /* ConfigMaps and Secrets */
 int render_policy(struct render *r); /* NetworkPolicies and PodDisruptionBudget */

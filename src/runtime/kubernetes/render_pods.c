@@ -3,12 +3,20 @@
 
 #include <signal.h>
 
-#define USER 101        /* of the published image of ClickHouse, and of our own images */
-#define LEAVE_S 5       /* between leaving the Service and the signal: proxies hear of it meanwhile */
+#define USER 101  /* of the published image of ClickHouse, and of our own images */
+#define LEAVE_S 5 /* between leaving the Service and the signal: proxies hear of it meanwhile */
+/* The same for one of several replicas: the ingress asks for its name every second and believes an answer for 5 s
+ * (blueprint/ingress.c), cluster DNS often for 5 s more. */
+#define LEAVE_REPLICA_S 15
 #define LOG_LIMIT "1Gi" /* logs go to standard output; files are for what cannot */
 #define LIVENESS_S 10   /* with LIVENESS_FAILURES: three minutes without an answer */
 #define LIVENESS_FAILURES 18
 #define BYTES_A_CORE (INT64_C(4) << 30)
+
+static int leave_seconds(const struct render *r)
+{
+    return render_is_awaited(r) ? LEAVE_REPLICA_S : LEAVE_S;
+}
 
 /* ---- container ---- */
 
@@ -159,7 +167,7 @@ static json_t *container(struct render *r)
     json_object_set_new(c, "securityContext",
                         json_pack("{s:b, s:b, s:{s:[s]}}", "allowPrivilegeEscalation", 0, "readOnlyRootFilesystem", 1,
                                   "capabilities", "drop", "ALL"));
-    json_object_set_new(c, "lifecycle", json_pack("{s:{s:{s:i}}}", "preStop", "sleep", "seconds", LEAVE_S));
+    json_object_set_new(c, "lifecycle", json_pack("{s:{s:{s:i}}}", "preStop", "sleep", "seconds", leave_seconds(r)));
     return c;
 }
 
@@ -243,9 +251,9 @@ static json_t *template_of(struct render *r)
     json_t *spec = json_pack("{s:[o], s:o, s:s, s:b, s:b, s:o, s:o}", "containers", c, "volumes", volumes(r),
                              "serviceAccountName", r->role, "automountServiceAccountToken", 0, "enableServiceLinks", 0,
                              "securityContext", pod_security(), "topologySpreadConstraints", spread(r));
-    json_object_set_new(
-        spec, "terminationGracePeriodSeconds",
-        json_integer(seconds(r->w->stop_grace_ms ? r->w->stop_grace_ms : WORKLOAD_STOP_GRACE_MS) + LEAVE_S + 5));
+    json_object_set_new(spec, "terminationGracePeriodSeconds",
+                        json_integer(seconds(r->w->stop_grace_ms ? r->w->stop_grace_ms : WORKLOAD_STOP_GRACE_MS) +
+                                     leave_seconds(r) + 5));
     if (r->p->priority_class)
         json_object_set_new(spec, "priorityClassName", json_string(r->p->priority_class));
     return json_pack("{s:{s:o}, s:o}", "metadata", "labels", render_labels(r, false), "spec", spec);

@@ -134,9 +134,10 @@ static const char *look_up(const char *name, void *data)
         return address_of(l->p, l->w, l->arena);
     if (!strncmp(name, "volume:", 7))
         return look_up_volume(l, name + 7);
-    if (!strncmp(name, "address:", 8))
+    const char *other = !strncmp(name, "address:", 8) ? name + 8 : !strncmp(name, "ready:", 6) ? name + 6 : NULL;
+    if (other)
         for (size_t i = 0; l->all && i < l->all->n; i++)
-            if (!strcmp(l->all->items[i].name, name + 8))
+            if (!strcmp(l->all->items[i].name, other))
                 return address_of(l->p, &l->all->items[i], l->arena);
     if (!strncmp(name, "param:", 6))
         for (size_t i = 0; i < l->p->c.n_params; i++)

@@ -23,6 +23,7 @@ static void read_env(const json_t *env, struct arena *a, struct blueprint_env *r
     for (size_t i = 0; i < json_array_size(certificates); i++)
         certs[i] = (struct blueprint_certificate){text(json_array_get(certificates, i), "name"),
                                                   text(json_array_get(certificates, i), "pem")};
+    static const unsigned char key[32];
     const char *engine = text(env, "engine");
     *ret = (struct blueprint_env){
         .public_address = text(env, "publicAddress"),
@@ -34,6 +35,7 @@ static void read_env(const json_t *env, struct arena *a, struct blueprint_env *r
         .engine = engine && !strcmp(engine, "server") ? BLUEPRINT_SERVER : BLUEPRINT_EMBEDDED,
         .certificates = certs,
         .n_certificates = json_array_size(certificates),
+        .replication_key = json_is_true(json_object_get(env, "joined")) ? key : NULL,
     };
 }
 

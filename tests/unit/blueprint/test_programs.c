@@ -16,7 +16,7 @@ struct place {
 static const char *lookup(const char *name, void *data)
 {
     struct place *p = data;
-    if (!strncmp(name, "address", 7))
+    if (!strncmp(name, "address", 7) || !strncmp(name, "ready:", 6))
         return "127.0.0.1";
     if (!strncmp(name, "param:", 6))
         return "/opt/param";
