@@ -104,10 +104,7 @@ static json_t *subnet_view(const json_t *item)
 
 static int subnet_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &subnet, &item, err);
-    *ret = r == 0 && item ? subnet_view(item) : NULL;
-    return r;
+    return ec2_observe(c, &subnet, subnet_view, ret, err);
 }
 
 static int subnet_public(const struct plan_call *c, enum aws_phase phase, const char *id, bool on, struct err *err)
@@ -182,13 +179,14 @@ static const char *gateway_vpc(const json_t *item)
     return json_is_array(list) ? aws_text(json_array_get(list, 0), "vpcId") : "";
 }
 
+static json_t *gateway_view(const json_t *item)
+{
+    return json_pack("{s:s, s:s}", "id", aws_text(item, "internetGatewayId"), "vpc", gateway_vpc(item));
+}
+
 static int gateway_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &gateway, &item, err);
-    *ret = r == 0 && item ? json_pack("{s:s, s:s}", "id", aws_text(item, "internetGatewayId"), "vpc", gateway_vpc(item))
-                          : NULL;
-    return r;
+    return ec2_observe(c, &gateway, gateway_view, ret, err);
 }
 
 static int gateway_attach(const struct plan_call *c, enum aws_phase phase, const char *id, const json_t *want,
@@ -256,14 +254,14 @@ static const struct ec2_kind address = {.describe = "DescribeAddresses",
                                         .created = "",
                                         .destroy = "ReleaseAddress"};
 
+static json_t *address_view(const json_t *item)
+{
+    return json_pack("{s:s, s:s}", "id", aws_text(item, "allocationId"), "address", aws_text(item, "publicIp"));
+}
+
 static int address_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &address, &item, err);
-    *ret = r == 0 && item
-               ? json_pack("{s:s, s:s}", "id", aws_text(item, "allocationId"), "address", aws_text(item, "publicIp"))
-               : NULL;
-    return r;
+    return ec2_observe(c, &address, address_view, ret, err);
 }
 
 static int address_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
@@ -271,7 +269,7 @@ static int address_create(const struct plan_call *c, const json_t *want, json_t 
     autojson json_t *item = NULL;
     int r = ec2_create(c, &address, json_pack("{s:s}", "Domain", "vpc"), want, &item, err);
     if (r == 0)
-        *ret = json_pack("{s:s, s:s}", "id", aws_text(item, "allocationId"), "address", aws_text(item, "publicIp"));
+        *ret = address_view(item);
     return r;
 }
 
@@ -311,10 +309,7 @@ static json_t *nat_view(const json_t *item)
 
 static int nat_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &nat, &item, err);
-    *ret = r == 0 && item ? nat_view(item) : NULL;
-    return r;
+    return ec2_observe(c, &nat, nat_view, ret, err);
 }
 
 static int nat_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)

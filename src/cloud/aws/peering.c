@@ -36,10 +36,7 @@ static json_t *peering_view(const json_t *item)
 
 static int peering_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &peering, &item, err);
-    *ret = r == 0 && item ? peering_view(item) : NULL;
-    return r;
+    return ec2_observe(c, &peering, peering_view, ret, err);
 }
 
 /* AWS says only afterwards, and not with an error, that two networks cannot be joined. */

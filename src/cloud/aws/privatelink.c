@@ -197,10 +197,7 @@ static json_t *flow_view(const json_t *item)
 
 static int flow_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &flow, &item, err);
-    *ret = r == 0 && item ? flow_view(item) : NULL;
-    return r;
+    return ec2_observe(c, &flow, flow_view, ret, err);
 }
 
 /* What cannot be made is told in the answer, not as an error: a role that IAM has not spread yet, for one. */

@@ -190,6 +190,15 @@ int ec2_find(const struct plan_call *c, const struct ec2_kind *k, json_t **ret, 
     return r;
 }
 
+int ec2_observe(const struct plan_call *c, const struct ec2_kind *k, json_t *(*view)(const json_t *item), json_t **ret,
+                struct err *err)
+{
+    autojson json_t *item = NULL;
+    int r = ec2_find(c, k, &item, err);
+    *ret = r == 0 && item ? view(item) : NULL;
+    return r;
+}
+
 int ec2_get(const struct plan_call *c, const struct ec2_kind *k, const char *id, json_t **ret, struct err *err)
 {
     for (int64_t waited = 0, pause = 100;; waited += pause, pause = MIN(2 * pause, (int64_t)2000)) {

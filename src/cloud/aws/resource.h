@@ -71,6 +71,9 @@ struct ec2_kind {
 
 /* By identity tags: the item, or NULL. Of several (an answer was lost before it could be seen) the first by id. */
 OH_MUST_CHECK int ec2_find(const struct plan_call *c, const struct ec2_kind *k, json_t **ret, struct err *err);
+/* The same as a resource's attributes: *ret is what `view` (a new reference) makes of the item, or NULL. */
+OH_MUST_CHECK int ec2_observe(const struct plan_call *c, const struct ec2_kind *k, json_t *(*view)(const json_t *item),
+                              json_t **ret, struct err *err);
 /* By id, waiting until EC2 shows what it has just made; -EAGAIN when it does not in time. */
 OH_MUST_CHECK int ec2_get(const struct plan_call *c, const struct ec2_kind *k, const char *id, json_t **ret,
                           struct err *err);

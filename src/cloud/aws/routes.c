@@ -68,10 +68,7 @@ static json_t *table_view(const json_t *item)
 
 static int table_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &table, &item, err);
-    *ret = r == 0 && item ? table_view(item) : NULL;
-    return r;
+    return ec2_observe(c, &table, table_view, ret, err);
 }
 
 static int put_routes(const struct plan_call *c, enum aws_phase phase, const char *id, const json_t *have,
@@ -207,10 +204,7 @@ static json_t *endpoint_view(const json_t *item)
 
 static int endpoint_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &endpoint, &item, err);
-    *ret = r == 0 && item ? endpoint_view(item) : NULL;
-    return r;
+    return ec2_observe(c, &endpoint, endpoint_view, ret, err);
 }
 
 static int endpoint_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)

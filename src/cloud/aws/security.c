@@ -92,10 +92,7 @@ static json_t *group_view(const json_t *item)
 
 static int group_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    autojson json_t *item = NULL;
-    int r = ec2_find(c, &group, &item, err);
-    *ret = r == 0 && item ? group_view(item) : NULL;
-    return r;
+    return ec2_observe(c, &group, group_view, ret, err);
 }
 
 static int group_put(const struct plan_call *c, enum aws_phase phase, const json_t *have, const json_t *want,
