@@ -12,7 +12,7 @@ import pytest
 import aws_peer
 from aws_peer import aws
 from peers import peer
-from test_aws_strict import ACCOUNT, BRISK, FULL, Infra, world  # noqa: F401
+from test_aws_strict import ACCOUNT, BRISK, FULL, Infra, balancer, world  # noqa: F401
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 OWNHOUSE = pathlib.Path(os.environ["OWNHOUSE_BUILD"]) / "src/cli/ownhouse"
@@ -78,6 +78,12 @@ def life(world, tmp_path_factory):  # noqa: F811
     (folder / "env.json").write_text(json.dumps(env))
     announce(infra)
     infra.run("apply")
+    # Services come, go, and are there when all is removed.
+    balancer(moto.url, infra.ident, "ingress-policy")
+    for slugs in (("shop", "blog"), ("blog",)):
+        infra.serve(*slugs)
+        announce(infra)
+        infra.run("apply")
     infra.run("purge")
     said = json.loads(aws_peer.python("aws/cases.py", door.requests, infra.ident))
     assert not said["unknown"], said["unknown"]
@@ -103,7 +109,8 @@ def test_every_recorded_call_is_allowed_and_each_condition_is_needed(recorded):
     violated = []
     for case in recorded:
         for key in case["context"]:
-            bound = key.startswith(("iam:", "eks:", "ec2:")) or key.endswith(("/ownhouse:infrastructure", "k8s.amazonaws.com/name"))
+            bound = key.startswith(("iam:", "eks:", "ec2:")) or key.endswith((
+                "/ownhouse:infrastructure", "/ownhouse:resource", "k8s.amazonaws.com/name", "k8s.aws/cluster"))
             if bound and "Describe" not in case["action"]:
                 rest = {k: v for k, v in case["context"].items() if k != key}
                 violated.append({**case, "context": rest, "without": key})
@@ -142,6 +149,37 @@ def test_each_statement_is_needed(recorded):
             idle.discard(f"{case['phase']} {policies[case['phase']][i]['Statement'][k]['Sid']}")
     # Only the first use of a service in an account, a bucket with objects and verify ask for these.
     assert idle <= {"provision LinkedRoles", "remove RemoveObjects", "inspect ReadRoles"}, idle
+
+
+def test_the_operate_role_has_of_the_cluster_only_what_belongs_to_services():
+    policies, ours, what = documents(generate()), "5c000001-0000-4000-8000-0000005c0ffe", "ownhouse:resource"
+    tag, pod = "ownhouse:infrastructure", ARN.format("eks", "podidentityassociation/oh-5c000001/a-1")
+    cluster, zone = ARN.format("eks", "cluster/oh-5c000001"), "arn:aws:route53:::hostedzone/Z1"
+
+    def case(action, resource, **context):
+        return {"phase": "operate", "action": action, "resource": resource, "context": context}
+
+    def told(kind, name):
+        return {f"aws:{kind}Tag/{tag}": ours, f"aws:{kind}Tag/{what}": f"aws_pod_identity.{name}"}
+    types = "route53:ChangeResourceRecordSetsRecordTypes"
+    good = [case("eks:CreatePodIdentityAssociation", cluster, **told("Request", "service-1")),
+            case("eks:TagResource", pod, **told("Request", "service-1")),
+            case("eks:TagResource", pod, **told("Request", "service-1"), **told("Resource", "service-1")),
+            case("eks:DeletePodIdentityAssociation", pod, **told("Resource", "service-1")),
+            case("route53:ChangeResourceRecordSets", zone, **{types: ["A", "CNAME"]})]
+    bad = [case("eks:CreatePodIdentityAssociation", cluster, **told("Request", "data")),
+           case("eks:TagResource", pod, **told("Request", "data")),
+           case("eks:TagResource", pod, **told("Request", "service-1"), **told("Resource", "data")),
+           case("eks:TagResource", cluster, **told("Request", "service-1")),
+           case("eks:UpdatePodIdentityAssociation", pod, **told("Resource", "service-1")),
+           case("eks:DeletePodIdentityAssociation", pod, **told("Resource", "data")),
+           case("eks:DeletePodIdentityAssociation", pod, **{f"aws:ResourceTag/{what}": "aws_pod_identity.service-1"}),
+           case("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-data", **{"iam:PassedToService": "ec2.amazonaws.com"}),
+           case("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-bootstrap", **{"iam:PassedToService": "pods.eks.amazonaws.com"}),
+           case("route53:ChangeResourceRecordSets", zone, **{types: ["A", "NS"]}),
+           case("route53:ChangeResourceRecordSets", zone, **{types: ["MX"]})]
+    assert simulate(policies, good) == ["Allowed"] * len(good)
+    assert "Allowed" not in simulate(policies, bad)
 
 
 def rights(rows):

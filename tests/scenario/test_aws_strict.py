@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+import zlib
 
 import pytest
 
@@ -104,6 +105,12 @@ class Infra:
         env["account"].update(account)
         (self.folder / "env.json").write_text(json.dumps(env))
 
+    def serve(self, *slugs):
+        """The services there should be; ids by their names."""
+        env = json.loads((self.folder / "env.json").read_text())
+        env["services"] = [{"id": service_id(slug), "slug": slug} for slug in slugs]
+        (self.folder / "env.json").write_text(json.dumps(env))
+
     def start(self, verb, stopped=False):
         """Stopped: it waits for a SIGCONT before its first instruction."""
         hold = ["/bin/sh", "-c", 'kill -STOP $$; exec "$0" "$@"'] if stopped else []
@@ -121,6 +128,19 @@ class Infra:
 
     def summary(self):
         return self.run("plan")["summary"]
+
+
+def service_id(slug):
+    return f"{zlib.crc32(slug.encode()):08x}-1111-4111-8111-111111111111"
+
+
+def balancer(url, ident, name):
+    """What the cluster's load balancer controller makes of the ingress's Service; its ARN and host name."""
+    vpc = aws(url, "ec2", "describe-subnets", "--filters", f"Name=tag:ownhouse:infrastructure,Values={ident}")["Subnets"][0]
+    made = aws(url, "elbv2", "create-load-balancer", "--name", name, "--type", "network", "--scheme", "internal", "--subnets",
+               vpc["SubnetId"], "--tags", f"Key=elbv2.k8s.aws/cluster,Value=oh-{ident[:8]}",
+               "Key=service.k8s.aws/stack,Value=ownhouse/ingress")["LoadBalancers"][0]
+    return made["LoadBalancerArn"], made["DNSName"]
 
 
 WHOLE = {"Vpcs": 1, "Subnets": 6, "RouteTables": 6, "InternetGateways": 1, "Addresses": 3, "SecurityGroups": 3,
@@ -213,6 +233,54 @@ def test_peering_private_link_and_flow_logs(world, tmp_path):
     assert not [r for t in tables for r in t["Routes"] if "VpcPeeringConnectionId" in r]
     infra.run("purge")
     assert door.there(infra.ident) == NOTHING
+
+
+def names_in(url, domain):
+    zone = next(z["Id"] for z in aws(url, "route53", "list-hosted-zones")["HostedZones"] if z["Name"] == f"{domain}.")
+    sets = aws(url, "route53", "list-resource-record-sets", "--hosted-zone-id", zone)["ResourceRecordSets"]
+    return {s["Name"].removesuffix("."): [r["Value"] for r in s["ResourceRecords"]] for s in sets if s["Type"] in ("A", "CNAME")}
+
+
+def test_what_belongs_to_one_service(world, tmp_path):
+    """Its identity and its name come and go with it, follow the cluster's load balancer, and leave the others alone."""
+    moto, door = world
+    door.set(pace=BRISK)
+    infra = Infra(tmp_path, door.url)
+    infra.run("apply")
+    name, domain = f"oh-{infra.ident[:8]}", json.loads((tmp_path / "env.json").read_text())["infrastructure"]["domain"]
+    arn, host = balancer(moto.url, infra.ident, "ingress-a")
+    infra.serve("shop", "blog")
+    plan = infra.run("plan")
+    assert plan["summary"] == {**STEADY, "create": 4, "none": FULL + 1}
+    # The operate role alone, which stays attached; it can neither make nor remove anything else of this.
+    assert plan["estimate"]["actions"] == [{"role": "operate", "actions": [
+        "eks:CreatePodIdentityAssociation", "eks:TagResource", "iam:PassRole", "route53:ChangeResourceRecordSets"]}]
+    infra.run("apply")
+    assert infra.summary() == {**STEADY, "none": FULL + 5}
+    assert names_in(moto.url, domain) == {f"shop.{domain}": [host], f"blog.{domain}": [host]}
+    for slug in ("shop", "blog"):
+        (one,) = aws(door.url, "eks", "list-pod-identity-associations", "--cluster-name", name, "--namespace",
+                     f"ownhouse-{service_id(slug)}")["associations"]
+        found = aws(door.url, "eks", "describe-pod-identity-association", "--cluster-name", name, "--association-id",
+                    one["associationId"])["association"]
+        assert found["serviceAccount"] == "clickhouse" and found["roleArn"].endswith("role/ownhouse/ownhouse-prod-data")
+        assert found["tags"]["ownhouse:resource"] == f"aws_pod_identity.service-{service_id(slug)}"
+    # Found again without anything remembered; another load balancer is followed; a service that is gone takes its own.
+    aws(moto.url, "elbv2", "delete-load-balancer", "--load-balancer-arn", arn)
+    arn, host = balancer(moto.url, infra.ident, "ingress-b")
+    infra.serve("blog")
+    plan = infra.run("plan")
+    assert {c["resource"]: c["action"] for c in plan["changes"] if c["action"] != "none"} == {
+        f"aws_dns_record.service-{service_id('blog')}": "change", f"aws_dns_record.service-{service_id('shop')}": "destroy",
+        f"aws_pod_identity.service-{service_id('shop')}": "destroy"}
+    assert [r["role"] for r in plan["estimate"]["actions"]] == ["operate"]
+    infra.run("apply")
+    assert names_in(moto.url, domain) == {f"blog.{domain}": [host]}
+    assert door.there(infra.ident) == {**WHOLE, "InCluster": WHOLE["InCluster"] + 1}
+    # With everything else go the rest, and the load balancer that the cluster would have left behind.
+    infra.run("purge")
+    assert door.there(infra.ident) == NOTHING
+    assert arn not in json.dumps(aws(moto.url, "elbv2", "describe-load-balancers"))
 
 
 def test_a_network_that_overlaps_is_refused_before_and_named_after(world, tmp_path):

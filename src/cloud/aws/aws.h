@@ -68,5 +68,21 @@ OH_MUST_CHECK int cloud_aws_graph(const struct aws_settings *s, struct plan_grap
 /* The same, added to a graph that is there. */
 OH_MUST_CHECK int cloud_aws_graph_add(const struct aws_settings *s, struct plan_graph *g, struct err *err);
 
+/* A service of the infrastructure: its UUID and its DNS label. Borrowed. */
+struct aws_service {
+    const char *id, *slug;
+};
+
+/* Resources that belong to one service are named this and the service's id; what begins so belongs to one. */
+#define AWS_SERVICE_PREFIX "service-"
+bool aws_of_service(const char *name);
+/* Adds what services need beside the infrastructure's own graph, which must be in `g`: of each the association of its
+ * service account with the data role, and its name in the hosted zone, as far as the settings have a cluster with pod
+ * identities and a zone. Names point to the load balancer that the cluster makes for its ingress (aws_ingress.main,
+ * added too, also for no services: a removal must find it), or, where the data plane runs on this machine (`here`), to
+ * this machine. Pure. */
+OH_MUST_CHECK int cloud_aws_services_add(const struct aws_settings *s, const struct aws_service *services, size_t n,
+                                         bool here, struct plan_graph *g, struct err *err);
+
 /* NULL-terminated: AWS's types, and after them the local ones. */
 extern const struct plan_type *const cloud_aws_types[];

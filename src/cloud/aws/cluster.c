@@ -444,8 +444,13 @@ const struct plan_type aws_addon_type = {.name = "aws_addon",
 
 static int pod_list(const struct plan_call *c, json_t **ret, struct err *err)
 {
+    char namespace[64];
     autofree char *path = below(c, "/pod-identity-associations");
-    struct aws_request q = {.service = "eks", .action = "ListPodIdentityAssociations", .method = "GET", .path = path};
+    /* Of many services only the one that is looked for: each association is looked at on its own. */
+    autojson json_t *query =
+        aws_of_service(c->name) ? json_pack("{s:s}", "namespace", aws_service_namespace(c->name, namespace)) : NULL;
+    struct aws_request q = {
+        .service = "eks", .action = "ListPodIdentityAssociations", .method = "GET", .path = path, .query = query};
     struct aws_pages pages = {"nextToken", "nextToken", "associations", NULL};
     struct aws_client *client = aws_phase_client(c, AWS_INSPECT, err);
     *ret = NULL;
@@ -480,7 +485,8 @@ static int pod_create(const struct plan_call *c, const json_t *want, json_t **re
 {
     char token[PLAN_TOKEN_SIZE];
     aws_token(c, want, token);
-    int r = eks(c, AWS_PROVISION, "CreatePodIdentityAssociation", "POST", below(c, "/pod-identity-associations"),
+    int r = eks(c, aws_service_phase(c, AWS_PROVISION), "CreatePodIdentityAssociation", "POST",
+                below(c, "/pod-identity-associations"),
                 json_pack("{s:O, s:O, s:O, s:o, s:s}", "namespace", json_object_get(want, "namespace"),
                           "serviceAccount", json_object_get(want, "account"), "roleArn", json_object_get(want, "role"),
                           "tags", aws_tags_object(c, want), "clientRequestToken", token),
@@ -493,8 +499,9 @@ static int pod_create(const struct plan_call *c, const json_t *want, json_t **re
 static int pod_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
     autofree char *tail = mem_printf("/pod-identity-associations/%s", aws_text(have, "id"));
-    return aws_absent_is_fine(
-        eks(c, AWS_REMOVE, "DeletePodIdentityAssociation", "DELETE", below(c, tail), NULL, NULL, err), err);
+    return aws_absent_is_fine(eks(c, aws_service_phase(c, AWS_REMOVE), "DeletePodIdentityAssociation", "DELETE",
+                                  below(c, tail), NULL, NULL, err),
+                              err);
 }
 
 static const struct plan_attribute pod_attributes[] = {

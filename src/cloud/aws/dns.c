@@ -272,7 +272,7 @@ static int record_do(const struct plan_call *c, enum aws_phase phase, const char
 
 static int record_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
-    int r = record_do(c, AWS_PROVISION, "UPSERT", want, err);
+    int r = record_do(c, aws_service_phase(c, AWS_PROVISION), "UPSERT", want, err);
     if (r == 0)
         *ret = json_deep_copy(want);
     return r;
@@ -289,7 +289,7 @@ static int record_change(const struct plan_call *c, const json_t *have OH_UNUSED
 
 static int record_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    return aws_absent_is_fine(record_do(c, AWS_REMOVE, "DELETE", have, err), err);
+    return aws_absent_is_fine(record_do(c, aws_service_phase(c, AWS_REMOVE), "DELETE", have, err), err);
 }
 
 static const struct plan_attribute record_attributes[] = {{"zone", PLAN_REPLACE}, {"name", PLAN_REPLACE},

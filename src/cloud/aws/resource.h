@@ -39,6 +39,14 @@ static inline const char *aws_text(const json_t *v, const char *key)
     const char *s = json_string_value(json_object_get(v, key));
     return s ? s : "";
 }
+/* --- service.c: what belongs to one service --- */
+
+/* The namespace of the service that a resource named AWS_SERVICE_PREFIX + id belongs to; `ret`. */
+const char *aws_service_namespace(const char *name, char ret[64]);
+/* Whose role makes and removes this: of a service the operate role, which stays attached while services come and go;
+ * where that one has no part in the plan (a removal of all), and for anything else, `usual`. */
+enum aws_phase aws_service_phase(const struct plan_call *c, enum aws_phase usual);
+
 /* First error wins; what is not there is fine (for destroy). */
 static inline int aws_absent_is_fine(int r, struct err *err)
 {
@@ -96,4 +104,4 @@ extern const struct plan_type aws_vpc_type, aws_subnet_type, aws_internet_gatewa
     aws_bucket_type, aws_log_group_type, aws_role_type, aws_instance_profile_type, aws_oidc_provider_type,
     aws_eks_cluster_type, aws_node_group_type, aws_addon_type, aws_pod_identity_type, aws_access_entry_type,
     aws_bootstrap_type, aws_hosted_zone_type, aws_dns_record_type, aws_vpc_peering_type, aws_peering_dns_type,
-    aws_endpoint_service_type, aws_flow_log_type;
+    aws_endpoint_service_type, aws_flow_log_type, aws_ingress_type;

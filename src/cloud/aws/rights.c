@@ -23,6 +23,8 @@
     "{\"StringEquals\":{\"iam:PermissionsBoundary\":\"arn:{P}:iam::{A}:policy{R}ownhouse-{N}-boundary\"}," \
     "\"Null\":{\"aws:RequestTag/ownhouse:infrastructure\":\"false\"}}"
 #define PASS_TO(services) "{\"StringEquals\":{\"iam:PassedToService\":[" services "]}}"
+/* What belongs to one service says so in its identity, so that the operate role has these and no others. */
+#define PODS "arn:{P}:eks:*:{A}:podidentityassociation/oh-*/*"
 #define OURS_AT_HOME "{\"StringEquals\":{\"aws:ResourceAccount\":\"{A}\"}}"
 
 const struct aws_right aws_rights[] = {
@@ -45,6 +47,7 @@ const struct aws_right aws_rights[] = {
      "s3:GetBucketOwnershipControls s3:GetBucketPolicy s3:GetBucketPublicAccessBlock s3:GetBucketTagging "
      "s3:GetBucketVersioning s3:GetEncryptionConfiguration s3:GetLifecycleConfiguration",
      BUCKETS, OURS_AT_HOME},
+    {"ReadBalancers", I, AWS_F_CLUSTER, "elasticloadbalancing:DescribeLoadBalancers", "*", NULL},
     {"ReadClusters", I, AWS_ALWAYS, "eks:ListClusters", "*", NULL},
     {"ReadCluster", I, AWS_ALWAYS,
      "eks:DescribeAccessEntry eks:DescribeAddon eks:DescribeCluster eks:DescribeNodegroup "
@@ -115,7 +118,7 @@ const struct aws_right aws_rights[] = {
     {"PassToCluster", P, AWS_F_CLUSTER, "iam:PassRole", ROLES,
      PASS_TO("\"ec2.amazonaws.com\",\"eks.amazonaws.com\",\"pods.eks.amazonaws.com\"")},
     {"PassProfileRole", O, AWS_F_IDENTITIES, "iam:PassRole", ROLES, PASS_TO("\"ec2.amazonaws.com\"")},
-    {"PassData", P, AWS_F_CLUSTER, "iam:PassRole", "arn:{P}:iam::{A}:role{R}ownhouse-{N}-data",
+    {"PassData", P | O, AWS_F_CLUSTER, "iam:PassRole", "arn:{P}:iam::{A}:role{R}ownhouse-{N}-data",
      PASS_TO("\"pods.eks.amazonaws.com\"")},
     {"PassBootstrap", P, AWS_F_CLUSTER, "iam:PassRole", "arn:{P}:iam::{A}:role{R}ownhouse-{N}-bootstrap",
      PASS_TO("\"ec2.amazonaws.com\"")},
@@ -145,8 +148,20 @@ const struct aws_right aws_rights[] = {
          "subnet") " " EC2("volume"),
      "{\"ArnLike\":{\"ec2:LaunchTemplate\":\"arn:{P}:ec2:*:{A}:launch-template/*\"}}"},
     {"MakeZone", P, AWS_F_ZONE, "route53:CreateHostedZone", "*", NULL},
-    {"ShapeZone", P | O, AWS_F_ZONE, "route53:ChangeResourceRecordSets route53:ChangeTagsForResource",
-     "arn:{P}:route53:::hostedzone/*", NULL},
+    {"TagZone", P, AWS_F_ZONE, "route53:ChangeTagsForResource", "arn:{P}:route53:::hostedzone/*", NULL},
+    {"ShapeNames", P | O, AWS_F_ZONE, "route53:ChangeResourceRecordSets", "arn:{P}:route53:::hostedzone/*",
+     "{\"ForAllValues:StringEquals\":{\"route53:ChangeResourceRecordSetsRecordTypes\":[\"A\",\"CNAME\",\"TXT\"]}}"},
+    {"ServeServices", O, AWS_F_CLUSTER, "eks:CreatePodIdentityAssociation", CLUSTER,
+     "{\"Null\":{\"aws:RequestTag/ownhouse:infrastructure\":\"false\"},"
+     "\"StringLike\":{\"aws:RequestTag/ownhouse:resource\":\"aws_pod_identity.service-*\"}}"},
+    /* Nor may it give these tags to an association of the cluster's own. */
+    {"TagServices", O, AWS_F_CLUSTER, "eks:TagResource", PODS,
+     "{\"Null\":{\"aws:RequestTag/ownhouse:infrastructure\":\"false\"},"
+     "\"StringLike\":{\"aws:RequestTag/ownhouse:resource\":\"aws_pod_identity.service-*\"},"
+     "\"StringLikeIfExists\":{\"aws:ResourceTag/ownhouse:resource\":\"aws_pod_identity.service-*\"}}"},
+    {"EndServices", O, AWS_F_CLUSTER, "eks:DeletePodIdentityAssociation", PODS,
+     "{\"Null\":{\"aws:ResourceTag/ownhouse:infrastructure\":\"false\"},"
+     "\"StringLike\":{\"aws:ResourceTag/ownhouse:resource\":\"aws_pod_identity.service-*\"}}"},
 
     {"MakeConnections", P, AWS_F_CONNECTIONS,
      "ec2:CreateFlowLogs ec2:CreateVpcEndpointServiceConfiguration ec2:CreateVpcPeeringConnection", CONNECTIONS, NEW},
@@ -186,6 +201,9 @@ const struct aws_right aws_rights[] = {
      CONNECTIONS, OURS},
     {"RemoveLeaked", D, AWS_F_CLUSTER, "ec2:DeleteNetworkInterface", EC2("network-interface"),
      "{\"StringLike\":{\"aws:ResourceTag/cluster.k8s.amazonaws.com/name\":\"oh-*\"}}"},
+    {"RemoveBalancer", D, AWS_F_CLUSTER, "elasticloadbalancing:DeleteLoadBalancer",
+     "arn:{P}:elasticloadbalancing:*:{A}:loadbalancer/net/*",
+     "{\"StringLike\":{\"aws:ResourceTag/elbv2.k8s.aws/cluster\":\"oh-*\"}}"},
     {"RemoveCluster", D, AWS_F_CLUSTER,
      "eks:DeleteAccessEntry eks:DeleteAddon eks:DeleteCluster eks:DeleteNodegroup eks:DeletePodIdentityAssociation "
      "eks:UntagResource",

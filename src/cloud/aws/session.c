@@ -72,6 +72,7 @@ static const struct {
      "ec2:ModifyVpcEndpointServiceConfiguration ec2:ModifyVpcEndpointServicePermissions",
      "ec2:DeleteVpcEndpointServiceConfigurations ec2:RejectVpcEndpointConnections"},
     {"aws_flow_log", "ec2", "ec2:CreateFlowLogs ec2:CreateTags iam:PassRole", "", "ec2:DeleteFlowLogs"},
+    {"aws_ingress", "elasticloadbalancing", "", "", "elasticloadbalancing:DeleteLoadBalancer"},
 };
 
 static void add_words(json_t *set, const char *text)
@@ -85,19 +86,23 @@ static void add_words(json_t *set, const char *text)
     }
 }
 
-/* What a change needs in a phase; a create may find half of itself and finish it by changing. */
-static void uses_of(const char *key, const char *action, enum aws_phase phase, json_t *set)
+/* What a change needs in a phase; a create may find half of itself and finish it by changing. What belongs to a service
+ * is made and removed by the operate role, but for the removal of everything (aws_service_phase). */
+static void uses_of(const char *key, const char *action, enum aws_phase phase, bool removal, json_t *set)
 {
     size_t n = strcspn(key, ".");
     bool make = !strcmp(action, "create"), change = !strcmp(action, "change"), replace = !strcmp(action, "replace");
+    bool of_service = key[n] && aws_of_service(key + n + 1);
+    enum aws_phase maker = of_service ? AWS_OPERATE : AWS_PROVISION;
+    enum aws_phase remover = of_service && !removal ? AWS_OPERATE : AWS_REMOVE;
     for (size_t i = 0; i < ARRAY_SIZE(uses); i++) {
         if (strlen(uses[i].type) != n || strncmp(uses[i].type, key, n))
             continue;
-        if (phase == AWS_PROVISION && (make || replace))
+        if (phase == maker && (make || replace))
             add_words(set, uses[i].create);
         if (phase == AWS_OPERATE && (make || change || replace))
             add_words(set, uses[i].change);
-        if (phase == AWS_REMOVE && (!strcmp(action, "destroy") || replace))
+        if (phase == remover && (!strcmp(action, "destroy") || replace))
             add_words(set, uses[i].destroy);
     }
 }
@@ -105,13 +110,15 @@ static void uses_of(const char *key, const char *action, enum aws_phase phase, j
 static json_t *all_uses(const json_t *document, enum aws_phase phase)
 {
     json_t *set = json_object(), *c;
+    const char *kind = json_string_value(json_object_get(document, "kind"));
+    bool removal = kind && !strcmp(kind, "destroy");
     size_t i;
     json_array_foreach(json_object_get(document, "changes"), i, c)
     {
         const char *key = json_string_value(json_object_get(c, "resource"));
         const char *action = json_string_value(json_object_get(c, "action"));
         if (key && action)
-            uses_of(key, action, phase, set);
+            uses_of(key, action, phase, removal, set);
     }
     return set;
 }
@@ -176,6 +183,7 @@ static json_t *named_resources(const struct aws_settings *s)
     json_array_append_new(list, json_sprintf("arn:%s:s3:::%s-*", p, prefix));
     json_array_append_new(list, json_sprintf("arn:%s:iam::%s:*", p, s->account));
     json_array_append_new(list, json_sprintf("arn:%s:route53:::hostedzone/*", p));
+    json_array_append_new(list, json_sprintf("arn:%s:elasticloadbalancing:%s:%s:*", p, s->region, s->account));
     return list;
 }
 

@@ -79,7 +79,10 @@ static json_t *context_of(const json_t *condition, const char *region)
         {
             autofree char *value = instance_of(strcmp(op, "Null") ? first_text(v) : "*", region);
             json_array_append_new(list, json_pack("{s:s, s:[s], s:s}", "ContextKeyName", key, "ContextKeyValues", value,
-                                                  "ContextKeyType", strcmp(op, "Bool") ? "string" : "boolean"));
+                                                  "ContextKeyType",
+                                                  !strcmp(op, "Bool")       ? "boolean"
+                                                  : !strncmp(op, "ForA", 4) ? "stringList"
+                                                                            : "string"));
         }
     }
     return list;

@@ -125,7 +125,7 @@ def iam(op, a, ours):
     return None
 
 
-def eks(op, a, ours):
+def eks(op, a, ours, phase):
     name = ours["cluster"]
     cluster = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{name}"
     tagged = {k: v for k, v in ours.items() if k != "cluster"}
@@ -145,7 +145,10 @@ def eks(op, a, ours):
                 out.append(role(a["nodeRole"], "ec2.amazonaws.com"))
             if kind == "PodIdentityAssociation":
                 out.append(role(a["roleArn"], "pods.eks.amazonaws.com"))
+                out.append(("eks:TagResource", f"arn:aws:eks:{REGION}:{ACCOUNT}:{tail.format(name)}", requested(a)))
             return out
+        if op == "DeletePodIdentityAssociation" and phase == "operate":
+            tagged = {**tagged, "aws:ResourceTag/ownhouse:resource": "aws_pod_identity.service-1"}
         if op.endswith(kind) and not op.startswith("List"):
             return [(f"eks:{op}", f"arn:aws:eks:{REGION}:{ACCOUNT}:{tail.format(name)}", tagged)]
     if op == "CreateAccessEntry":
@@ -178,9 +181,17 @@ def other(service, op, a, ours):
     if service == "route53":
         zone = re.sub(".*/", "", a.get("HostedZoneId", a.get("Id", a.get("ResourceId", "Z"))))
         free = op in ("CreateHostedZone", "ListHostedZonesByName")
+        sets = [c["ResourceRecordSet"] for c in a.get("ChangeBatch", {}).get("Changes", [])]
+        if sets:
+            return [(f"route53:{op}", f"arn:aws:route53:::hostedzone/{zone}",
+                     {"route53:ChangeResourceRecordSetsRecordTypes": sorted({s["Type"] for s in sets})})]
         return [(f"route53:{op}", "*" if free else f"arn:aws:route53:::hostedzone/{zone}", {})]
     if service in ("service-quotas", "servicequotas"):
         return [(f"servicequotas:{op}", "*", {})]
+    if service == "elbv2":
+        if op == "DescribeLoadBalancers":
+            return [(f"elasticloadbalancing:{op}", "*", {})]
+        return [(f"elasticloadbalancing:{op}", a["LoadBalancerArn"], {"aws:ResourceTag/elbv2.k8s.aws/cluster": ours["cluster"]})]
     if service in ("resourcegroupstaggingapi", "tagging"):
         return [("tag:GetResources", "*", {})]
     return None
@@ -204,7 +215,7 @@ def main(path):
         plain = {k: v for k, v in ours.items() if k != "cluster"}
         name = service.service_name
         asked = (ec2(op.name, a, ours if op.name == "DeleteNetworkInterface" else plain) if name == "ec2" else
-                 iam(op.name, a, ours) if name == "iam" else eks(op.name, a, ours) if name == "eks" else
+                 iam(op.name, a, ours) if name == "iam" else eks(op.name, a, ours, phase) if name == "eks" else
                  other(name, op.name, a, ours))
         if name == "sts":
             continue
@@ -212,9 +223,11 @@ def main(path):
             unknown.append(f"{name} {op.name}")
             continue
         for action, resource, context in asked:
-            context = {k: v for k, v in context.items() if k != "cluster" and not k.endswith("ownhouse:resource") and not k.endswith("/Name") and k != "aws:TagKeys"}
+            bound = phase == "operate" and name == "eks"  # there by the name of what it is made for, too
+            context = {k: v for k, v in context.items() if k != "cluster" and (bound or not k.endswith("ownhouse:resource")) and not k.endswith("/Name") and k != "aws:TagKeys"}
             case = {"phase": phase, "action": action, "resource": resource, "context": context}
             cases[json.dumps([phase, action, re.sub(r"oh-[0-9a-f]{8}[-\w]*", "N", resource), sorted(context),
+                              context.get("route53:ChangeResourceRecordSetsRecordTypes"),
                               context.get("iam:PassedToService")])] = case
     print(json.dumps({"cases": list(cases.values()), "unknown": sorted(set(unknown))}))
 

@@ -22,6 +22,13 @@ def meets(condition, context):
     for op, keys in condition.items():
         for key, values in keys.items():
             values, have = [str(v) for v in listed(values)], context.get(key)
+            if have is None and (op.endswith("IfExists") or op.startswith("ForAllValues:")):
+                continue
+            if op.startswith("ForAllValues:"):
+                if not all(h in values for h in have):
+                    return False
+                continue
+            op = op.removesuffix("IfExists")
             if op == "Null":
                 good = (have is None) == (values[0] == "true")
             elif op in ("StringEquals", "Bool"):

@@ -430,7 +430,8 @@ class Strict:
         shape, id_field = self.KINDS[kind]
         mine = {k: v for k, v in self.groups.items() if k[0] == cluster_name and k[1] == kind}
         if len(parts) == 1 and method == "GET":
-            return self.listed(kind, mine, query)
+            wanted = {k: v for k, v in query.items() if k in ("namespace", "serviceAccount")}
+            return self.listed(kind, {k: v for k, v in mine.items() if wanted.items() <= v.items()}, query)
         if len(parts) == 1:
             return self.create_inside(cluster_name, cluster, kind, data, mine, now)
         thing = mine.get((cluster_name, kind, parts[1]))

@@ -2,7 +2,8 @@
  * a file, so that scenarios can be rough with it without a control plane.
  *
  * usage: aws-infra plan|apply|resume|remove|purge|graph|preflight FOLDER
- *   FOLDER/env.json: {"account":{...}, "infrastructure":{...}, "endpoints":{...}, "roles":{PHASE:ARN}, "threads":N}
+ *   FOLDER/env.json: {"account":{...}, "infrastructure":{...}, "endpoints":{...}, "roles":{PHASE:ARN}, "threads":N,
+ *                    "services":[{"id","slug"}...]}
  * apply, remove and purge keep their document in FOLDER/plan.json until they are done; resume goes on with it. */
 #include "cloud/aws/aws.h"
 #include "cloud/aws/inspect.h"
@@ -108,6 +109,18 @@ static void preflight(const json_t *v)
     printf("%s\n", said);
 }
 
+/* "services": [{"id", "slug"}...]; without it the graph is the infrastructure's alone. */
+static int add_services(const struct aws_settings *s, const json_t *v, struct plan_graph *g, struct err *err)
+{
+    const json_t *list = json_object_get(v, "services");
+    size_t n = json_array_size(list);
+    autofree struct aws_service *services = mem_alloc((n + 1) * sizeof(*services));
+    for (size_t i = 0; i < n; i++)
+        services[i] = (struct aws_service){json_string_value(json_object_get(json_array_get(list, i), "id")),
+                                           json_string_value(json_object_get(json_array_get(list, i), "slug"))};
+    return list ? cloud_aws_services_add(s, services, n, false, g, err) : 0;
+}
+
 static int run(struct keeper *k, const json_t *v, const char *verb, const char *folder, struct err *err)
 {
     struct aws_settings s;
@@ -118,6 +131,8 @@ static int run(struct keeper *k, const json_t *v, const char *verb, const char *
     int r = aws_settings_read(json_object_get(v, "account"), json_object_get(v, "infrastructure"), &s, err);
     if (r == 0)
         r = cloud_aws_graph(&s, &g, err);
+    if (r == 0)
+        r = add_services(&s, v, g, err);
     if (r < 0 || !strcmp(verb, "graph"))
         return r;
     e = (struct aws_env){.local.domain = s.domain,
