@@ -133,6 +133,52 @@ def sql(system, statement, *args):
         return db.execute(statement, args).fetchall()
 
 
+def names(moto, ident):
+    """The zone's names of services, as AWS's command line sees them."""
+    zones = aws(moto.url, "route53", "list-hosted-zones")["HostedZones"]
+    assert len(zones) == 1, zones
+    sets = aws(moto.url, "route53", "list-resource-record-sets", "--hosted-zone-id", zones[0]["Id"])["ResourceRecordSets"]
+    return {s["Name"].removesuffix("."): [r["Value"] for r in s["ResourceRecords"]] for s in sets if s["Type"] in ("A", "CNAME")}
+
+
+def own_plans(system, ident):
+    """Plans of what comes and goes with services."""
+    rows = sql(system, "SELECT state, approved_by, document FROM plan WHERE infrastructure_id = ? ORDER BY created_at, id", ident)
+    return [(state, by, json.loads(text)) for state, by, text in rows if json.loads(text).get("scope") == "services"]
+
+
+def check_name(system, moto, ident, service):
+    """A service's name came with it, by a plan of its own that nobody had to approve and that did nothing else."""
+    host = system.api("GET", f"/services/{service}")[1]["result"]["endpoints"][0]["host"]
+    wait_until("its name is in the zone", 120, lambda: names(moto, ident) == {host: ["127.0.0.1"]})
+    wait_until("the plan is done", 60, lambda: [p[0] for p in own_plans(system, ident)] == ["applied"])
+    (_, by, document), = own_plans(system, ident)
+    assert "none is needed" in by and [r["role"] for r in document["estimate"]["actions"]] == ["operate"], document
+    record = f"aws_dns_record.service-{service}"
+    assert [c["resource"] for c in document["changes"] if c["action"] != "none"] == [record]
+    # Of another service that is deleted again, nothing is left.
+    second = system.api("POST", "/services", {
+        "name": "second", "provider": "aws", "region": "us-east-1", "byocId": ident, "minReplicaMemoryGb": 8,
+        "maxReplicaMemoryGb": 8, "numReplicas": 1, "ipAccessList": []})[1]["result"]["service"]["id"]
+    wait_until("both names", 120, lambda: len(names(moto, ident)) == 2)
+    assert system.api("PATCH", f"/services/{second}/state", {"command": "stop"})[0] == 200
+    wait_until("it is stopped", 240, lambda: system.api("GET", f"/services/{second}")[1]["result"]["state"] == "stopped")
+    assert len(names(moto, ident)) == 2
+    assert system.api("DELETE", f"/services/{second}")[0] == 200
+    wait_until("its name went with it", 240, lambda: names(moto, ident) == {host: ["127.0.0.1"]})
+    assert nothing_proposed(system, ident)
+    # Once there it is part of the infrastructure: what somebody does to it is drift, and is asked about.
+    zone = aws(moto.url, "route53", "list-hosted-zones")["HostedZones"][0]["Id"]
+    change = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {
+        "Name": host, "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "203.0.113.9"}]}}]}
+    aws(moto.url, "route53", "change-resource-record-sets", "--hosted-zone-id", zone, "--change-batch", json.dumps(change))
+    assert set(drift(system, ident)) == {record} and names(moto, ident) == {host: ["203.0.113.9"]}
+    system.ok("drift", "revert", ident, record)
+    wait_until("it is put back", 120, lambda: names(moto, ident) == {host: ["127.0.0.1"]})
+    wait_until("nothing is asked for", 60, lambda: not drift(system, ident) and nothing_proposed(system, ident))
+    assert [p[0] for p in own_plans(system, ident)] == ["applied"] * 3
+
+
 def check_report(system, moto, ident, made):
     """All that the journal made is in it, gone, with what AWS called it; what the tag still finds is explained."""
     report = system.ok("plan", "report", ident)
@@ -201,6 +247,8 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     assert made[0] == 200, made
     service = made[1]["result"]["service"]["id"]
     wait_until("the service runs", 240, lambda: system.api("GET", f"/services/{service}")[1]["result"]["state"] == "running")
+
+    check_name(system, moto, ident, service)
 
     # Somebody deletes a route: nothing is put back without being asked, and what is proposed is only that.
     table = aws(moto.url, "ec2", "describe-route-tables", "--filters",

@@ -196,7 +196,9 @@ def test_preflight_says_what_each_role_would_be_denied(life, world, tmp_path):  
         # An organization's policy is not seen in the account: only the simulation knows it.
         door.set(pace={"organization": ["ec2:CreateVpc", "eks:Delete*"]})
         rows = rights(infra.run("preflight"))
-        assert {p: r["outcome"] for p, r in rows.items()} == {"inspect": "ok", "provision": "wrong", "operate": "ok", "remove": "wrong"}
+        assert {p: r["outcome"] for p, r in rows.items()} == {
+            "inspect": "ok", "provision": "wrong", "operate": "wrong", "remove": "wrong"}
+        assert rows["operate"]["found"] == "denied: eks:DeletePodIdentityAssociation (the organization's policies)"
         assert rows["provision"]["found"] == "denied: ec2:CreateVpc (the organization's policies)"
         assert "eks:DeleteCluster (the organization's policies)" in rows["remove"]["found"]
         # A policy that somebody detached, a boundary that is too narrow for everything.

@@ -85,11 +85,9 @@ static int read_settled(struct drift *d, struct err *err)
 }
 
 int drift_open(struct drift *d, struct store *s, const struct clock *clock, const char *infrastructure,
-               const char *organization, const struct plan_type *const *types, struct plan_graph *g,
-               struct plan_state *state, struct err *err)
+               const char *organization, const struct plan_type *const *types, const struct plan_graph *g,
+               struct err *err)
 {
-    const json_t *row;
-    size_t i;
     *d = (struct drift){.store = s,
                         .clock = clock,
                         .infrastructure = infrastructure,
@@ -98,8 +96,14 @@ int drift_open(struct drift *d, struct store *s, const struct clock *clock, cons
     int r = plan_graph_digest(g, types, infrastructure, d->wanted, err);
     if (r == 0)
         r = read_settled(d, err);
-    if (r == 0)
-        r = read_rows(d, err);
+    return r < 0 ? r : read_rows(d, err);
+}
+
+int drift_accept(const struct drift *d, struct plan_graph *g, struct plan_state *state, struct err *err)
+{
+    const json_t *row;
+    size_t i;
+    int r = 0;
     json_array_foreach(d->rows, i, row)
     {
         if (r == 0 && is_state(row, "accepted"))

@@ -22,10 +22,13 @@ struct drift {
     char reverted_by[160];                     /* set by drift_hold: the document puts back what this person decided */
 };
 
-/* Reads the decisions and puts what was accepted into the graph. */
+/* Reads the decisions; the graph is the infrastructure's own, since its services may change what else there is without
+ * anything of it being less settled. */
 OH_MUST_CHECK int drift_open(struct drift *d, struct store *s, const struct clock *clock, const char *infrastructure,
-                             const char *organization, const struct plan_type *const *types, struct plan_graph *g,
-                             struct plan_state *state, struct err *err);
+                             const char *organization, const struct plan_type *const *types, const struct plan_graph *g,
+                             struct err *err);
+/* Puts what was accepted into the graph. */
+OH_MUST_CHECK int drift_accept(const struct drift *d, struct plan_graph *g, struct plan_state *state, struct err *err);
 void drift_close(struct drift *d);
 
 /* Writes down what a document of plan_make says that differs (new ones leave an activity), forgets what does not any

@@ -8,6 +8,7 @@
 #include "control/controller/plan_store.h"
 #include "control/controller/provider.h"
 #include "control/controller/removal.h"
+#include "control/controller/service_resources.h"
 
 const char *const pass_result_names[] = {"quiet", "proposed", "applied", "repaired", "gone", "quiet"};
 
@@ -18,6 +19,7 @@ struct pass {
     struct provider provider;
     struct plan_store records;
     struct drift drift;
+    struct service_resources services;
 };
 
 /* The newest plan that still matters: proposed, approved or applying. */
@@ -105,6 +107,13 @@ static bool may_repair(struct pass *p, const json_t *document)
     return true;
 }
 
+/* In the document, so that cost, time and actions are part of what is approved. */
+static void estimate(struct pass *p, json_t *document)
+{
+    json_object_set_new(document, "estimate",
+                        cloud_estimate(p->row.provider, p->row.region, p->provider.graph, document));
+}
+
 static int make(struct pass *p, json_t **ret, struct err *err)
 {
     struct plan_context c = engine(p);
@@ -115,6 +124,7 @@ static int make(struct pass *p, json_t **ret, struct err *err)
     if (r < 0)
         return r;
     if (!remove) {
+        service_resources_hold(&p->services, document, false);
         /* What is put back without asking is not worth a person's look. */
         if (plan_is_empty(document) || !may_repair(p, document))
             r = drift_note(&p->drift, document, err);
@@ -124,9 +134,7 @@ static int make(struct pass *p, json_t **ret, struct err *err)
         json_decref(document);
         return r;
     }
-    /* In the document, so that cost, time and actions are part of what is approved. */
-    json_object_set_new(document, "estimate",
-                        cloud_estimate(p->row.provider, p->row.region, p->provider.graph, document));
+    estimate(p, document);
     *ret = document;
     return 0;
 }
@@ -162,7 +170,8 @@ static int keep_plan(struct pass *p, const json_t *document, const char *state, 
         store_rollback(s);
         return 1;
     }
-    if (r == 0)
+    /* What somebody may be reading stays while services come and go. */
+    if (r == 0 && !service_resources_is_own(document))
         r = store_exec(s,
                        "UPDATE plan SET state = 'superseded', finished_at = $2 WHERE infrastructure_id = $1 AND "
                        "state = 'proposed'",
@@ -257,6 +266,7 @@ static int finish_plan(struct pass *p, const char *id, const char *state, const 
 static int conclude(struct pass *p, const struct open_plan *plan, int applied, const struct err *why, struct err *err)
 {
     const char *kind = json_string_value(json_object_get(plan->document, "kind"));
+    bool own = service_resources_is_own(plan->document);
     int r;
     if (applied == -ECANCELED)
         return 0;
@@ -273,7 +283,9 @@ static int conclude(struct pass *p, const struct open_plan *plan, int applied, c
         r = store_exec(p->ctx->store,
                        "UPDATE drift SET state = 'open' WHERE infrastructure_id = $1 AND state = 'reverting'",
                        STORE_ARGS(store_text(p->row.id)), NULL, err);
-    if (r == 0)
+    if (r == 0 && own && applied == 0)
+        r = set_error(p, "", err);
+    else if (r == 0)
         r = applied == 0 ? settle(p, kind, err) : set_error(p, applied == -ESTALE ? "" : why->message, err);
     return r;
 }
@@ -288,7 +300,11 @@ static int apply(struct pass *p, const struct open_plan *plan, struct err *err)
     if (r == 0)
         r = provider_arm(&p->provider, plan->digest, plan->document, err);
     if (r < 0) {
-        (void)set_error(p, err ? err->message : "the account's roles cannot be taken up", NULL);
+        const char *said = err ? err->message : "the account's roles cannot be taken up";
+        (void)set_error(p, said, NULL);
+        /* All else must not wait for it. */
+        if (service_resources_is_own(plan->document))
+            (void)finish_plan(p, plan->id, "failed", said, NULL);
         return r;
     }
     struct lease lease;
@@ -393,20 +409,106 @@ static int refresh(struct pass *p, const struct open_plan *plan, enum pass_resul
     return MIN(keep_plan(p, now, "proposed", NULL, id, err), 0);
 }
 
+/* The same plan that failed before is tried again under its name, not written down anew each time: 1; 2 if another was
+ * approved meanwhile. */
+static int reopen(struct pass *p, const char *digest, char ret_id[UUID_SIZE], struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    int64_t changed = 0;
+    int r = store_query(p->ctx->store,
+                        "SELECT id FROM plan WHERE infrastructure_id = $1 AND digest = $2 AND state = 'failed' LIMIT 1",
+                        STORE_ARGS(store_text(p->row.id), store_text(digest)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0)
+        return r;
+    snprintf(ret_id, UUID_SIZE, "%s", store_column_text(rows, 0));
+    r = store_exec(p->ctx->store,
+                   "UPDATE plan SET state = 'approved', error = '', finished_at = NULL WHERE id = $1 AND NOT EXISTS "
+                   "(SELECT 1 FROM plan o WHERE o.infrastructure_id = $2 AND o.state IN ('approved', 'applying'))",
+                   STORE_ARGS(store_text(ret_id), store_text(p->row.id)), &changed, err);
+    return r < 0 ? r : changed ? 1 : 2;
+}
+
+/* What comes and goes with services: planned and applied without a word from anybody. */
+static int serve(struct pass *p, enum pass_result *ret, struct err *err)
+{
+    struct plan_context c = engine(p);
+    struct open_plan plan = {.state = "approved"};
+    autojson json_t *document = NULL;
+    int r = plan_make(&c, p->provider.graph, PLAN_APPLY, false, &document, err);
+    if (r < 0)
+        return r;
+    service_resources_hold(&p->services, document, true);
+    if (plan_is_empty(document))
+        return 0;
+    estimate(p, document);
+    service_resources_mark(document);
+    plan.document = document;
+    r = plan_digest(document, plan.digest, err);
+    if (r == 0)
+        r = reopen(p, plan.digest, plan.id, err);
+    if (r == 0 && (r = keep_plan(p, document, "approved", "services (none is needed)", plan.id, err)) > 0)
+        r = 2;
+    if (r == 2)
+        return 0; /* somebody approved another meanwhile */
+    if (r >= 0)
+        r = apply(p, &plan, err);
+    if (r == 0)
+        *ret = PASS_APPLIED;
+    return r;
+}
+
+static bool serves(const struct pass *p)
+{
+    return p->services.apart && !strcmp(p->row.want, "present") && !strcmp(p->row.state, "infra-ready");
+}
+
+/* Nothing is approved: services first, then whether all else is as wanted. */
+static int propose(struct pass *p, const struct open_plan *plan, enum pass_result *ret, struct err *err)
+{
+    struct err why = ERR_INIT;
+    bool pending = false;
+    int served = 0;
+    int r = serves(p) ? service_resources_pending(&p->services, &pending, err) : 0;
+    if (r == 0 && pending)
+        served = serve(p, ret, &why);
+    if (r < 0 || *ret == PASS_APPLIED)
+        return r;
+    if (served == -ECANCELED)
+        return err_set(err, served, "%s", why.message);
+    r = strcmp(p->row.want, "present") ? 0 : service_resources_drop_unmade(&p->services, err);
+    if (r == 0)
+        r = plan->document ? refresh(p, plan, ret, err) : look(p, ret, err);
+    if (r < 0 || served == 0)
+        return r;
+    (void)set_error(p, why.message, NULL);
+    return err_set(err, served, "%s", why.message);
+}
+
 static int act(struct pass *p, enum pass_result *ret, struct err *err)
 {
     struct open_plan plan;
+    bool present = !strcmp(p->row.want, "present");
     int r = find_open_plan(p, &plan, err);
     if (r < 0)
         return r;
-    if (!plan.document)
-        return look(p, ret, err);
-    if (!strcmp(plan.state, "proposed")) {
-        r = refresh(p, &plan, ret, err);
-    } else {
-        r = apply(p, &plan, err);
+    bool own = plan.document && service_resources_is_own(plan.document);
+    /* It would stand in the way of the removal, which takes along what belongs to services. */
+    if (own && !present) {
+        r = finish_plan(p, plan.id, "superseded", "", err);
+        json_decref(plan.document);
+        plan.document = NULL;
+    }
+    if (r == 0 && plan.document && strcmp(plan.state, "proposed")) {
+        if (!own && present)
+            r = service_resources_drop_unmade(&p->services, err);
+        if (r == 0)
+            r = apply(p, &plan, err);
         if (r == 0)
             *ret = PASS_APPLIED;
+    } else if (r == 0) {
+        r = propose(p, &plan, ret, err);
     }
     json_decref(plan.document);
     return r;
@@ -432,9 +534,15 @@ int infrastructure_pass(const struct pass_context *ctx, const char *infrastructu
     }
     plan_store_init(&p.records, ctx->store, ctx->clock, p.row.id, "");
     r = drift_open(&p.drift, ctx->store, ctx->clock, p.row.id, p.row.organization_id, p.provider.types,
-                   p.provider.graph, &p.records.state, err);
+                   p.provider.graph, err);
+    if (r == 0)
+        r = service_resources_open(&p.services, ctx->store, &p.row, &p.provider, arena, &p.records.state,
+                                   clock_wall_ms(ctx->clock), err);
+    if (r == 0)
+        r = drift_accept(&p.drift, p.provider.graph, &p.records.state, err);
     if (r == 0)
         r = act(&p, ret, err);
+    service_resources_close(&p.services);
     drift_close(&p.drift);
     provider_close(&p.provider);
     return r;

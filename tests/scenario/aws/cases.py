@@ -188,10 +188,11 @@ def other(service, op, a, ours):
         return [(f"route53:{op}", "*" if free else f"arn:aws:route53:::hostedzone/{zone}", {})]
     if service in ("service-quotas", "servicequotas"):
         return [(f"servicequotas:{op}", "*", {})]
-    if service == "elbv2":
+    if service in ("elbv2", "elasticloadbalancing"):
         if op == "DescribeLoadBalancers":
             return [(f"elasticloadbalancing:{op}", "*", {})]
-        return [(f"elasticloadbalancing:{op}", a["LoadBalancerArn"], {"aws:ResourceTag/elbv2.k8s.aws/cluster": ours["cluster"]})]
+        arn = a["LoadBalancerArn"].replace("/app/", "/net/")  # moto names network load balancers so, too
+        return [(f"elasticloadbalancing:{op}", arn, {"aws:ResourceTag/elbv2.k8s.aws/cluster": ours["cluster"]})]
     if service in ("resourcegroupstaggingapi", "tagging"):
         return [("tag:GetResources", "*", {})]
     return None
