@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import sqlite3
@@ -14,9 +15,10 @@ import sys
 import pytest
 
 from aws_peer import aws
-from full_system import OWNHOUSE, System, engine_available, wait_until
+from full_system import BUILD, OWNHOUSE, System, engine_available, processes, wait_until
 from test_aws_moto import configure, infrastructure
 from test_aws_strict import ACCOUNT, BRISK, NOTHING, WHOLE, World
+from test_backups import ask, made as backup_made
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fault"))
 from parts import parts  # noqa: E402
@@ -26,12 +28,34 @@ PHASES = ("inspect", "provision", "operate", "remove")
 THERE = {**WHOLE, "Peerings": 0, "EndpointServices": 0, "FlowLogs": 0, "Roles": 4, "LogGroups": 1}
 
 
+class Installed(System):
+    """As a package installs it: the programs in a folder of their own, where the next release takes their place."""
+
+    def __init__(self):
+        super().__init__()
+        self.programs = self.root / "bin"
+        self.programs.mkdir()
+        for path in ("cli/ownhouse", "control/ownhouse-control", "agent/ownhouse-agent", "clickhouse/ownhouse-clickhouse"):
+            shutil.copy2(BUILD / "src" / path, self.programs)
+
+    def run(self, *words, timeout=240, env=None, **kwargs):
+        return subprocess.run([self.programs / "ownhouse", *words, "--home", str(self.home)], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=timeout, env=dict(os.environ, **(env or {})), **kwargs)
+
+    def release(self, name):
+        """Another file takes the place of a program; its inode."""
+        new = self.programs / f"{name}.new"
+        shutil.copy2(self.programs / name, new)
+        new.replace(self.programs / name)
+        return (self.programs / name).stat().st_ino
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A control plane, and an account connected to a server as strict as AWS; services run on this machine."""
     if not engine_available():
         pytest.skip("skipped: no ClickHouse engine available")
-    world, system = World(tmp_path_factory.mktemp("strict")), System()
+    world, system = World(tmp_path_factory.mktemp("strict")), Installed()
     try:
         world.door.set(pace=BRISK)
         configure(system, {"*": world.door.url})
@@ -98,9 +122,9 @@ def test_a_controller_that_is_killed_while_it_applies_goes_on_where_it_was(made)
 class Service:
     """A service of this infrastructure, asked through its own ingress."""
 
-    def __init__(self, system, ident):
+    def __init__(self, system, ident, name="shop"):
         status, answer = system.api("POST", "/services", {
-            "name": "shop", "provider": "aws", "region": "us-east-1", "byocId": ident, "minReplicaMemoryGb": 8,
+            "name": name, "provider": "aws", "region": "us-east-1", "byocId": ident, "minReplicaMemoryGb": 8,
             "maxReplicaMemoryGb": 8, "numReplicas": 1, "ipAccessList": [{"source": "0.0.0.0/0", "description": "all"}]})
         assert status == 200, answer
         self.system, self.id, self.password = system, answer["result"]["service"]["id"], answer["result"]["password"]
@@ -108,13 +132,30 @@ class Service:
     def state(self):
         return self.system.api("GET", f"/services/{self.id}")[1]["result"]
 
-    def select(self, sql):
+    def connect(self):
+        """To the ingress, its certificate held against this data plane's own authority; the certificate, too."""
         end = next(e for e in self.state()["endpoints"] if e["protocol"] == "https")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for authority in self.system.home.glob("accounts/prod/**/ca.pem"):  # this data plane's own
             context.load_verify_locations(authority)
         connection = http.client.HTTPSConnection(end["host"], end["port"], timeout=30)
         connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", end["port"]), 30), server_hostname=end["host"])
+        return connection, connection.sock.getpeercert()
+
+    def certificate(self):
+        """Its serial number; None while the ingress does not answer."""
+        try:
+            connection, seen = self.connect()
+        except OSError:
+            return None
+        connection.close()
+        return seen["serialNumber"]
+
+    def engines(self):
+        return [p for p, command in self.system.processes().items() if "/clickhouse-" in command and self.id in command]
+
+    def select(self, sql):
+        connection, _ = self.connect()
         secret = base64.b64encode(f"default:{self.password}".encode()).decode()
         connection.request("POST", "/", body=sql, headers={"Authorization": f"Basic {secret}"})
         answer = connection.getresponse()
@@ -129,12 +170,12 @@ class Service:
             return False
 
 
-def trust(world, external):
-    """Who may take the roles up: with another external id nobody of ours can, as if they were detached."""
+def trust(world, external, phases=PHASES):
+    """Who may take roles up: with another external id nobody of ours can, as if they were detached."""
     document = {"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/controller"}, "Action": "sts:AssumeRole",
         "Condition": {"StringEquals": {"sts:ExternalId": external}}}]}
-    for phase in PHASES:
+    for phase in phases:
         aws(world.moto.url, "iam", "update-assume-role-policy", "--role-name", f"ownhouse-prod-{phase}", "--policy-document",
             json.dumps(document))
 
@@ -144,6 +185,9 @@ def test_with_all_roles_detached_services_go_on_and_what_cannot_be_done_is_said(
     service = Service(system, ident)
     wait_until("the service runs", 300, lambda: service.state()["state"] == "running")
     wait_until("an answer", 60, lambda: service.answers("SELECT 1", "1"))
+    (one,) = wait_until("its identity", 240, lambda: associations(world, ident, service.id))
+    assert one["tags"]["ownhouse:resource"] == f"aws_pod_identity.service-{service.id}"
+    wait_until("its plan is done", 60, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "applied")
     service.select("CREATE TABLE kept (n UInt64) ENGINE = MergeTree ORDER BY n")
     service.select("INSERT INTO kept SELECT number FROM numbers(100)")
     trust(world, "nobody-has-this-one")
@@ -166,13 +210,85 @@ def test_with_all_roles_detached_services_go_on_and_what_cannot_be_done_is_said(
     assert status == 200, answer
     service.password = answer["result"]["password"]
     wait_until("the new password", 120, lambda: service.answers("SELECT 2", "2"))
-    for pid in [p for p, command in system.processes().items() if "/clickhouse-" in command and service.id in command]:
+    for pid in service.engines():
         os.kill(pid, signal.SIGKILL)
     wait_until("it came back by itself", 120, lambda: service.answers("SELECT count() FROM kept", "100"))
+    backs_up(system, service)
+    renews_its_certificate(system, ident, service)
+    is_upgraded(system, service)
+    assert not world.door.state()["writes"]
     # Attached again: the same plan engine, nothing to do.
     trust(world, external)
     wait_until("all is well", 420, lambda: not infrastructure(system, ident)["error"])
     assert infrastructure(system, ident)["state"] == "infra-ready"
+
+
+def backs_up(system, service):
+    """One that was asked for with the customer's own command, and one after it, which holds only what is new."""
+    first = backup_made(system, service.id, system.ok("backups", "create", "shop")["id"])
+    assert (first["status"], first["type"], first["ownhouse"]["drill"]) == ("done", "full", "passed"), first
+    service.select("INSERT INTO kept SELECT number + 100 FROM numbers(50)")
+    second = backup_made(system, service.id, ask(system, service.id))
+    assert (second["status"], second["type"]) == ("done", "incremental"), second
+
+
+def renews_its_certificate(system, ident, service):
+    """Three weeks pass for the certificate: the data plane's own authority issues the next one."""
+    (leaf,) = system.home.glob("accounts/prod/**/service.json")
+    before, held = service.certificate(), json.loads(leaf.read_text())
+    days = 21 * 24 * 3600 * 1000
+    leaf.write_text(json.dumps({**held, "notBefore": held["notBefore"] - days, "notAfter": held["notAfter"] - days}))
+    mark = f"OWNHOUSE_INFRASTRUCTURE={ident}".encode()
+    operators = [p for p, environ, command in processes() if "--role operator" in command and mark in environ.split(b"\0")]
+    assert len(operators) == 1 and before, operators
+    os.kill(operators[0], signal.SIGKILL)
+    wait_until("another certificate of the same authority", 120, lambda: service.certificate() not in (None, before))
+    wait_until("an answer", 60, lambda: service.answers("SELECT count() FROM kept", "150"))
+
+
+def is_upgraded(system, service):
+    """Another release of the engine and of the control plane, taken up by the customer's own commands."""
+    engine = system.release("ownhouse-clickhouse")  # unless the machine has a clickhouse of its own
+    assert all(os.stat(f"/proc/{pid}/exe").st_ino != engine for pid in service.engines()) and service.engines()
+    for command, state in (("stop", "stopped"), ("start", "running")):
+        system.ok("services", command, "shop")
+        wait_until(f"it is {state}", 240, lambda: service.state()["state"] == state)
+    wait_until("an answer", 120, lambda: service.answers("SELECT count() FROM kept", "150"))
+    assert shutil.which("clickhouse") or {os.stat(f"/proc/{pid}/exe").st_ino for pid in service.engines()} == {engine}
+    control = system.release("ownhouse-control")
+    system.up()
+    assert {os.stat(f"/proc/{pid}/exe").st_ino for pid in system.pids("ownhouse-control")} == {control}
+    assert service.answers("SELECT count() FROM kept", "150")
+
+
+def associations(world, ident, service):
+    """What gives one service's pods the data role, as AWS's command line sees it."""
+    name = f"oh-{ident[:8]}"
+    found = aws(world.door.url, "eks", "list-pod-identity-associations", "--cluster-name", name, "--namespace", f"ownhouse-{service}")
+    return [aws(world.door.url, "eks", "describe-pod-identity-association", "--cluster-name", name, "--association-id",
+                one["associationId"])["association"] for one in found["associations"]]
+
+
+def test_the_operate_role_alone_serves_services(made):
+    """With the roles that make and remove detached, services come and go; where it is detached too, that is said, nothing else waits
+    for it, and it is done when the role is there again."""
+    world, system, ident, external = made
+    trust(world, "nobody-has-this-one", ("provision", "remove"))
+    service = Service(system, ident, "blog")
+    (one,) = wait_until("its identity", 240, lambda: associations(world, ident, service.id))
+    assert one["serviceAccount"] == "clickhouse" and one["roleArn"].endswith(":role/ownhouse/ownhouse-prod-data")
+    wait_until("it runs", 300, lambda: service.state()["state"] == "running")
+    trust(world, "nobody-has-this-one", ("operate",))
+    assert system.api("PATCH", f"/services/{service.id}/state", {"command": "stop"})[0] == 200
+    wait_until("it is stopped", 240, lambda: service.state()["state"] == "stopped")
+    assert system.api("DELETE", f"/services/{service.id}")[0] == 200
+    said = wait_until("the controller says it", 240, lambda: infrastructure(system, ident)["error"])
+    assert "ownhouse-prod-operate" in said and "cannot assume the role" in said, said
+    assert len(associations(world, ident, service.id)) == 1
+    assert system.ok("drift", "check", ident, timeout=180)["items"] == []
+    trust(world, external)
+    wait_until("it went with its service", 300, lambda: not associations(world, ident, service.id))
+    wait_until("all is well", 300, lambda: not infrastructure(system, ident)["error"])
 
 
 def report(system, ident):

@@ -3,7 +3,7 @@
  * Every resource carries the tags ownhouse:infrastructure (the infrastructure's id) and ownhouse:resource
  * ("type.name"), and is found by them; what has names of its own (buckets, roles, clusters) is found by the name and
  * taken for ours only with the tag. Four identities, one a phase: what observes never changes anything, what creates
- * cannot destroy. */
+ * cannot destroy, but for what comes and goes with one service (cloud_aws_services_add). */
 #pragma once
 
 #include "cloud/aws/client.h"
