@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tcp_listen.h"
 #include "blueprint/placement.h"
 
 #include <arpa/inet.h>
@@ -28,6 +29,8 @@ const struct conf_key agent_config_keys[] = {
     {"native_port", CONF_INT, AT(native_port), "9440", 1, 65535, "native TLS port of the ingress"},
     {"service_port_base", CONF_INT, AT(service_port_base), "0", 0, 65535, "service n has port base + n"},
     {"service_port_count", CONF_INT, AT(service_port_count), "0", 0, 4095, "how many services have an own port"},
+    {"gate_listen", CONF_STRING, AT(gate_listen), "", 0, 64,
+     "ADDRESS:PORT where the gate takes engineers' sessions over a tailnet; empty: only through the relay"},
     {"loopback_base", CONF_STRING, AT(loopback_base), "127.64.0.0", 0, 15,
      "IPv4 loopback address that the workloads' addresses follow"},
     {"proxy_from", CONF_STRING, AT(proxy_from), "", 0, 4000,
@@ -100,7 +103,8 @@ static int check(const struct agent_config *c, struct err *err)
         (r = check_choice("isolation", c->isolation, "network-namespace", "none", err)) < 0 ||
         (r = check_address("public_address", c->public_address, err)) < 0 ||
         (r = check_address("client_address", c->client_address, err)) < 0 ||
-        (r = check_loopback(c->loopback_base, err)) < 0)
+        (r = check_loopback(c->loopback_base, err)) < 0 ||
+        (*c->gate_listen && (r = tcp_listen_check("gate_listen", c->gate_listen, err)) < 0))
         return r;
     if (!placement_path_valid(c->home, 1))
         return err_set(err, -EINVAL, "home: must be an absolute path without empty, . or .. parts");

@@ -21,6 +21,7 @@ struct agent_config {
     char *public_address;      /* where the ingress listens; "" = every address */
     char *client_address;      /* where clients reach the ingress: what DNS answers; "" = no name server */
     int64_t https_port, native_port, service_port_base, service_port_count;
+    char *gate_listen;   /* ADDRESS:PORT where the gate takes engineers' sessions beside the relay's; "" = nowhere */
     char *loopback_base; /* workloads listen on addresses that follow this one in 127.0.0.0/8 */
     char *proxy_from;    /* addresses and networks whose PROXY v2 header is believed, separated by blanks */
     char *bucket_dir;    /* buckets are folders below it; "" = none: data lie on plain volumes */

@@ -125,6 +125,7 @@ static int start(struct gate_role *g, struct err *err)
         .dir = dir,
         .sessions_socket = sessions,
         .control_socket = control,
+        .listen = c->gate_listen,
         .infrastructure = g->infrastructure,
         .boot_id = g->boot_id,
         .clock = &clock_system,

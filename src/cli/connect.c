@@ -73,6 +73,24 @@ static int check_signed(const struct cli *c, const struct consent_request *q, co
                    "give it with --approval FILE");
 }
 
+/* HOST:PORT or [HOST]:PORT of a gate that is reached without the relay. Who answers there is believed by the signed
+ * hash all the same, so a wrong or hostile address is a session that does not begin. */
+static int take_gate(struct connecting *s, const char *via, char host[256], struct err *err)
+{
+    const char *colon = strrchr(via, ':');
+    size_t len = colon ? (size_t)(colon - via) : 0;
+    bool bracketed = len > 2 && *via == '[' && via[len - 1] == ']';
+    char *end = NULL;
+    long port = colon ? strtol(colon + 1, &end, 10) : 0;
+    if (!len || len >= 256 || port < 1 || port > 65535 || *end || (!bracketed && memchr(via, ':', len)))
+        return err_set(err, CLI_BAD_USAGE, "--via: must be HOST:PORT of the gate, not \"%.60s\"", via);
+    memcpy(host, via + bracketed, len - 2 * bracketed);
+    host[len - 2 * bracketed] = '\0';
+    s->door.gate_host = host;
+    s->door.gate_port = (uint16_t)port;
+    return 0;
+}
+
 static int take_relay(struct connecting *s, const json_t *grant, char host[256], struct err *err)
 {
     const json_t *relay = json_object_get(grant, "relay"), *pins = json_object_get(relay, "pins"), *v;
@@ -217,7 +235,8 @@ static int prepare(struct connecting *s, struct session *session, const json_t *
     const char *pin = json_string_value(json_object_get(q->arguments, "gate"));
     if (!pin || tls_pin_parse(pin, s->door.gate_pin) < 0)
         return err_set(err, -EINVAL, "the request names no gate");
-    r = take_relay(s, grant, host, err);
+    const char *via = cli_option(s->cli, "via");
+    r = via ? take_gate(s, via, host, err) : take_relay(s, grant, host, err);
     if (r == 0)
         r = api_call(session->api, "GET", "/services", NULL, &s->services, err);
     if (r == 0)
@@ -273,6 +292,7 @@ static const struct cli_option options[] = {
     {"port", 'p', "N", "first local port; without it any free ones"},
     {"sql", 0, "STATEMENT", "send one statement to the first port, print the answer, end"},
     {"format", 'f', "NAME", "of --sql: TabSeparated, JSONEachRow ... (default PrettyCompactNoEscapes)"},
+    {"via", 0, "HOST:PORT", "straight to the gate there, over a tailnet, not through the relay"},
     {"approval", 0, "FILES", "approvals as files, beside those that the control plane carries"},
     {"approver", 0, "HEX", "the customer's approver keys, as the customer gave them"},
     {NULL},

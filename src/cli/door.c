@@ -402,10 +402,9 @@ static const struct link_ops inner_ops = {
     .on_closed = on_inner_closed,
 };
 
-static int begin_inner(struct way *w, struct err *err)
+static int inner_context(const struct way *w, struct tls_ctx **ret, struct err *err)
 {
-    struct door *d = w->door;
-    autotlsctx struct tls_ctx *tls = NULL;
+    const struct door *d = w->door;
     struct tls_client_config config = {
         .pins = &d->config->gate_pin,
         .pin_count = 1,
@@ -414,10 +413,26 @@ static int begin_inner(struct way *w, struct err *err)
         .alpn = w->opens ? TLS_ALPN_GATE_OPEN : TLS_ALPN_GATE,
         .clock = &clock_system,
     };
-    int r = tls_client_new(&config, &tls, err);
-    return r < 0
-               ? r
-               : link_conn_adopt(d->links, oh_take_fd(&w->inner_fd), TLS_GATE_NAME, tls, &inner_ops, w, &w->inner, err);
+    return tls_client_new(&config, ret, err);
+}
+
+static int begin_inner(struct way *w, struct err *err)
+{
+    autotlsctx struct tls_ctx *tls = NULL;
+    int r = inner_context(w, &tls, err);
+    return r < 0 ? r
+                 : link_conn_adopt(w->door->links, oh_take_fd(&w->inner_fd), TLS_GATE_NAME, tls, &inner_ops, w,
+                                   &w->inner, err);
+}
+
+/* What is inside through the relay is all there is on the straight way. */
+static int dial_gate(struct way *w, struct err *err)
+{
+    const struct door_config *c = w->door->config;
+    struct link_dial to = {.host = c->gate_host, .port = c->gate_port, .server_name = TLS_GATE_NAME};
+    autotlsctx struct tls_ctx *tls = NULL;
+    int r = inner_context(w, &tls, err);
+    return r < 0 ? r : link_conn_dial(w->door->links, &to, tls, &inner_ops, w, &w->inner, err);
 }
 
 /* ---- outside: the relay ---- */
@@ -528,22 +543,26 @@ static const struct link_ops outer_ops = {
     .on_closed = on_outer_closed,
 };
 
-static struct way *dial(struct door *d, bool opens)
+static int dial_relay(struct way *w, struct err *err)
 {
-    const struct door_config *c = d->config;
+    const struct door_config *c = w->door->config;
     autotlsctx struct tls_ctx *tls = NULL;
     struct tls_client_config config = {
         .pins = c->relay_pins, .pin_count = c->n_relay_pins, .alpn = TLS_ALPN_ACCESS, .clock = &clock_system};
     struct link_dial to = {.host = c->relay_host, .port = c->relay_port, .server_name = c->relay_name};
+    int r = tls_client_new(&config, &tls, err);
+    return r < 0 ? r : link_conn_dial(w->door->links, &to, tls, &outer_ops, w, &w->outer, err);
+}
+
+static struct way *dial(struct door *d, bool opens)
+{
     struct err err = ERR_INIT;
     struct way *w = mem_alloc(sizeof(*w));
     w->door = d;
     w->opens = opens;
     w->inner_fd = -1;
     link_msg_reader_init(&w->reader, ANSWER_MAX);
-    int r = tls_client_new(&config, &tls, &err);
-    if (r == 0)
-        r = link_conn_dial(d->links, &to, tls, &outer_ops, w, &w->outer, &err);
+    int r = d->config->gate_host ? dial_gate(w, &err) : dial_relay(w, &err);
     if (r < 0) {
         free(w);
         fail(d, r, err.message);

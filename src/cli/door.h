@@ -1,4 +1,5 @@
-/* An engineer's end of a session: through the relay to the gate, and local ports that lead there (api/access.md).
+/* An engineer's end of a session: through the relay, or straight, to the gate, and local ports that lead there
+ * (api/access.md).
  *
  * One call runs until it is stopped, the session ends, or something fails. The outer connection proves the relay by its
  * pins; inside, TLS goes end to end to the gate, which is believed by nothing but the hash that the customer's
@@ -21,6 +22,8 @@ struct door_target {
 };
 
 struct door_config {
+    const char *gate_host; /* dialled straight, without any relay; NULL: through the relay, which follows */
+    uint16_t gate_port;
     const char *relay_host;
     uint16_t relay_port;
     const char *relay_name;

@@ -28,7 +28,7 @@ int main(int argc, char **argv)
         render_command,  set_up_command,   version_command,        key_command,
         request_command, requests_command, approve_command,        deny_command,
         ledger_command,  egress_command,   reconcile_command,      agent_command,
-        backups_command, cli_help_command, cli_completion_command, {NULL},
+        backups_command, tailnet_command, cli_help_command, cli_completion_command, {NULL},
     };
     const struct cli_command root = {
         .name = "ownhouse",

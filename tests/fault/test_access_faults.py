@@ -12,22 +12,10 @@ import time
 
 import pytest
 
-from full_system import BUILD, IS_ROOT, System, engine_available, wait_until
-from test_access import Session, agent_home, approved, of_grant, sql
+from access_parts import Session, agent_config, agent_home, approved, of_grant, other_agent, sql
+from full_system import BUILD, IS_ROOT, wait_until
 
 FAKETIME = next(iter(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-
-
-@pytest.fixture(scope="module")
-def system():
-    if not engine_available():
-        pytest.skip("skipped: embedded engine not available")
-    s = System()
-    try:
-        s.up()
-        yield s
-    finally:
-        s.purge()
 
 
 @pytest.fixture
@@ -148,12 +136,6 @@ def test_a_partition_delays_a_revocation_and_nobody_says_otherwise(system, sessi
     assert "result" not in events(system, session.grant)[events(system, session.grant).index("grant-ended"):]
 
 
-def agent_config(system):
-    for pid in system.pids("--role gate"):
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return pathlib.Path(words[words.index(b"--config") + 1].decode())
-
-
 @pytest.mark.skipif(not FAKETIME, reason="skipped: faketime not available")
 @pytest.mark.parametrize("shift", ["+5m", "-5m"])
 def test_a_device_whose_clock_is_off_is_told_so(system, shift):
@@ -166,32 +148,60 @@ def test_a_device_whose_clock_is_off_is_told_so(system, shift):
     assert sql(system, grant, approval, "SELECT 1").returncode == 0
 
 
+WALL_CLOCK = BUILD / "tests/scenario/programs/wall-clock.so"
+HOUR = 3600
+
+
+def faked(shift):
+    """Environment of a device whose wall clock follows a file."""
+    return dict(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(shift), FAKETIME_NO_CACHE="1", DONT_FAKE_MONOTONIC="1")
+
+
 @pytest.mark.skipif(not FAKETIME, reason="skipped: faketime not available")
-def test_a_grant_ends_with_its_minutes_whatever_the_devices_clock_does(system, tmp_path):
-    """The device's wall clock jumps an hour each way meanwhile; begin and end are measured by the ledger's own `mono`."""
-    grant, approval = approved(system, minutes=1)
-    shift = tmp_path / "shift"
-    shift.write_text("+0")
-    os.environ.update(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(shift), FAKETIME_NO_CACHE="1", DONT_FAKE_MONOTONIC="1")
-    try:
-        session = Session(system, grant, approval)
-    finally:
-        for name in ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "DONT_FAKE_MONOTONIC"):
-            del os.environ[name]
-    try:
-        for jump in ("+1h", "-1h", "+0"):
-            assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
-            shift.write_text(jump)
-        wait_until("the grant's end", 150, lambda: "grant-ended" in events(system, grant))
-        assert session.ended() == 1
-    finally:
-        session.stop()
-    by_event = {leaf["body"]["event"]: leaf for leaf in of_grant(system, grant["id"])}
-    lasted = by_event["grant-ended"]["mono"] - by_event["grant-open"]["mono"]
-    assert re.search("time is over", by_event["grant-ended"]["body"]["why"])
-    # Not a moment early; late by less than a second but for the load of this machine.
-    assert 60000 <= lasted < 60000 + (1000 if os.environ.get("OWNHOUSE_TEST_LONG") else 15000), lasted
-    assert sql(system, grant, approval, "SELECT 1").returncode == 4
+@pytest.mark.skipif(not WALL_CLOCK.exists(), reason="skipped: a build without sanitizers not available")
+def test_a_grant_ends_with_its_minutes_whatever_wall_clocks_do(system, tmp_path):
+    """The gate's wall clock, and in a second session the device's, jump an hour each way meanwhile. The gate measures by CLOCK_BOOTTIME
+    from the opening, and the ledger's own `mono` agrees. An opening while the gate's clock is off is refused and uses nothing up."""
+    gate_shift, device_shift = tmp_path / "gate", tmp_path / "device"
+    gate_shift.write_text("0")
+    device_shift.write_text("+0")
+    with other_agent(system, env={"LD_PRELOAD": str(WALL_CLOCK), "WALL_CLOCK_FILE": str(gate_shift)}):
+        grants = [approved(system, minutes=1) for _ in range(2)]
+        for off in (HOUR, -HOUR):
+            gate_shift.write_text(str(off))
+            refused_now = sql(system, *grants[0], "SELECT 1")
+            assert refused_now.returncode != 0 and "clocks" in refused_now.stderr and re.search(r"3[56]\d\d s", refused_now.stderr)
+            assert "grant-open" not in events(system, grants[0][0])
+        gate_shift.write_text("0")
+        opened = [Session(system, *grants[0]), Session(system, *grants[1], env=faked(device_shift))]
+        try:
+            for gate_jump, device_jump in ((HOUR, "+1h"), (-HOUR, "-1h"), (0, "+0")):
+                for session in opened:
+                    assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+                gate_shift.write_text(str(gate_jump))
+                assert opened[0].ask("clickhouse.diag", "POST", "/", "SELECT 2")[0] == 200
+                # The devices' clock jumps when the gate's is right again: one of the two is off, never both by the same hour.
+                gate_shift.write_text("0")
+                device_shift.write_text(device_jump)
+            gate_shift.write_text(str(HOUR))
+            for session, (grant, _) in zip(opened, grants):
+                wait_until("the grant's end", 150, lambda: "grant-ended" in events(system, grant))
+                assert session.ended() == 1
+        finally:
+            for session in opened:
+                session.stop()
+        gate_shift.write_text("0")
+        for grant, approval in grants:
+            by_event = {leaf["body"]["event"]: leaf for leaf in of_grant(system, grant["id"])}
+            end = by_event["grant-ended"]
+            assert re.search("time is over", end["body"]["why"])
+            # Not a moment early; late by less than a second but for the load of this machine.
+            slack = 1000 if os.environ.get("OWNHOUSE_TEST_LONG") else 15000
+            assert 60000 <= end["body"]["lastedMs"] < 60000 + slack, end
+            assert 60000 <= end["mono"] - by_event["grant-open"]["mono"] < 60000 + slack, end
+            assert sql(system, grant, approval, "SELECT 1").returncode == 4
+            told = [leaf["time"] for leaf in of_grant(system, grant["id"])]
+            assert told == sorted(told)  # the ledger's role keeps its own time
 
 
 def test_a_statement_that_still_runs_is_killed_with_its_grant(system):

@@ -3,100 +3,13 @@ ledger, and every way in which it ends."""
 import http.client
 import json
 import os
-import pathlib
-import re
 import signal
-import socket
 import subprocess
 
 import pytest
 
-from full_system import BUILD, OWNHOUSE, System, engine_available, wait_until
-
-SIGN = BUILD / "tests/scenario/programs/consent-sign"
-
-
-@pytest.fixture(scope="module")
-def system():
-    if not engine_available():
-        pytest.skip("skipped: embedded engine not available")
-    s = System()
-    try:
-        s.up()
-        yield s
-    finally:
-        s.purge()
-
-
-def agent_home(s):
-    return next(s.home.glob("accounts/laptop/*/agent"))
-
-
-def leaves(s):
-    """All leaves of the agent's own ledger, in their order."""
-    out = {}
-    log = agent_home(s) / "ledger/log"
-    for path in [*log.glob("tile/entries/**/*"), *log.glob("tail-*")]:
-        for m in re.finditer(rb'\{"body":.*?"type":"ownhouse/leaf","v":1\}', path.read_bytes() if path.is_file() else b"", re.S):
-            leaf = json.loads(m.group(0))
-            out[leaf["index"]] = leaf
-    return [out[i] for i in sorted(out)]
-
-
-def of_grant(s, grant):
-    return [leaf for leaf in leaves(s) if leaf["body"].get("grant") == grant]
-
-
-def request(s, *words, minutes=10):
-    return s.ok("access", "request", "--reason", "a test", "--minutes", str(minutes), *words)
-
-
-def sign(s, grant, key=None, deny=False):
-    """The customer's approval of a request, as a file."""
-    paper, out = s.root / f"{grant['id']}.request", s.root / f"{grant['id']}.approval"
-    paper.write_text(json.dumps(grant["request"]))
-    words = [str(SIGN), str(key or s.customer / "approver.key"), str(paper)] + (["deny"] if deny else [])
-    out.write_text(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
-    return out
-
-
-def approved(s, *words, **kwargs):
-    grant = request(s, *words, **kwargs)
-    return grant, sign(s, grant)
-
-
-def sql(s, grant, approval, statement, *words):
-    return s.run("connect", grant["id"], "--approval", str(approval), "--format", "TabSeparated", "--sql", statement, *words,
-                 timeout=60)
-
-
-class Session:
-    """`ownhouse connect` with its ports."""
-
-    def __init__(self, s, grant, approval, *words):
-        papers = ["--approval", str(approval)] if approval else []
-        self.process = subprocess.Popen([str(OWNHOUSE), "connect", grant["id"], *papers, "--home", str(s.home), "--json",
-                                         *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        line = self.process.stdout.readline()
-        assert '"ports"' in line, line
-        self.ports = {p["target"]: p["port"] for p in json.loads(line)["ports"]}
-
-    def ask(self, target, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[target], timeout=60)
-        connection.request(method, path, body=body, headers=headers or {})
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        return answer.status, text.decode(), answer
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(30)
-        self.process.stdout.close()
-
-    def ended(self):
-        return self.process.wait(30)
+from access_parts import Session, agent_config, agent_home, approved, control, leaves, of_grant, request, sign, sql
+from full_system import BUILD, wait_until
 
 
 @pytest.fixture
@@ -282,27 +195,6 @@ def test_revocation_ends_the_session_and_is_acknowledged(system, session):
     assert "grant-ended" in [leaf["body"]["event"] for leaf in end]
     again = sql(system, session.grant, session.approval, "SELECT 1")
     assert again.returncode == 4
-
-
-def agent_config(s):
-    """The configuration file that the agent runs with."""
-    for pid in s.pids("--role gate"):
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return pathlib.Path(words[words.index(b"--config") + 1].decode())
-
-
-def control(system, message):
-    """One question to the gate's control socket, as the customer's own commands ask it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
-        s.settimeout(30)
-        s.connect(str(agent_home(system) / "run/gate-control.sock"))
-        s.send(json.dumps(message).encode())
-        while message["type"] in ("status", "lock", "unlock"):
-            answer = json.loads(s.recv(200000))
-            if answer["type"] == "status":
-                return answer
-        s.recv(200000)
-        return None
 
 
 def test_the_customer_ends_a_grant_without_the_control_plane(system, session):

@@ -1,6 +1,7 @@
 /* The gate's life: start, the clock of grants, endings in their order, stop. */
 #include "agent/gate/gate_internal.h"
 
+#include "base/tcp_listen.h"
 #include "base/unix_socket.h"
 
 #include <stdarg.h>
@@ -16,6 +17,7 @@ struct gate_ending {
     char id[UUID_SIZE], why[200];
     bool was_open;
     int64_t since_ms, retry_ms;
+    int64_t lasted_ms; /* from the opening to the moment when nothing was served any more, both monotonic */
     uint64_t sessions;
 };
 
@@ -58,9 +60,9 @@ static void go_on(struct gate *g, struct gate_ending *e)
     int64_t now = clock_mono_ms(g->config.clock);
     if (now < e->retry_ms || (gate_job_count(g, e->id) && now < e->since_ms + ENDING_WAIT_MS))
         return;
-    json_t *body = json_pack("{ss ss ss sb sI sI}", "event", "grant-ended", "grant", e->id, "why", e->why, "wasOpen",
-                             (int)e->was_open, "sessionsCut", (json_int_t)e->sessions, "statementsStillRunning",
-                             (json_int_t)gate_job_count(g, e->id));
+    json_t *body = json_pack("{ss ss ss sb sI sI sI}", "event", "grant-ended", "grant", e->id, "why", e->why, "wasOpen",
+                             (int)e->was_open, "lastedMs", (json_int_t)e->lasted_ms, "sessionsCut",
+                             (json_int_t)e->sessions, "statementsStillRunning", (json_int_t)gate_job_count(g, e->id));
     if (gate_record(g, "access.end", body, NULL, &err) < 0) {
         gate_event(g, true, "the end of grant %s: %s", e->id, err.message);
         e->retry_ms = now + ENDING_RETRY_MS;
@@ -109,6 +111,8 @@ void gate_end_grant(struct gate *g, const char *id, const char *why)
             gate_conn_close(c);
         }
     }
+    if (grant)
+        e->lasted_ms = clock_mono_ms(g->config.clock) - grant->opened_ms;
     gate_kill_jobs(g, id);
     if (grants_end(g->grants, id, &err) < 0)
         gate_event(g, true, "the end of grant %s could not be kept for a restart: %s", id, err.message);
@@ -165,8 +169,11 @@ static void renew_server(struct gate *g)
     struct err err = ERR_INIT;
     if (authority_server(g->authority, &tls, &err) < 0)
         gate_event(g, true, "the gate's certificate cannot be renewed: %s", err.message);
-    else if (tls)
-        link_listener_set_tls(g->listener, tls);
+    if (!tls)
+        return;
+    link_listener_set_tls(g->listener, tls);
+    if (g->direct)
+        link_listener_set_tls(g->direct, tls);
 }
 
 static void on_tick(uv_timer_t *t)
@@ -191,8 +198,15 @@ static int open_listener(struct gate *g, struct err *err)
     int fd = r < 0 ? r : unix_listen(g->config.sessions_socket, SOCK_STREAM, BACKLOG, err);
     if (fd < 0)
         return fd;
-    return link_listener_new(g->links, fd, false, GATE_CONNECTIONS_MAX / 2, GATE_CONNECTIONS_MAX, tls, &gate_conn_ops,
-                             gate_conn_accept, g, &g->listener, err);
+    r = link_listener_new(g->links, fd, false, GATE_CONNECTIONS_MAX / 2, GATE_CONNECTIONS_MAX, tls, &gate_conn_ops,
+                          gate_conn_accept, g, &g->listener, err);
+    if (r < 0 || !g->config.listen || !*g->config.listen)
+        return r;
+    if ((fd = tcp_listen("gate_listen", g->config.listen, BACKLOG, err)) < 0)
+        return fd;
+    /* Counts are of the loop, so whoever floods this address leaves the relay's sessions their half. */
+    return link_listener_new(g->links, fd, false, GATE_CONNECTIONS_MAX / 4, GATE_CONNECTIONS_MAX / 2, tls,
+                             &gate_conn_ops, gate_conn_accept, g, &g->direct, err);
 }
 
 static void free_gate(struct gate *g)
@@ -277,6 +291,7 @@ void gate_stop(struct gate *g, void (*done)(void *data), void *data)
     g->done_data = data;
     g->stopping = true;
     link_listener_free(TAKE_PTR(g->listener));
+    link_listener_free(TAKE_PTR(g->direct));
     for (struct gate_conn *c = g->conns, *next; c; c = next) {
         next = c->next;
         gate_conn_close(c);

@@ -2,7 +2,9 @@
  *
  * Runs on the caller's libuv loop, its targets on work threads. It listens on two Unix sockets: one for sessions, where
  * the agent's link joins what comes from the relay, and one for control, where the operator says which workloads there
- * are and which grants are revoked, and the customer's own commands come in. Every event and every statement is in the
+ * are and which grants are revoked, and the customer's own commands come in. Where the customer names an address, it
+ * takes sessions there too, for devices that reach it over a tailnet: the same TLS, the same checks, the same caps, of
+ * which those that come this way leave half to the relay's. Every event and every statement is in the
  * ledger, on the disk, before anything follows from it; what cannot be recorded does not happen. */
 #pragma once
 
@@ -17,6 +19,7 @@ struct gate_config {
     uv_loop_t *loop;
     const char *dir; /* authority and grants (0700) */
     const char *sessions_socket, *control_socket;
+    const char *listen; /* ADDRESS:PORT as in base/tcp_listen.h; "" or NULL: none */
     const char *infrastructure;
     const char *boot_id; /* of the machine */
     const struct clock *clock;

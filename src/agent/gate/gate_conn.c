@@ -50,8 +50,10 @@ static void begin_session(struct gate_conn *c, const struct link_peer *peer)
         return;
     }
     hex_encode(peer->tls.fingerprint, SHA256_SIZE, fingerprint);
-    json_t *body = json_pack("{ss ss ss ss}", "event", "session-open", "grant", grant->id, "session", c->session,
-                             "certificate", fingerprint);
+    /* What comes by the Unix socket was joined by the relay. */
+    const char *from = strcmp(peer->address, "unix") ? peer->address : "relay";
+    json_t *body = json_pack("{ss ss ss ss ss}", "event", "session-open", "grant", grant->id, "session", c->session,
+                             "certificate", fingerprint, "from", from);
     if (gate_record(g, "access.session", body, NULL, &err) < 0) {
         gate_event(g, true, "a session of grant %s: %s", grant->id, err.message);
         gate_conn_close(c);

@@ -32,7 +32,7 @@ struct gate {
     struct authority *authority;
     struct grants *grants;
     struct link_loop *links;
-    struct link_listener *listener;
+    struct link_listener *listener, *direct; /* the latter NULL where no address is given */
     struct yamux_limits limits;
     struct yamux_budget budget;
     struct gate_conn *conns;
