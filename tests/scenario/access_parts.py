@@ -121,7 +121,7 @@ def other_agent(s, settings="", env=None):
     """The agent's processes started anew by the test, with more settings or another environment, in the same network and on the same
     folder; workloads live on. Afterwards the machine starts its own again."""
     own = agent_config(s)
-    config = s.root / "other-agent.conf"
+    config = s.home / "other-agent.conf"
     config.write_text(own.read_text() + settings)
     config.chmod(0o600)
     assert s.kill("ownhouse-agent supervise", signal.SIGSTOP)
@@ -141,5 +141,6 @@ def other_agent(s, settings="", env=None):
             other.kill()
             other.wait()
             wait_until("the other agent to be gone", 60, lambda: not s.pids(f"--config {config}"))
+        config.unlink()
         s.kill("ownhouse-agent supervise", signal.SIGCONT)
         wait_until("the machine's own gate", 90, lambda: gate_answers(s))

@@ -33,25 +33,35 @@ class Path:
     def __enter__(self):
         if not self.system.isolated:
             return self
-        inside = ["ip", "netns", "exec", self.system.netns]
+        inside = self.inside()
         for words in (["ip", "link", "add", self.name, "type", "veth", "peer", "name", "tailscale0", "netns", self.system.netns],
                       ["ip", "addr", "add", f"{self.device}/30", "dev", self.name], ["ip", "link", "set", self.name, "up"],
                       [*inside, "ip", "addr", "add", f"{self.gate}/30", "dev", "tailscale0"],
-                      [*inside, "ip", "link", "set", "tailscale0", "up"],
-                      # The laptop's packet rules let nothing in here: who wants the tailnet opens this one port of it.
-                      [*inside, "nft", "add", "rule", "inet", "ownhouse", "input", "iifname", "tailscale0", "ip", "daddr", self.gate,
-                       "tcp", "dport", str(self.port), "accept"]):
+                      [*inside, "ip", "link", "set", "tailscale0", "up"]):
             subprocess.run(words, check=True, capture_output=True)
+        self.let_in()
         return self
+
+    def inside(self):
+        return ["ip", "netns", "exec", self.system.netns]
+
+    def rules(self):
+        listed = json.loads(tool(*self.inside(), "nft", "-j", "-a", "list", "chain", "inet", "ownhouse", "input"))
+        return [entry["rule"]["handle"] for entry in listed["nftables"] if "rule" in entry and "tailscale0" in json.dumps(entry)]
+
+    def let_in(self):
+        """The laptop's packet rules let nothing in here: who wants the tailnet opens this one port of it. The laptop's control plane
+        puts its own rules back when it finds others, so it is said anew before each dialling."""
+        if self.system.isolated and not self.rules():
+            subprocess.run([*self.inside(), "nft", "add", "rule", "inet", "ownhouse", "input", "iifname", "tailscale0", "ip", "daddr",
+                            self.gate, "tcp", "dport", str(self.port), "accept"], check=True, capture_output=True)
+        return self.address
 
     def __exit__(self, *_):
         if self.system.isolated:
             tool("ip", "link", "del", self.name)
-            listed = json.loads(tool("ip", "netns", "exec", self.system.netns, "nft", "-j", "-a", "list", "chain", "inet", "ownhouse", "input"))
-            for rule in (entry["rule"] for entry in listed["nftables"] if "rule" in entry):
-                if "tailscale0" in json.dumps(rule):
-                    tool("ip", "netns", "exec", self.system.netns, "nft", "delete", "rule", "inet", "ownhouse", "input", "handle",
-                         str(rule["handle"]))
+            for handle in self.rules():
+                tool(*self.inside(), "nft", "delete", "rule", "inet", "ownhouse", "input", "handle", str(handle))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +73,7 @@ def tailnet(system):
 
 
 def via(system, tailnet, grant, approval, *words, **kwargs):
-    return sql(system, grant, approval, "SELECT 1", "--via", tailnet.address, *words, **kwargs)
+    return sql(system, grant, approval, "SELECT 1", "--via", tailnet.let_in(), *words, **kwargs)
 
 
 def sources(system, grant):
@@ -73,7 +83,7 @@ def sources(system, grant):
 @pytest.fixture
 def session(system, tailnet):
     grant, approval = approved(system, "--target", "clickhouse.diag,cluster.view")
-    s = Session(system, grant, approval, "--via", tailnet.address)
+    s = Session(system, grant, approval, "--via", tailnet.let_in())
     s.grant, s.approval = grant, approval
     yield s
     s.stop()
@@ -94,7 +104,7 @@ def test_a_session_without_any_relay(system, tailnet):
     grant, approval = approved(system, "--target", "clickhouse.diag")
     system.kill("ownhouse-control --role link", signal.SIGSTOP)
     try:
-        s = Session(system, grant, approval, "--via", tailnet.address)
+        s = Session(system, grant, approval, "--via", tailnet.let_in())
         try:
             status, text, _ = s.ask("clickhouse.diag", "POST", "/", "SELECT count() > 0 AS some FROM ownhouse_diag.tables")
             assert (status, text.split()) == (200, ["some", "1"])
@@ -118,7 +128,7 @@ def test_relay_and_tailnet_are_one_grant(system, tailnet, session):
 
 def test_nobody_gets_in_without_the_customers_signature(system, tailnet):
     grant = request(system)
-    result = system.run("connect", grant["id"], "--via", tailnet.address, "--sql", "SELECT 1")
+    result = system.run("connect", grant["id"], "--via", tailnet.let_in(), "--sql", "SELECT 1")
     assert result.returncode == 4 and "has signed" in result.stderr
     other = system.root / "stranger.key"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(other)], check=True, capture_output=True)
@@ -181,6 +191,7 @@ def test_silent_connections_leave_room_for_the_relay(system, tailnet):
     """The tailnet's share of slow handshakes is half of the gate's: more wait unaccepted, and the relay's sessions still come."""
     grant, approval = approved(system)
     silent = []
+    tailnet.let_in()
     try:
         for _ in range(60):
             s = socket.socket()
@@ -215,7 +226,7 @@ def test_the_control_planes_revocation_ends_it(system, tailnet, session):
 
 def test_it_ends_with_its_minutes(system, tailnet):
     grant, approval = approved(system, minutes=1)
-    s = Session(system, grant, approval, "--via", tailnet.address)
+    s = Session(system, grant, approval, "--via", tailnet.let_in())
     try:
         assert s.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
         wait_until("the grant's end", 150, lambda: s.process.poll() is not None)
