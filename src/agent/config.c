@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/tcp_listen.h"
 #include "blueprint/placement.h"
+#include "net/dns_wire.h"
 
 #include <arpa/inet.h>
 #include <sys/stat.h>
@@ -64,6 +65,23 @@ const struct conf_key agent_config_keys[] = {
     {"clickhouse_image", CONF_STRING, AT(clickhouse_image), "", 0, 500, "image of the engine, by digest"},
     {"haproxy_image", CONF_STRING, AT(haproxy_image), "", 0, 500, "image of the ingress, by digest"},
     {"knot_image", CONF_STRING, AT(knot_image), "", 0, 500, "image of the name server, by digest"},
+    {"dns_provider", CONF_STRING, AT(dns_provider), "none", 0, 16,
+     "who serves the zone that the services' names are written into: none, rfc2136 or route53"},
+    {"dns_zone", CONF_STRING, AT(dns_zone), "", 0, 253, "the zone, which the services' domain is or lies in"},
+    {"dns_server", CONF_STRING, AT(dns_server), "", 0, 300, "rfc2136: the zone's primary server, host:port"},
+    {"dns_key_file", CONF_PATH, AT(dns_key_file), "", 0, 3000,
+     "rfc2136: file of mode 0600 with the TSIG key, ALGORITHM:NAME:BASE64"},
+    {"dns_zone_id", CONF_STRING, AT(dns_zone_id), "", 0, 64, "route53: id of the hosted zone"},
+    {"dns_endpoint", CONF_STRING, AT(dns_endpoint), "", 0, 300, "route53: another address than AWS's own"},
+    {"dns_target", CONF_STRING, AT(dns_target), "", 0, 1000,
+     "addresses, or one name, that the records lead to, separated by blanks; empty: the ingress as it is found"},
+    {"dns_ttl", CONF_INT, AT(dns_ttl), "60", 1, 86400, "seconds that the records may be remembered"},
+    {"acme_directory", CONF_STRING, AT(acme_directory), "", 0, 1000,
+     "URL of an ACME authority's directory, whose terms are accepted by this; empty: the own authority alone"},
+    {"acme_contact", CONF_STRING, AT(acme_contact), "", 0, 254, "mail address for the ACME account"},
+    {"acme_settle", CONF_INT, AT(acme_settle), "15", 0, 600,
+     "seconds that a challenge gets to reach the zone's other servers (rfc2136)"},
+    {"uacme_program", CONF_PATH, AT(uacme_program), "", 0, 0, "uacme; empty: searched"},
     {"isolation", CONF_STRING, AT(isolation), "none", 0, 32, "network-namespace or none"},
     {"isolation_missing", CONF_STRING, AT(isolation_missing), "", 0, 400, "what is missing, for status"},
     {"log_level", CONF_STRING, AT(log_level), "info", 0, 8, "debug, info, warn or error"},
@@ -93,6 +111,37 @@ static int check_loopback(const char *value, struct err *err)
     return 0;
 }
 
+static int check_dns(const struct agent_config *c, struct err *err)
+{
+    bool route53 = !strcmp(c->dns_provider, "route53"), rfc2136 = !strcmp(c->dns_provider, "rfc2136");
+    const char *missing = NULL;
+    if (!route53 && !rfc2136 && strcmp(c->dns_provider, "none"))
+        return err_set(err, -EINVAL, "dns_provider: must be none, rfc2136 or route53, not \"%.40s\"", c->dns_provider);
+    if (*c->acme_directory && !route53 && !rfc2136)
+        return err_set(err, -EINVAL,
+                       "acme_directory: needs dns_provider, since the authority asks DNS whether the domain is yours");
+    if (*c->acme_directory && strncmp(c->acme_directory, "https://", 8))
+        return err_set(err, -EINVAL, "acme_directory: must begin with https://");
+    if (c->acme_contact[0] == '-')
+        return err_set(err, -EINVAL, "acme_contact: must be a mail address");
+    if (!route53 && !rfc2136)
+        return 0;
+    if (!dns_name_valid(c->dns_zone))
+        return err_set(err, -EINVAL, "dns_zone: must be the zone's name in lower case, without the last dot");
+    if (rfc2136 && (!*c->dns_server || !*c->dns_key_file))
+        missing = *c->dns_server ? "dns_key_file" : "dns_server";
+    if (route53 && !*c->dns_zone_id)
+        missing = "dns_zone_id";
+    if (missing)
+        return err_set(err, -EINVAL, "%s: is needed with dns_provider = %s", missing, c->dns_provider);
+    return 0;
+}
+
+bool agent_config_names(const struct agent_config *c)
+{
+    return strcmp(c->dns_provider, "none") != 0;
+}
+
 static int check(const struct agent_config *c, struct err *err)
 {
     enum log_level level;
@@ -104,7 +153,8 @@ static int check(const struct agent_config *c, struct err *err)
         (r = check_address("public_address", c->public_address, err)) < 0 ||
         (r = check_address("client_address", c->client_address, err)) < 0 ||
         (r = check_loopback(c->loopback_base, err)) < 0 ||
-        (*c->gate_listen && (r = tcp_listen_check("gate_listen", c->gate_listen, err)) < 0))
+        (*c->gate_listen && (r = tcp_listen_check("gate_listen", c->gate_listen, err)) < 0) ||
+        (r = check_dns(c, err)) < 0)
         return r;
     if (!placement_path_valid(c->home, 1))
         return err_set(err, -EINVAL, "home: must be an absolute path without empty, . or .. parts");
@@ -163,7 +213,8 @@ char *agent_path(const struct agent_config *c, const char *below)
 
 int agent_config_prepare(const struct agent_config *c, struct err *err)
 {
-    static const char *const folders[] = {"link", "state", "runtime", "run", "ledger", "gate", "policy", "consent"};
+    static const char *const folders[] = {"link", "state",  "runtime", "run",   "ledger",
+                                          "gate", "policy", "consent", "names", "wanted"};
     struct stat st;
     int r = fs_mkdirs(c->home, 0700, err);
     if (r < 0)

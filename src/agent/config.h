@@ -1,6 +1,7 @@
 /* agent.conf: the agent's settings, one table line each; and where it keeps what, below `home`:
  *   link/     identity of the link (agent/link/identity.h)      state/  the operator's state
  * (agent/operator/operator.h) gate/  the access authority and open grants (agent/gate/gate.h)
+ *   names/  certificates and state of DNS (agent/names/names.h)   wanted/  what the operator asks of it
  *   policy/  the customer's policy, if it is newer than the bundle's (agent/policy.h)   consent/  what was asked and
  * signed (agent/consent/keeper.h) ledger/  the ledger's key and log (agent/ledger/role_ledger.c) runtime/  the
  * supervised folder (blueprint/placement.h)     run/    instance lock
@@ -39,6 +40,16 @@ struct agent_config {
     bool load_balancer;
     int64_t volume_gib, ingress_replicas;
     char *clickhouse_image, *haproxy_image, *knot_image; /* by digest */
+    char *dns_provider;                                  /* none | rfc2136 | route53; what follows is for these two */
+    char *dns_zone;                                      /* the zone that the services' domain lies in */
+    char *dns_server, *dns_key_file;                     /* rfc2136: host:port, TSIG key */
+    char *dns_zone_id, *dns_endpoint;                    /* route53: hosted zone; "" = AWS's own address */
+    char *dns_target;                                    /* what records lead to; "" = the ingress as it is found */
+    int64_t dns_ttl;                                     /* seconds */
+    char *acme_directory;                                /* URL; "" = certificates come from the own authority alone */
+    char *acme_contact;                                  /* mail address for the account; "" = none */
+    int64_t acme_settle;                                 /* seconds that the zone's other servers get */
+    char *uacme_program;                                 /* "" = search */
     char *isolation;                                     /* network-namespace | none */
     char *isolation_missing;                             /* what is missing then, one sentence for `status` */
     char *log_level;
@@ -52,6 +63,8 @@ OH_MUST_CHECK int agent_config_load(const char *path, struct agent_config *into,
 OH_MUST_CHECK int agent_config_parse(const char *name, const char *text, size_t len, struct agent_config *into,
                                      struct err *err);
 void agent_config_free(struct agent_config *c);
+/* Whether there is something for the role `names` to do: DNS records in a zone. */
+bool agent_config_names(const struct agent_config *c);
 
 /* Makes the folders below home (0700) where missing; refuses a home that others may write to or that is another
  * user's. */

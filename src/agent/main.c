@@ -2,6 +2,7 @@
 #include "agent/config.h"
 #include "agent/gate_ask.h"
 #include "agent/lock.h"
+#include "agent/names/acme.h"
 #include "agent/parent.h"
 #include "agent/place.h"
 #include "agent/role.h"
@@ -144,7 +145,7 @@ static int run(const struct arguments *a)
 static int run_role(const struct arguments *a)
 {
     static int (*const mains[])(struct agent_role *) = {role_operator_main, role_supervisor_main, role_ledger_main,
-                                                        role_gate_main};
+                                                        role_gate_main, role_names_main};
     struct agent_role role = {.config_path = a->config};
     for (size_t i = 0; i < AGENT_ROLE_COUNT; i++) {
         if (strcmp(a->role, agent_role_names[i]))
@@ -249,6 +250,9 @@ static int check_config(const struct arguments *a)
 int main(int argc, char **argv)
 {
     struct arguments a = {0};
+    const char *hook = getenv(ACME_HOOK_VARIABLE);
+    if (hook)
+        return acme_hook_main(hook, argc, argv);
     int status = parse_arguments(argc, argv, &a);
     if (status)
         return status;

@@ -44,6 +44,7 @@ static const int death_signals[AGENT_ROLE_COUNT] = {
     [AGENT_ROLE_SUPERVISOR] = SIGUSR2,
     [AGENT_ROLE_LEDGER] = SIGTERM,
     [AGENT_ROLE_GATE] = SIGTERM,
+    [AGENT_ROLE_NAMES] = SIGTERM,
 };
 
 /* Who records in the ledger. */
@@ -144,7 +145,7 @@ static void go_on_ending(struct parent *p)
 {
     struct child *operator= & p->children[AGENT_ROLE_OPERATOR], *supervisor = &p->children[AGENT_ROLE_SUPERVISOR],
                  *ledger = &p->children[AGENT_ROLE_LEDGER];
-    if (operator->pid || p->children[AGENT_ROLE_GATE].pid)
+    if (operator->pid || p->children[AGENT_ROLE_GATE].pid || p->children[AGENT_ROLE_NAMES].pid)
         return;
     if (supervisor->pid) {
         if (!uv_is_active((uv_handle_t *)&supervisor->timer))
@@ -168,6 +169,7 @@ static void begin_ending(struct parent *p, int sig)
     uv_timer_stop(&p->children[AGENT_ROLE_SUPERVISOR].timer);
     uv_timer_stop(&p->children[AGENT_ROLE_LEDGER].timer);
     end_role(&p->children[AGENT_ROLE_GATE], SIGTERM, OPERATOR_GRACE_MS);
+    end_role(&p->children[AGENT_ROLE_NAMES], SIGTERM, OPERATOR_GRACE_MS);
     end_role(&p->children[AGENT_ROLE_OPERATOR], SIGTERM, OPERATOR_GRACE_MS);
     go_on_ending(p);
 }
@@ -258,7 +260,9 @@ int parent_run(const char *program, const char *config_path, const struct agent_
         uv_timer_init(&p.loop, &c->timer);
         c->timer.data = c;
         /* Where the cluster runs the workloads there is nothing to supervise. */
-        if (c->id != AGENT_ROLE_SUPERVISOR || strcmp(config->runtime, "kubernetes"))
+        if (c->id == AGENT_ROLE_SUPERVISOR && !strcmp(config->runtime, "kubernetes"))
+            continue;
+        if (c->id != AGENT_ROLE_NAMES || agent_config_names(config))
             start_role(c);
     }
     uv_run(&p.loop, UV_RUN_DEFAULT);

@@ -6,7 +6,14 @@
 
 #include "agent/config.h"
 
-enum agent_role_id { AGENT_ROLE_OPERATOR, AGENT_ROLE_SUPERVISOR, AGENT_ROLE_LEDGER, AGENT_ROLE_GATE, AGENT_ROLE_COUNT };
+enum agent_role_id {
+    AGENT_ROLE_OPERATOR,
+    AGENT_ROLE_SUPERVISOR,
+    AGENT_ROLE_LEDGER,
+    AGENT_ROLE_GATE,
+    AGENT_ROLE_NAMES,
+    AGENT_ROLE_COUNT
+};
 extern const char *const agent_role_names[AGENT_ROLE_COUNT];
 
 struct agent_role {
@@ -27,6 +34,7 @@ int role_operator_main(struct agent_role *r);
 int role_supervisor_main(struct agent_role *r);
 int role_ledger_main(struct agent_role *r);
 int role_gate_main(struct agent_role *r);
+int role_names_main(struct agent_role *r);
 
 /* The engine alone, for a machine's init: serves any supervised folder. */
 int role_supervise_folder(const char *dir);

@@ -420,6 +420,18 @@ static int load_passwords(struct operator_role *o, struct err *err)
     return r;
 }
 
+/* Where clients reach the ingress: as configured, else as the cluster's load balancer says. */
+static const char *ingress_targets(void *data)
+{
+    static struct kube_state s; /* one thread */
+    struct operator_role *o = data;
+    const struct agent_config *c = &o->role->config;
+    if (*c->dns_target || *c->client_address || strcmp(c->runtime, "kubernetes"))
+        return *c->dns_target ? c->dns_target : c->client_address;
+    runtime_kubernetes_state(o->runtime, &s);
+    return s.balancer;
+}
+
 static bool is_locked(void *data)
 {
     return lock_is_set(&((struct operator_role *)data)->role->config);
@@ -480,11 +492,14 @@ static int confine(struct operator_role *o, struct err *err)
     struct sandbox_report report = {0};
     /* Not the ledger's folder: its key and its leaves are its own role's. */
     autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run"), *consent = agent_path(c, "consent"),
-                  *policy = agent_path(c, "policy");
-    const char *read[12],
-        *write[] = {o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, o->place.backup_dir, NULL};
+                  *policy = agent_path(c, "policy"), *wanted = agent_path(c, "wanted"), *names = agent_path(c, "names");
+    const char *read[14],
+        *write[] = {
+            o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, wanted, o->place.backup_dir, NULL};
     char folder[4096];
     size_t n = 0;
+    if (agent_config_names(c))
+        read[n++] = names;
     const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials, c->releases};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         if (*files[i] == '/')
@@ -534,7 +549,8 @@ static int start_operator(struct operator_role *o, struct err *err)
     const struct agent_config *c = &o->role->config;
     struct bundle *bundle = NULL;
     struct identity id = {0};
-    autofree char *consent = agent_path(c, "consent"), *kept = mem_printf("%s/desired.json", o->place.state_dir);
+    autofree char *consent = agent_path(c, "consent"), *kept = mem_printf("%s/desired.json", o->place.state_dir),
+                  *wanted = agent_path(c, "wanted"), *names = agent_path(c, "names");
     int r;
     if ((r = identity_load(o->place.link_dir, &id, err)) < 0)
         return r;
@@ -552,6 +568,10 @@ static int start_operator(struct operator_role *o, struct err *err)
         .env = o->place.env,
         .extra_ip = o->place.extra_ip,
         .files_take_ms = strcmp(c->runtime, "kubernetes") ? 0 : KUBE_FILES_TAKE_MS,
+        .wanted_dir = agent_config_names(c) ? wanted : NULL,
+        .names_dir = agent_config_names(c) ? names : NULL,
+        .acme = *c->acme_directory != '\0',
+        .ingress_targets = ingress_targets,
         .backup_dir = o->place.backup_dir,
         .backup_password = o->backup_password,
         .may_accept = may_accept,

@@ -52,6 +52,26 @@ static void show_link(struct ui *ui, const json_t *infra)
     }
 }
 
+/* Names and certificate: a line each where there is something to say, a warning where somebody must act. */
+static void show_names(struct ui *ui, const json_t *infra)
+{
+    const json_t *dns = json_object_get(infra, "dns"), *certificate = json_object_get(infra, "certificate");
+    const char *state = session_text(dns, "state"), *end = session_text(certificate, "notAfter");
+    if (*state)
+        ui_line(ui, "  dns         %s", state);
+    if (*session_text(dns, "error"))
+        ui_warn(ui, "DNS: %s", session_text(dns, "error"));
+    state = session_text(certificate, "state");
+    if (*state && strcmp(state, "withheld"))
+        ui_line(ui, "  certificate %s, by %s%s%s", state,
+                strcmp(session_text(certificate, "source"), "acme") ? "the data plane's own authority" : "ACME",
+                *end ? ", until " : "", end);
+    if (!strcmp(state, "late") || !strcmp(state, "expired") || !strcmp(state, "clock") || !strcmp(state, "failed"))
+        ui_warn(ui, "the services' certificate is %s%s%s",
+                strcmp(state, "clock") ? state : "not valid yet by its clock",
+                *session_text(certificate, "error") ? ": " : "", session_text(certificate, "error"));
+}
+
 static void show_infrastructure(struct cli *c, const json_t *infra)
 {
     struct ui *ui = &c->ui;
@@ -74,6 +94,7 @@ static void show_infrastructure(struct cli *c, const json_t *infra)
         else
             ui_line(ui, "  %-11s %s", session_text(w, "name"), session_text(w, "state"));
     }
+    show_names(ui, infra);
     session_tell_isolation(ui, infra);
 }
 

@@ -176,6 +176,16 @@ int64_t certs_renew_ms(const struct certs *c)
     return MIN(authority, c->not_before_ms + (c->not_after_ms - c->not_before_ms) / 3 * 2);
 }
 
+int64_t certs_from_ms(const struct certs *c)
+{
+    return c->not_before_ms;
+}
+
+int64_t certs_until_ms(const struct certs *c)
+{
+    return c->not_after_ms;
+}
+
 int certs_update(struct certs *c, const char *const *dns, const char *const *ip, int64_t now_ms, bool *ret_changed,
                  struct err *err)
 {

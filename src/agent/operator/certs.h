@@ -30,6 +30,9 @@ const char *certs_ca_pem(const struct certs *c);
 const char *certs_bundle(const struct certs *c);
 /* Wall time at which certs_update() has something to do, if the names stay. */
 int64_t certs_renew_ms(const struct certs *c);
+/* Of the certificate in use. */
+int64_t certs_from_ms(const struct certs *c);
+int64_t certs_until_ms(const struct certs *c);
 
 static inline void certs_freep(struct certs **c)
 {

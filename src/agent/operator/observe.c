@@ -73,6 +73,10 @@ static json_t *message(const struct observe_input *in, enum detail detail)
     json_object_set_new(o, "workloads", workloads(in, detail));
     if (in->backups)
         json_object_set(o, "backups", in->backups);
+    if (in->dns)
+        json_object_set(o, "dns", in->dns);
+    if (in->certificate)
+        json_object_set(o, "certificate", in->certificate);
     return o;
 }
 

@@ -5,6 +5,7 @@
 #include "agent/operator/backups.h"
 #include "agent/operator/certs.h"
 #include "agent/operator/kept.h"
+#include "agent/operator/named.h"
 #include "agent/operator/notes.h"
 #include "agent/operator/observe.h"
 #include "agent/operator/reconcile.h"
@@ -42,8 +43,9 @@ struct operator_loop {
     struct restarts restarts;
     struct upgrades upgrades;
     struct backups *backups; /* NULL: none here */
+    struct named *named;
 
-    struct blueprint_certificate certificate;
+    struct blueprint_certificate certificates[2];
     struct workload_list wanted;
     char (*digests)[65];
     bool rendered; /* wanted is of kept and the certificate */
@@ -135,6 +137,22 @@ static void add_name(const char **list, size_t *n, const char *name)
         list[(*n)++] = name;
 }
 
+/* Names that are written into a zone, and the certificate that somebody else issued for them. */
+static void bring_names(struct operator_loop *o)
+{
+    struct err err = ERR_INIT;
+    const char *targets = o->c.ingress_targets ? o->c.ingress_targets(o->c.data) : "";
+    if (named_want(o->named, o->c.infrastructure, o->kept.desired, targets, &err) < 0)
+        event(o, true, err.message);
+    if (!named_look(o->named, o->kept.desired->domain, clock_wall_ms(o->c.clock)))
+        return;
+    const char *pem = named_pem(o->named);
+    o->rendered = false;
+    event(o, false, pem ? "the ingress shows a new certificate by ACME" : "the certificate by ACME has expired");
+    if (pem && o->c.on_certificate)
+        o->c.on_certificate(pem, o->c.data);
+}
+
 static int bring_certificate(struct operator_loop *o, struct err *err)
 {
     const char *dns[MAX_NAMES] = {0}, *ip[MAX_NAMES] = {0};
@@ -165,9 +183,14 @@ static int bring_certificate(struct operator_loop *o, struct err *err)
 static int render(struct operator_loop *o, struct err *err)
 {
     struct workload_list fresh;
-    o->certificate = (struct blueprint_certificate){"service", certs_bundle(o->certs)};
-    o->c.env.certificates = &o->certificate;
-    o->c.env.n_certificates = o->certificate.pem != NULL;
+    const char *pem[] = {named_pem(o->named), certs_bundle(o->certs)};
+    static const char *const names[] = {"acme", "service"};
+    o->c.env.certificates = o->certificates;
+    o->c.env.n_certificates = 0;
+    /* The first is shown where both name the host; the own one goes on for addresses and local names. */
+    for (size_t i = 0; i < ARRAY_SIZE(pem); i++)
+        if (pem[i])
+            o->certificates[o->c.env.n_certificates++] = (struct blueprint_certificate){names[i], pem[i]};
     workload_list_init(&fresh);
     int r = blueprint_render(o->kept.desired, &o->c.env, &fresh, err);
     if (r == 0)
@@ -330,7 +353,11 @@ static void on_first_metrics(void *data)
 static void report(struct operator_loop *o, const struct runtime_status_list *observed,
                    const struct reconcile_plan *plan)
 {
-    autojson json_t *backups = o->backups ? backups_told(o->backups) : NULL;
+    autojson json_t *backups = o->backups ? backups_told(o->backups) : NULL, *dns = named_dns(o->named),
+                    *certificate = certs_bundle(o->certs)
+                                       ? named_certificate(o->named, certs_from_ms(o->certs), certs_until_ms(o->certs),
+                                                           clock_wall_ms(o->c.clock))
+                                       : NULL;
     struct observe_input in = {
         .desired_version = o->kept.version,
         .program_version = o->c.program_version,
@@ -339,6 +366,8 @@ static void report(struct operator_loop *o, const struct runtime_status_list *ob
         .plan = plan,
         .observed = observed,
         .backups = backups,
+        .dns = dns,
+        .certificate = certificate,
         .version_of = version_of,
         .data = o,
     };
@@ -378,6 +407,7 @@ static void say_restores(struct operator_loop *o, struct reconcile_plan *plan)
  * without any, the ingress would be taken for unwanted, so nothing is done then. */
 static int prepare(struct operator_loop *o, struct err *err)
 {
+    bring_names(o);
     int r = bring_certificate(o, err);
     if (r < 0 && !certs_bundle(o->certs)) {
         o->rendered = false;
@@ -495,6 +525,7 @@ static void copy_config(struct operator_loop *o, const struct operator_config *c
     o->c.infrastructure = arena_strdup(a, c->infrastructure);
     o->c.isolation = arena_strdup(a, c->isolation);
     o->c.program_version = arena_strdup(a, c->program_version);
+    o->c.wanted_dir = o->c.names_dir = NULL;
     o->c.extra_dns = copy_list(a, c->extra_dns);
     o->c.extra_ip = copy_list(a, c->extra_ip);
     struct blueprint_env *e = &o->c.env;
@@ -520,6 +551,7 @@ static void release(struct operator_loop *o)
     free(o->digests);
     kept_clear(&o->kept);
     certs_free(o->certs);
+    named_free(o->named);
     reconcile_memory_free(o->memory);
     notes_free(o->notes);
     restarts_free(&o->restarts);
@@ -572,6 +604,7 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     autofree char *images_path = mem_printf("%s/images.json", config->state_dir);
     upgrades_open(&o->upgrades, images_path);
     o->waiting_since_ms = -1;
+    o->named = named_new(config->wanted_dir, config->names_dir, config->acme);
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);
     if (r < 0) {
         release(o);

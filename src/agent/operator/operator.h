@@ -35,6 +35,13 @@ struct operator_config {
      * ::1 and env.client_address; each list ends with NULL, or is NULL. */
     const char *const *extra_dns, *const *extra_ip;
 
+    /* Folders shared with the names role (agent/operator/named.h); NULL: nobody keeps names. `acme`: it gets
+     * certificates too. `ingress_targets` says where the records lead: addresses or one name, separated by blanks, ""
+     * while that is not known; the text is good until the next call. */
+    const char *wanted_dir, *names_dir;
+    bool acme;
+    const char *(*ingress_targets)(void *data);
+
     const char *backup_dir, *backup_password; /* both NULL: no backups here (agent/operator/backups.h) */
 
     /* A document that has passed every check of its own, before it is kept: recorded, and judged by the customer's

@@ -35,6 +35,34 @@ static json_t *workloads(const json_t *observed)
     return out;
 }
 
+static const char *text_at(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+/* What the agent withholds or has not said is null. */
+static json_t *dns_view(const json_t *observed)
+{
+    const json_t *dns = json_object_get(observed, "dns"), *records = json_object_get(dns, "records"),
+                 *conflicts = json_object_get(dns, "conflicts");
+    if (!dns)
+        return json_null();
+    return json_pack("{s:s, s:O?, s:O?, s:s}", "state", text_at(dns, "state"), "records",
+                     records ? records : json_null(), "conflicts", conflicts ? conflicts : json_null(), "error",
+                     text_at(dns, "error"));
+}
+
+static json_t *certificate_view(const json_t *observed)
+{
+    const json_t *c = json_object_get(observed, "certificate"), *end = json_object_get(c, "notAfterMs");
+    if (!c)
+        return json_null();
+    return json_pack("{s:s, s:s, s:o, s:s}", "source", text_at(c, "source"), "state", text_at(c, "state"), "notAfter",
+                     json_is_integer(end) ? api_time(json_integer_value(end)) : json_null(), "error",
+                     text_at(c, "error"));
+}
+
 static json_t *own_fields(struct store_rows *rows)
 {
     autojson json_t *observed = store_column_is_null(rows, 18) ? NULL : api_column_json(rows, 18);
@@ -55,6 +83,8 @@ static json_t *own_fields(struct store_rows *rows)
     json_object_set_new(v, "observedAt", api_time_or_null(rows, 17));
     json_object_set_new(v, "isolation", string_or_null(observed, "isolation"));
     json_object_set_new(v, "caCertificate", string_or_null(observed, "caCertificate"));
+    json_object_set_new(v, "dns", dns_view(observed));
+    json_object_set_new(v, "certificate", certificate_view(observed));
     json_object_set_new(v, "workloads", workloads(observed));
     return v;
 }

@@ -54,6 +54,21 @@ static const struct field backup_fields[] = {
     {"error", FIELD_TEXT, true, 300},
 };
 
+/* How the services' names stand in the customer's zone, and the certificate that they are served with. */
+static const struct field dns_fields[] = {
+    {"state", FIELD_TEXT, true, 16},
+    {"records", FIELD_INT, false, 1000000},
+    {"conflicts", FIELD_INT, false, 1000000},
+    {"error", FIELD_TEXT, false, 600},
+};
+
+static const struct field certificate_fields[] = {
+    {"source", FIELD_TEXT, true, 16},
+    {"state", FIELD_TEXT, true, 16},
+    {"notAfterMs", FIELD_INT, false, INT64_MAX / 2},
+    {"error", FIELD_TEXT, false, 600},
+};
+
 static const char *const service_states[] = {"starting", "running", "degraded", "stopping",
                                              "stopped",  "failed",  "gone"};
 
@@ -147,6 +162,21 @@ static int copy_list(const json_t *from, const char *key, size_t max, const stru
     return 0;
 }
 
+static int copy_part(const json_t *from, const char *key, const struct field *fields, size_t n, json_t *into,
+                     struct err *err)
+{
+    const json_t *part = json_object_get(from, key);
+    char path[48];
+    if (!part)
+        return 0;
+    snprintf(path, sizeof(path), "observed.%s", key);
+    if (!json_is_object(part))
+        return err_set(err, -EINVAL, "%s: must be an object", path);
+    json_t *copy = json_object();
+    json_object_set_new(into, key, copy);
+    return copy_fields(part, path, fields, n, copy, err);
+}
+
 int observed_check(const json_t *message, json_t **ret, struct err *err)
 {
     autojson json_t *out = json_object();
@@ -158,6 +188,10 @@ int observed_check(const json_t *message, json_t **ret, struct err *err)
                       err);
     if (r == 0 && json_object_get(message, "backups"))
         r = copy_list(message, "backups", OBSERVED_MAX_BACKUPS, backup_fields, ARRAY_SIZE(backup_fields), out, err);
+    if (r == 0)
+        r = copy_part(message, "dns", dns_fields, ARRAY_SIZE(dns_fields), out, err);
+    if (r == 0)
+        r = copy_part(message, "certificate", certificate_fields, ARRAY_SIZE(certificate_fields), out, err);
     if (r == 0)
         *ret = TAKE_PTR(out);
     return r;

@@ -21,6 +21,8 @@ static const char *const samples[] = {
     "\"services\":[{\"id\":\"i\",\"state\":\"running\",\"engine\":\"e\",\"engineVersion\":\"v\",\"readyReplicas\":1,"
     "\"replicas\":1,\"notice\":\"n\",\"error\":\"e\",\"restarts\":2,\"metrics\":{}}],"
     "\"workloads\":[{\"name\":\"n\",\"state\":\"s\",\"restarts\":1}],"
+    "\"dns\":{\"state\":\"ok\",\"records\":3,\"conflicts\":1,\"error\":\"e\"},"
+    "\"certificate\":{\"source\":\"own\",\"state\":\"ok\",\"notAfterMs\":4,\"error\":\"e\"},"
     "\"backups\":[{\"id\":\"i\",\"service\":\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,"
     "\"bytes\":3,\"retentionHours\":24,\"drill\":\"passed\",\"drillTables\":1,\"error\":\"e\"}]}",
 };
@@ -155,11 +157,13 @@ static void without_a_usable_list_only_what_is_needed_leaves(void **state OH_UNU
     autotelemetry struct telemetry *t = telemetry_none();
     autojson json_t *message = sample(ARRAY_SIZE(samples) - 1), *out = narrowed(t, message);
     autofree char *text = js_text(out);
-    assert_string_equal(text, "{\"desiredVersion\":1,\"version\":\"withheld\",\"isolation\":\"withheld\",\"services\":"
-                              "[{\"id\":\"i\",\"state\":\"running\",\"readyReplicas\":1,\"replicas\":1}],\"workloads\":"
-                              "[{\"name\":\"withheld\",\"state\":\"withheld\"}],\"backups\":[{\"id\":\"i\",\"service\":"
-                              "\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,\"drill\":"
-                              "\"withheld\",\"error\":\"withheld\"}],\"type\":\"observed\"}");
+    assert_string_equal(
+        text, "{\"desiredVersion\":1,\"version\":\"withheld\",\"isolation\":\"withheld\",\"services\":"
+              "[{\"id\":\"i\",\"state\":\"running\",\"readyReplicas\":1,\"replicas\":1}],\"workloads\":"
+              "[{\"name\":\"withheld\",\"state\":\"withheld\"}],\"dns\":{\"state\":\"withheld\"},"
+              "\"certificate\":{\"source\":\"withheld\",\"state\":\"withheld\"},\"backups\":[{\"id\":\"i\",\"service\":"
+              "\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,\"drill\":"
+              "\"withheld\",\"error\":\"withheld\"}],\"type\":\"observed\"}");
 }
 
 static void lists_only_narrow(void **state OH_UNUSED)
