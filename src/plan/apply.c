@@ -490,7 +490,7 @@ static size_t unit_of(const struct apply *a, const struct plan_task *t)
 static void run(struct apply *a)
 {
     struct plan_report *report;
-    a->pool = plan_pool_new(a->c->threads > 0 ? a->c->threads : 4);
+    a->pool = plan_pool_new(a->c->threads > 0 ? a->c->threads : PLAN_THREADS);
     do {
         ssize_t i;
         while (!a->fatal && !plan_cancelled(a->c) && (i = plan_schedule_next(&a->schedule)) >= 0) {

@@ -104,6 +104,7 @@ struct plan_report {
     struct plan_report *next;
 };
 
+#define PLAN_THREADS 16 /* when the context names none; a blocked call costs a stack and no more */
 struct plan_pool *plan_pool_new(int threads);
 void plan_pool_free(struct plan_pool *p); /* waits for running jobs; NULL is fine */
 void plan_pool_submit(struct plan_pool *p, struct plan_job *j);

@@ -69,7 +69,7 @@ int plan_observe(const struct plan_context *c, const json_t *keys, const json_t 
         r = look_init(&looks[i], c, json_string_value(json_array_get(keys, i)), records, err);
     if (r < 0)
         return r;
-    struct plan_pool *pool = plan_pool_new(c->threads > 0 ? c->threads : 4);
+    struct plan_pool *pool = plan_pool_new(c->threads > 0 ? c->threads : PLAN_THREADS);
     for (size_t i = 0; i < n; i++)
         plan_pool_submit(pool, &looks[i].job);
     for (struct plan_report *report; (report = plan_pool_next(pool));)

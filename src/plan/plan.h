@@ -61,7 +61,8 @@ struct plan_type {
     const struct plan_attribute
         *attributes;                     /* ends with a NULL name; anything else in a desired resource is an error */
     bool holds_data;                     /* destroying or replacing it destroys the customer's data */
-    int ready_timeout_ms, ready_poll_ms; /* 0 = 60 s, 200 ms; also bound the wait for a destroyed one to be gone */
+    int ready_timeout_ms, ready_poll_ms; /* 0 = 60 s, 200 ms; also bound the wait for a destroyed one to be gone. It is
+                                            looked at every ready_poll_ms / 10 at first, 5 * ready_poll_ms at last */
     /* Finds it by identity tags. *ret = attributes (new reference), or NULL when absent. A half-made resource is
      * present, with the attributes it has. */
     int (*observe)(const struct plan_call *c, json_t **ret, struct err *err);
@@ -168,9 +169,10 @@ struct plan_context {
     void *provider;
     struct plan_state *state;
     const struct clock *clock;
-    int threads;                      /* 0 = 4 */
+    int threads;                      /* 0 = 16: most of them wait for the cloud */
     int retry_first_ms, retry_max_ms; /* back-off of transient errors; 0 = 500 ms doubling to 20 s */
     int retry_total_ms;               /* give up on a step after this; 0 = 10 minutes */
+    int poll_max_ms;                  /* look at least this often whether something is ready; 0 = as its type says */
     const atomic_bool *cancel;        /* may be NULL; when it turns true nothing new begins: -ECANCELED */
     void (*progress)(void *data, const struct plan_progress *p); /* may be NULL */
     void *progress_data;

@@ -58,15 +58,20 @@ static int64_t ready_limit(const struct plan_task *t)
     return clock_mono_ms(t->c->clock) + (t->type->ready_timeout_ms ? t->type->ready_timeout_ms : 60000);
 }
 
-static int ready_pause(struct plan_task *t, struct err *err)
+/* Looks often at what is ready soon and seldom at what takes long: a pause is a twentieth of the time waited so far, at
+ * least a tenth of the type's own (and 10 ms) and at most five times it. */
+static int ready_pause(struct plan_task *t, int64_t since, struct err *err)
 {
-    int r = plan_sleep(t->c, t->type->ready_poll_ms ? t->type->ready_poll_ms : 200);
+    int64_t poll = t->type->ready_poll_ms ? t->type->ready_poll_ms : 200;
+    int64_t least = MAX(poll / 10, (int64_t)10), waited = clock_mono_ms(t->c->clock) - since;
+    int64_t pause = MIN(MAX(waited / 20, least), MAX(5 * poll, least));
+    int r = plan_sleep(t->c, t->c->poll_max_ms ? MIN(pause, (int64_t)t->c->poll_max_ms) : pause);
     return r < 0 ? err_set(err, r, "cancelled while waiting") : 0;
 }
 
 static int wait_gone(struct plan_task *t, struct err *err)
 {
-    int64_t limit = ready_limit(t);
+    int64_t since = clock_mono_ms(t->c->clock), limit = ready_limit(t);
     for (bool told = false;; told = true) {
         int r = look(t, err);
         if (r < 0 || !t->have)
@@ -75,7 +80,7 @@ static int wait_gone(struct plan_task *t, struct err *err)
             return err_set(err, -ETIMEDOUT, "it was asked to go but is still there");
         if (!told)
             plan_pool_report(&t->job, PLAN_EVENT_WAITING, "");
-        if ((r = ready_pause(t, err)) < 0)
+        if ((r = ready_pause(t, since, err)) < 0)
             return r;
     }
 }
@@ -94,7 +99,7 @@ static int destroy(struct plan_task *t, struct err *err)
 static int wait_ready(struct plan_task *t, struct err *err)
 {
     struct plan_call call = call_of(t);
-    int64_t limit = ready_limit(t);
+    int64_t since = clock_mono_ms(t->c->clock), limit = ready_limit(t);
     for (bool told = false; t->type->ready; told = true) {
         struct err now = ERR_INIT;
         int r = t->type->ready(&call, t->outcome, &now);
@@ -107,7 +112,7 @@ static int wait_ready(struct plan_task *t, struct err *err)
                            now.message);
         if (!told)
             plan_pool_report(&t->job, PLAN_EVENT_WAITING, now.message);
-        if ((r = ready_pause(t, err)) < 0)
+        if ((r = ready_pause(t, since, err)) < 0)
             return r;
     }
     return 0;
