@@ -23,12 +23,30 @@ static json_t *key_view(const json_t *answer, bool rotation, bool alias)
                      rotation, "alias", alias, "state", aws_text(m, "KeyState"));
 }
 
+static bool on_its_way_out(const json_t *answer)
+{
+    return !strcmp(aws_text(json_object_get(answer, "KeyMetadata"), "KeyState"), "PendingDeletion");
+}
+
+/* Names the key in `ret`, unless it only waits for its deletion: an earlier life's key has the same tags for 30 days.
+ */
+static int key_living(const struct plan_call *c, const char *id, char ret[80], struct err *err)
+{
+    autojson json_t *answer = NULL;
+    int r = json_call(c, AWS_INSPECT, "kms", "DescribeKey", json_pack("{s:s}", "KeyId", id), &answer, err);
+    if (r == 0 && !on_its_way_out(answer))
+        snprintf(ret, 80, "%s", id);
+    return aws_absent_is_fine(r, err);
+}
+
 /* The key behind the alias; else, when a crash came between key and alias, the one with our tags. */
 static int key_id(const struct plan_call *c, char ret[80], bool *ret_alias, struct err *err)
 {
     autofree char *alias = alias_of(c);
     autojson json_t *answer = NULL, *found OH_CLEANUP(js_decrefp) = NULL;
     autofree char *identity = aws_identity(c);
+    size_t i;
+    json_t *one;
     ret[0] = 0;
     int r = json_call(c, AWS_INSPECT, "kms", "DescribeKey", json_pack("{s:s}", "KeyId", alias), &answer, err);
     *ret_alias = r == 0;
@@ -42,10 +60,12 @@ static int key_id(const struct plan_call *c, char ret[80], bool *ret_alias, stru
                             "Key", AWS_TAG_INFRASTRUCTURE, "Values", c->infrastructure, "Key", AWS_TAG_RESOURCE,
                             "Values", identity),
                   &found, err);
-    const char *arn = aws_text(json_array_get(json_object_get(found, "ResourceTagMappingList"), 0), "ResourceARN");
-    const char *slash = strrchr(arn, '/');
-    if (r == 0 && slash)
-        snprintf(ret, 80, "%s", slash + 1);
+    json_array_foreach(json_object_get(found, "ResourceTagMappingList"), i, one)
+    {
+        const char *slash = strrchr(aws_text(one, "ResourceARN"), '/');
+        if (r == 0 && slash && !*ret)
+            r = key_living(c, slash + 1, ret, err);
+    }
     return r;
 }
 
@@ -62,7 +82,7 @@ static int key_observe(const struct plan_call *c, json_t **ret, struct err *err)
     if (r < 0)
         return aws_absent_is_fine(r, err);
     /* On its way out it serves nothing any more: as good as gone. */
-    if (!strcmp(aws_text(json_object_get(answer, "KeyMetadata"), "KeyState"), "PendingDeletion"))
+    if (on_its_way_out(answer))
         return 0;
     r = json_call(c, AWS_INSPECT, "kms", "ListResourceTags", json_pack("{s:s}", "KeyId", id), &tags, err);
     if (r == 0 && !aws_is_ours(c, json_object_get(tags, "Tags")))
@@ -109,14 +129,15 @@ static int key_destroy(const struct plan_call *c, const json_t *have, struct err
     autofree char *alias = alias_of(c);
     if (!c->delete_data)
         return err_set(err, -EPERM, "without the key nobody can read the data, and deleting data was not asked for");
+    /* The alias first: a key on its way out counts as gone, and nobody would come back for its alias. */
     int r = aws_absent_is_fine(
-        json_call(c, AWS_REMOVE, "kms", "ScheduleKeyDeletion",
-                  json_pack("{s:s, s:i}", "KeyId", aws_text(have, "id"), "PendingWindowInDays", 30), NULL, err),
-        err);
+        json_call(c, AWS_REMOVE, "kms", "DeleteAlias", json_pack("{s:s}", "AliasName", alias), NULL, err), err);
     return r < 0 ? r
-                 : aws_absent_is_fine(json_call(c, AWS_REMOVE, "kms", "DeleteAlias",
-                                                json_pack("{s:s}", "AliasName", alias), NULL, err),
-                                      err);
+                 : aws_absent_is_fine(
+                       json_call(c, AWS_REMOVE, "kms", "ScheduleKeyDeletion",
+                                 json_pack("{s:s, s:i}", "KeyId", aws_text(have, "id"), "PendingWindowInDays", 30),
+                                 NULL, err),
+                       err);
 }
 
 static const struct plan_attribute key_attributes[] = {{"rotation", 0},
