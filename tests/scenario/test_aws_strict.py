@@ -1,8 +1,6 @@
 """The full set of an AWS infrastructure against a server as strict as AWS (tests/scenario/aws/strict.py), hurt in every way that a
 network and a machine can: killed before and after a call, answers lost or late, 500s, throttling. The end is the same each time,
-nothing is there twice, and after the removal nothing is left.
-
-With OWNHOUSE_TEST_LONG=1 the kills are at every call, in several worlds at once (OWNHOUSE_TEST_WORLDS, 4)."""
+nothing is there twice, and after the removal nothing is left."""
 import concurrent.futures
 import json
 import os
@@ -22,7 +20,6 @@ from aws_peer import aws, environment
 
 BUILD = pathlib.Path(os.environ["OWNHOUSE_BUILD"])
 PROGRAM = BUILD / "tests/scenario/programs/aws-infra"
-LONG = os.environ.get("OWNHOUSE_TEST_LONG") == "1"
 ACCOUNT = "123456789012"
 IDENT = "{:08x}-0000-4000-8000-0000005c0ffe"
 FULL = 59  # resources
@@ -332,17 +329,6 @@ class Crashes:
         for w in self.worlds:
             w.close()
 
-    def calls(self, verb):
-        """How many calls a whole run makes, and which of them are writes."""
-        _, door = self.prepare("calls", verb)
-        return door.state()
-
-    def prepare(self, name, verb):
-        one = self.worlds[0]
-        infra = self.begin(one.door, f"{name}-{verb}", verb)
-        infra.run(verb)
-        return infra, one.door
-
     def begin(self, door, name, verb):
         door.set(anew=True, pace=BRISK)
         folder = self.folder / name
@@ -385,24 +371,15 @@ class Crashes:
 
 @pytest.fixture(scope="module")
 def crashes(tmp_path_factory):
-    c = Crashes(tmp_path_factory.mktemp("crashes"), int(os.environ.get("OWNHOUSE_TEST_WORLDS", "4")) if LONG else 2)
+    c = Crashes(tmp_path_factory.mktemp("crashes"), 2)
     yield c
     c.close()
 
 
-@pytest.mark.parametrize("verb", ["apply", "purge"])
-def test_killed_at_any_call(crashes, verb):
-    """Threads make the order of calls differ from run to run, so points near the end may not be reached; most must be."""
-    if not LONG:
-        points = {"apply": [("before", 110), ("after", 240)], "purge": [("after", 100), ("before", 190)]}[verb]
-        assert crashes.each(verb, points) == len(points)
-        return
-    whole = crashes.calls(verb)
-    points = [(when, n) for n in range(1, whole["calls"] + 1) for when in ("before", "after")]
-    points = [p for i, p in enumerate(points) if i % int(os.environ.get("OWNHOUSE_TEST_EACH", "1")) == 0]
-    killed = crashes.each(verb, points)
-    print(f"{verb}: {whole['calls']} calls, {len(whole['writes'])} of them writes; killed {killed} of {len(points)}")
-    assert killed >= 0.9 * len(points)
+@pytest.mark.parametrize("verb, points", [("apply", [("before", 110), ("after", 240)]), ("purge", [("after", 100), ("before", 190)])])
+def test_killed_at_some_calls(crashes, verb, points):
+    """A real kill -9 through the network; test_aws_every_call.py takes every call."""
+    assert crashes.each(verb, points) == len(points)
 
 
 def test_lost_and_late_answers_500s_and_throttling(world, tmp_path):
