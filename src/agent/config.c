@@ -1,6 +1,7 @@
 /* The agent's configuration: its table, its checks, its folders. */
 #include "agent/config.h"
 
+#include "base/buf.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -186,7 +187,7 @@ int agent_config_parse(const char *name, const char *text, size_t len, struct ag
     return r;
 }
 
-int agent_config_load(const char *path, struct agent_config *into, struct err *err)
+static int read_checked(const char *path, struct buf *into, struct err *err)
 {
     struct stat st;
     autofree char *text = NULL;
@@ -198,7 +199,25 @@ int agent_config_load(const char *path, struct agent_config *into, struct err *e
     if (st.st_uid != geteuid() && st.st_uid != 0)
         return err_set(err, -EPERM, "%s belongs to user %u: it must be yours or root's", path, (unsigned)st.st_uid);
     int r = fs_read(path, KIB(256), &text, &len, err);
-    return r < 0 ? r : agent_config_parse(path, text, len, into, err);
+    if (r == 0)
+        buf_add(into, text, len);
+    return r;
+}
+
+int agent_config_load(const char *path, struct agent_config *into, struct err *err)
+{
+    autobuf struct buf text = BUF_INIT;
+    autofree char *own = agent_config_own(path);
+    int r = read_checked(path, &text, err);
+    buf_addc(&text, '\n');
+    if (r == 0 && fs_exists(own))
+        r = read_checked(own, &text, err);
+    return r < 0 ? r : agent_config_parse(path, text.data, text.len, into, err);
+}
+
+char *agent_config_own(const char *path)
+{
+    return mem_printf("%s.own", path);
 }
 
 void agent_config_free(struct agent_config *c)

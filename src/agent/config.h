@@ -57,8 +57,10 @@ struct agent_config {
 
 extern const struct conf_key agent_config_keys[];
 
-/* Parses and checks; refuses a file that group or others may write. */
+/* Parses and checks; refuses a file that group or others may write. Lines of the administrator's own in PATH.own, if it
+ * is there, are taken as if they stood at the end: whoever writes PATH leaves that file alone. */
 OH_MUST_CHECK int agent_config_load(const char *path, struct agent_config *into, struct err *err);
+char *agent_config_own(const char *path); /* free() */
 /* The same for text, as if it were in file `name` of mode 0600. */
 OH_MUST_CHECK int agent_config_parse(const char *name, const char *text, size_t len, struct agent_config *into,
                                      struct err *err);

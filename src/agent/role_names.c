@@ -30,9 +30,10 @@ static int confine(const struct agent_role *role, const char *self, struct err *
     const struct agent_config *c = &role->config;
     struct sandbox_report report = {0};
     char text[64];
-    autofree char *own = agent_path(c, "names"), *wanted = agent_path(c, "wanted"), *uacme = acme_program(c);
-    const char *read[12] = {role->config_path, wanted, self, "/etc/gnutls"}, *write[] = {own, NULL};
-    size_t n = 4;
+    autofree char *own = agent_path(c, "names"), *wanted = agent_path(c, "wanted"), *uacme = acme_program(c),
+                  *more = agent_config_own(role->config_path);
+    const char *read[12] = {role->config_path, more, wanted, self, "/etc/gnutls"}, *write[] = {own, NULL};
+    size_t n = 5;
     const char *aws = getenv("AWS_SHARED_CREDENTIALS_FILE");
     if (*c->dns_key_file)
         read[n++] = c->dns_key_file;

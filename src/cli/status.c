@@ -58,7 +58,7 @@ static void show_names(struct ui *ui, const json_t *infra)
     const json_t *dns = json_object_get(infra, "dns"), *certificate = json_object_get(infra, "certificate");
     const char *state = session_text(dns, "state"), *end = session_text(certificate, "notAfter");
     if (*state)
-        ui_line(ui, "  dns         %s", state);
+        ui_line(ui, "  names       %s in the zone", state);
     if (*session_text(dns, "error"))
         ui_warn(ui, "DNS: %s", session_text(dns, "error"));
     state = session_text(certificate, "state");
