@@ -164,7 +164,6 @@ static int set_challenge(const struct agent_config *c, const char *identifier, c
     autowanted struct wanted w = {0};
     autozone struct zone *zone = NULL;
     autosets struct zone_sets have = {0}, scratch = {0};
-    autofree char *below = mem_printf(RECORDS_CHALLENGE ".%s", identifier);
     struct zone_change change;
     bool needed = false;
     zone_sets_init(&have);
