@@ -114,9 +114,9 @@ static void a_strange_state_is_passed_over(void **state)
 {
     static const char good[] = "{\"v\":1,\"dns\":{\"state\":\"ok\",\"records\":3,\"conflicts\":0,\"error\":\"\"},"
                                "\"acme\":{\"state\":\"off\",\"error\":\"\"}}";
-    static const char *const bad[] = {"{", "{}", "{\"v\":1,\"dns\":{\"state\":\"ok\"},\"acme\":{}}",
-                                      "{\"v\":1,\"dns\":{\"state\":\"a state that is far too long\",\"records\":3,"
-                                      "\"conflicts\":0,\"error\":\"\"},\"acme\":{\"state\":\"off\",\"error\":\"\"}}"};
+    static const char long_state[] = "{\"v\":1,\"dns\":{\"state\":\"a state that is far too long\",\"records\":3,"
+                                     "\"conflicts\":0,\"error\":\"\"},\"acme\":{\"state\":\"off\",\"error\":\"\"}}";
+    const char *const bad[] = {"{", "{}", "{\"v\":1,\"dns\":{\"state\":\"ok\"},\"acme\":{}}", long_state};
     struct place p = opened(state, false);
     assert_string_equal(word(named_dns(p.n), "state"), "waiting");
     put(p.state, good);
