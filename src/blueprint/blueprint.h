@@ -70,10 +70,11 @@ struct blueprint_env {
     const char
         *reader_sha256; /* 64 hex digits: password of DIAG_READER (blueprint/diag.h); NULL = no gate reads here */
     const char
-        *operator_sha256;  /* 64 hex digits: password of BLUEPRINT_OPERATOR at the engines, who makes backups below
-                              ${param:backup_dir}; NULL = no backups here */
-    const char *log_level; /* debug, info (default for NULL), warn, error */
-    int max_connections;   /* of the ingress; 0 = 4000 */
+        *operator_sha256;     /* 64 hex digits: password of BLUEPRINT_OPERATOR at the engines, who makes backups below
+                                 ${param:backup_dir}; NULL = no backups here */
+    bool operator_only_looks; /* the operator's user has no part in backups (blueprint/operator_sql.h) */
+    const char *log_level;    /* debug, info (default for NULL), warn, error */
+    int max_connections;      /* of the ingress; 0 = 4000 */
     const unsigned char *replication_key; /* 32 bytes, secret: a server's services have as many replicas as asked for,
                                              joined by Keeper. NULL: one, whatever is asked for */
     bool names_change; /* ${address:X} is a name whose address changes: the ingress asks for it while it runs */

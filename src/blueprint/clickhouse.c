@@ -1,6 +1,7 @@
 /* Makes the ClickHouse workload of each replica: a real server with its XML files, or the embedded engine's program. */
 #include "blueprint/build.h"
 #include "blueprint/diag.h"
+#include "blueprint/operator_sql.h"
 #include "blueprint/xml.h"
 
 #include <signal.h>
@@ -19,6 +20,11 @@ static const char *setting_of(const struct desired_service *s, const char *name)
     return NULL;
 }
 
+static bool backups_here(const struct blueprint_env *env)
+{
+    return env->operator_sha256 && !env->operator_only_looks;
+}
+
 static void embedded_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
 {
     buf_printf(out, "listen = ${address}:%d\n", BLUEPRINT_HTTP_PORT);
@@ -35,9 +41,9 @@ static void embedded_config(const struct desired_service *s, const struct bluepr
         buf_printf(out, "max_concurrent_queries = %s\n", setting_of(s, "max_concurrent_queries"));
     if (env->reader_sha256)
         buf_adds(out, "startup_file = ${files}/diag.sql\n");
-    if (env->operator_sha256)
+    if (backups_here(env))
         buf_printf(out, "backup_path = ${param:backup_dir}/%s\n", s->id);
-    if (env->operator_sha256 && s->restore_service)
+    if (backups_here(env) && s->restore_service)
         buf_printf(out, "restore_path = ${param:backup_dir}/%s\n", s->restore_service);
     buf_printf(out, "display_name = %s\n", s->slug);
     buf_printf(out, "log_level = %s\n", blueprint_log_level(env));
@@ -100,7 +106,7 @@ static void embedded_users(const struct desired_service *s, const struct bluepri
     if (env->reader_sha256)
         buf_printf(out, "%s\n  {\"name\": \"" DIAG_READER "\", \"sha256\": \"%s\", \"readonly\": true}",
                    s->n_users ? "," : "", env->reader_sha256);
-    if (env->operator_sha256)
+    if (backups_here(env))
         buf_printf(out, ",\n  {\"name\": \"" BLUEPRINT_OPERATOR "\", \"sha256\": \"%s\", \"duty\": \"backup\"}",
                    env->operator_sha256);
     buf_adds(out, "\n]");
@@ -290,7 +296,7 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_true(&x, "shutdown_wait_unfinished_queries");
     xml_int(&x, "shutdown_wait_unfinished", STOP_GRACE_MS / 1000 - 5);
     server_logs(&x);
-    if (env->operator_sha256)
+    if (operator_duties(s, env) & OPERATOR_BACKUP)
         server_backups(&x, s);
     xml_open(&x, "prometheus");
     xml_text(&x, "endpoint", "/metrics");
@@ -369,14 +375,9 @@ static void server_gate(struct xml *x, const char *sha256)
     xml_close(x);
 }
 
-/* What making a backup, restoring one and looking at the restored copy take; rights on customers' tables are those of a
- * backup, which holds them anyway. A service that begins with a backup is filled by it. */
-static void server_operator(struct xml *x, const struct desired_service *s, const char *sha256)
+/* Rights on customers' tables are those of a backup, which holds them anyway, and only where backups are made. */
+static void server_operator(struct xml *x, int duties, const char *sha256)
 {
-    static const char *const always[] = {
-        "GRANT BACKUP, SELECT ON *.*",
-        "GRANT CREATE DATABASE, CREATE TABLE, INSERT, DROP DATABASE, DROP TABLE ON " BLUEPRINT_DRILL_DATABASE ".*",
-        "GRANT TABLE ENGINE ON *"};
     xml_open(x, BLUEPRINT_OPERATOR);
     xml_text(x, "password_sha256_hex", sha256);
     xml_open(x, "networks");
@@ -385,10 +386,9 @@ static void server_operator(struct xml *x, const struct desired_service *s, cons
     xml_text(x, "profile", "default");
     xml_text(x, "quota", "default");
     xml_open(x, "grants");
-    for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-        xml_text(x, "query", always[i]);
-    if (s->restore_service)
-        xml_text(x, "query", "GRANT CREATE, INSERT ON *.*");
+    for (size_t i = 0; i < operator_grants_count; i++)
+        if (operator_grants[i].duty & duties)
+            xml_text(x, "query", operator_grants[i].grant);
     xml_close(x);
     xml_close(x);
 }
@@ -435,8 +435,8 @@ static void server_users(const struct desired_service *s, const struct blueprint
         server_user(&x, &s->users[i]);
     if (env->reader_sha256)
         server_gate(&x, env->reader_sha256);
-    if (env->operator_sha256)
-        server_operator(&x, s, env->operator_sha256);
+    if (operator_duties(s, env))
+        server_operator(&x, operator_duties(s, env), env->operator_sha256);
     xml_close(&x);
     xml_close(&x);
 }

@@ -5,7 +5,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "blueprint/blueprint.h"
-#include "blueprint/diag.h"
+#include "blueprint/operator_sql.h"
 #include "net/http_client.h"
 
 #include <unistd.h>
@@ -128,14 +128,18 @@ static void pause_a_little(void)
     usleep(POLL_US);
 }
 
+static char *backup_state_sql(const char *id)
+{
+    static const char mark[] = "%s";
+    const char *form = operator_sql("backup-state"), *at = strstr(form, mark);
+    return mem_printf("%.*s%s%s", (int)(at - form), form, id, at + sizeof(mark) - 1);
+}
+
 /* 1: it has ended, *ret is the row; 0: it runs; -ENOENT: the engine knows nothing of it. */
 static int look(const struct backup_job *j, const char *id, json_t **ret, struct err *err)
 {
     autojson json_t *rows = NULL;
-    autofree char *sql =
-        mem_printf("SELECT toString(status), toString(compressed_size), extract(error, 'Code: (\\\\d+)')"
-                   " FROM system.backups WHERE id = '%s' ORDER BY start_time DESC LIMIT 1",
-                   id);
+    autofree char *sql = backup_state_sql(id);
     int r = ask_rows(j, sql, &rows, err);
     if (r < 0)
         return r;
@@ -205,19 +209,12 @@ static void tables_free(struct tables *t)
     *t = (struct tables){0};
 }
 
-#define NOT_OURS                                                                                              \
-    "NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema', '" DIAG_DATABASE "', '" DIAG_TEXT_DATABASE \
-    "', '" BLUEPRINT_DRILL_DATABASE "')"
-
 /* What can be restored without starting to read from somewhere: tables that only store. */
 static int list_tables(struct backup_job *j, struct tables *ret)
 {
-    static const char sql[] = "SELECT database, name, toString(engine IN ('MergeTree', 'ReplicatedMergeTree') AND "
-                              "create_table_query NOT ILIKE '% TTL %') FROM system.tables WHERE engine LIKE "
-                              "'%MergeTree' AND NOT is_temporary AND database " NOT_OURS " ORDER BY 1, 2 LIMIT 1000";
     autojson json_t *rows = NULL;
     struct err err = ERR_INIT;
-    if (ask_rows(j, sql, &rows, &err) < 0) {
+    if (ask_rows(j, operator_sql("tables"), &rows, &err) < 0) {
         snprintf(j->detail, sizeof(j->detail), "%s", err.message);
         return -EIO;
     }
@@ -310,7 +307,7 @@ static int restore_copies(struct backup_job *j, const struct tables *t)
     buf_adds(&sql, " FROM File(");
     quote(&sql, '\'', j->path);
     buf_printf(&sql, ") SETTINGS id = '%s' ASYNC", id);
-    int r = begin(j, "CREATE DATABASE " BLUEPRINT_DRILL_DATABASE);
+    int r = begin(j, operator_sql("drill-database"));
     if (r == 0)
         r = begin(j, sql.data);
     return r < 0 ? r : wait_for(j, id, "RESTORED", NULL);
@@ -319,7 +316,7 @@ static int restore_copies(struct backup_job *j, const struct tables *t)
 /* A backup that cannot be restored is still there and says so; it is not taken away for that. */
 static void drill(struct backup_job *j, struct tables *t)
 {
-    static const char drop[] = "DROP DATABASE IF EXISTS " BLUEPRINT_DRILL_DATABASE " SYNC";
+    const char *drop = operator_sql("drill-end");
     struct err err = ERR_INIT;
     measure_all(j, t, true);
     if (ask(j, drop, NULL, NULL, &err) < 0 || atomic_load(j->ending))
@@ -341,10 +338,7 @@ static int start_backup(struct backup_job *j)
     autojson json_t *names = NULL;
     autobuf struct buf sql = BUF_INIT;
     struct err err = ERR_INIT;
-    if (ask_rows(j,
-                 "SELECT name FROM system.databases WHERE name " NOT_OURS
-                 " AND name != '_temporary_and_external_tables' ORDER BY 1",
-                 &names, &err) < 0) {
+    if (ask_rows(j, operator_sql("databases"), &names, &err) < 0) {
         snprintf(j->detail, sizeof(j->detail), "%s", err.message);
         return fail(j, "the engine does not answer");
     }

@@ -1,0 +1,87 @@
+/* The tables of the operator's statements and of the grants that they take. */
+#include "blueprint/operator_sql.h"
+
+#include "blueprint/diag.h"
+
+#define NOT_CUSTOMERS                                                                                         \
+    "NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema', '" DIAG_DATABASE "', '" DIAG_TEXT_DATABASE \
+    "', '" BLUEPRINT_DRILL_DATABASE "')"
+
+const struct operator_statement operator_statements[] = {
+    {"replica", OPERATOR_LOOK,
+     "SELECT toString(max(absolute_delay)) || ' ' || toString(countIf(is_readonly)) || ' ' ||"
+     " toString((SELECT count() FROM system.tables WHERE engine LIKE 'Replicated%' AND database " NOT_CUSTOMERS
+     ")) || ' ' || lower(hex((SELECT groupBitXor(sipHash64(database, name)) FROM system.tables"
+     " WHERE engine LIKE 'Replicated%' AND database " NOT_CUSTOMERS ")))"
+     " || ' ' || arrayStringConcat(arraySort(groupUniqArrayArray(arrayFilter((n, a) -> a = 0,"
+     " mapKeys(replica_is_active), mapValues(replica_is_active)))), ',') FROM system.replicas",
+     "how far behind it is, whether it can write, which replicated tables it has, who is registered and away", true},
+    {"drop-replica", OPERATOR_REPLICA, "SYSTEM DROP REPLICA '%s'",
+     "on one that stays: Keeper forgets a replica that is no more, or one that was rebuilt without its disk", false},
+    {"databases", OPERATOR_BACKUP,
+     "SELECT name FROM system.databases WHERE name " NOT_CUSTOMERS
+     " AND name != '_temporary_and_external_tables' ORDER BY 1",
+     "what a backup holds", true},
+    {"tables", OPERATOR_BACKUP,
+     "SELECT database, name, toString(engine IN ('MergeTree', 'ReplicatedMergeTree') AND create_table_query NOT ILIKE "
+     "'% TTL %') FROM system.tables WHERE engine LIKE '%MergeTree' AND NOT is_temporary AND database " NOT_CUSTOMERS
+     " ORDER BY 1, 2 LIMIT 1000",
+     "what a drill can restore", true},
+    {"figures", OPERATOR_BACKUP, "SELECT toString(count()), toString(sum(cityHash64(*))) FROM %s",
+     "rows and sum of a table and of its restored copy", true},
+    {"backup", OPERATOR_BACKUP, "BACKUP DATABASE %s TO File('%s') SETTINGS id = '%s' ASYNC", "a backup", true},
+    {"backup-state", OPERATOR_BACKUP | OPERATOR_RESTORE,
+     "SELECT toString(status), toString(compressed_size), extract(error, 'Code: (\\\\d+)') FROM system.backups WHERE "
+     "id "
+     "= '%s' ORDER BY start_time DESC LIMIT 1",
+     "what became of it", true},
+    {"drill-database", OPERATOR_BACKUP, "CREATE DATABASE " BLUEPRINT_DRILL_DATABASE, "where copies are looked at",
+     true},
+    {"drill", OPERATOR_BACKUP,
+     "RESTORE TABLE %s AS " BLUEPRINT_DRILL_DATABASE ".%s FROM File('%s') SETTINGS id = '%s' ASYNC", "a copy", true},
+    {"drill-end", OPERATOR_BACKUP, "DROP DATABASE IF EXISTS " BLUEPRINT_DRILL_DATABASE " SYNC", "takes them away",
+     true},
+    {"restore", OPERATOR_RESTORE, "RESTORE ALL FROM File('%s') SETTINGS id = '%s' ASYNC",
+     "fills a service that begins with a backup", true},
+};
+const size_t operator_statements_count = ARRAY_SIZE(operator_statements);
+
+#define DRILL BLUEPRINT_DRILL_DATABASE ".*"
+
+const struct operator_grant operator_grants[] = {
+    {OPERATOR_LOOK, "GRANT SELECT(absolute_delay, is_readonly, replica_is_active) ON system.replicas", "replica",
+     false},
+    {OPERATOR_LOOK, "GRANT SELECT(database, name, engine) ON system.tables", "replica", false},
+    {OPERATOR_LOOK, "GRANT SHOW TABLES ON *.*", "replica: system.tables and system.replicas hide tables without it",
+     true},
+    {OPERATOR_REPLICA, "GRANT SYSTEM DROP REPLICA ON *.*", "drop-replica", true},
+    {OPERATOR_BACKUP, "GRANT BACKUP ON *.*", "backup", true},
+    {OPERATOR_BACKUP, "GRANT SELECT ON *.*", "databases, tables, figures, backup-state", true},
+    {OPERATOR_BACKUP, "GRANT CREATE DATABASE ON " DRILL, "drill-database", true},
+    {OPERATOR_BACKUP, "GRANT CREATE TABLE ON " DRILL, "drill", true},
+    {OPERATOR_BACKUP, "GRANT INSERT ON " DRILL, "drill", true},
+    {OPERATOR_BACKUP, "GRANT DROP DATABASE ON " DRILL, "drill-end", true},
+    {OPERATOR_BACKUP, "GRANT DROP TABLE ON " DRILL, "drill-end", true},
+    {OPERATOR_BACKUP, "GRANT TABLE ENGINE ON *", "drill: table_engines_require_grant", false},
+    {OPERATOR_RESTORE, "GRANT CREATE ON *.*", "restore", true},
+    {OPERATOR_RESTORE, "GRANT INSERT ON *.*", "restore", true},
+};
+const size_t operator_grants_count = ARRAY_SIZE(operator_grants);
+
+int operator_duties(const struct desired_service *s, const struct blueprint_env *env)
+{
+    int duties = blueprint_replicas(s, env) > 1 ? OPERATOR_LOOK | OPERATOR_REPLICA : 0;
+    if (!env->operator_sha256)
+        return 0;
+    if (!env->operator_only_looks)
+        duties |= OPERATOR_BACKUP | (s->restore_service ? OPERATOR_RESTORE : 0);
+    return duties;
+}
+
+const char *operator_sql(const char *name)
+{
+    for (size_t i = 0; i < operator_statements_count; i++)
+        if (!strcmp(operator_statements[i].name, name))
+            return operator_statements[i].sql;
+    abort();
+}
