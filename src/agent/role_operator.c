@@ -43,7 +43,7 @@ struct operator_role {
     size_t n_denied;
     char *reader; /* password of the gate's user at the engines */
     char reader_sha256[65];
-    char *backup_password; /* of BLUEPRINT_OPERATOR; NULL: no backups here */
+    char *backup_password; /* of BLUEPRINT_OPERATOR; NULL: there is no such user here */
     char backup_sha256[65];
     char program[65]; /* SHA-256 of what runs; "" where no list of releases is kept */
     struct desk *desk;
@@ -412,11 +412,12 @@ static int load_passwords(struct operator_role *o, struct err *err)
     if (r < 0)
         return r;
     o->place.env.reader_sha256 = o->reader_sha256;
-    if (!o->place.backup_dir)
+    if (!o->place.backup_dir && strcmp(o->role->config.runtime, "kubernetes"))
         return 0;
     r = load_password(o, "operator.secret", &o->backup_password, o->backup_sha256, err);
     if (r == 0)
         o->place.env.operator_sha256 = o->backup_sha256;
+    o->place.env.operator_only_looks = !o->place.backup_dir;
     return r;
 }
 
@@ -572,6 +573,7 @@ static int start_operator(struct operator_role *o, struct err *err)
         .names_dir = agent_config_names(c) ? names : NULL,
         .acme = *c->acme_directory != '\0',
         .ingress_targets = ingress_targets,
+        .look_password = o->place.env.operator_only_looks ? o->backup_password : NULL,
         .backup_dir = o->place.backup_dir,
         .backup_password = o->backup_password,
         .may_accept = may_accept,

@@ -55,7 +55,20 @@ static void hide_files(struct workload_list *l)
 struct own {
     unsigned char key[32]; /* masks digests, and joins replicas */
     char reader[65];       /* SHA-256 of the gate's password at the engines */
+    char operator[65];     /* and of the operator's */
 };
+
+static int read_operator(const char *state, struct own *ret, struct err *err)
+{
+    autofree char *path = mem_printf("%s/operator.secret", state), *text = NULL;
+    size_t len = 0;
+    int r = fs_read_secret(path, KIB(1), &text, &len, err);
+    if (r < 0)
+        return r == -ENOENT ? err_wrap(err, r, "--state: must be the state folder of an agent that has run") : r;
+    sha256_hex(text, len, ret->operator);
+    mem_wipe(text, len);
+    return 0;
+}
 
 static int read_own(const char *state, struct own *ret, struct err *err)
 {
@@ -71,7 +84,7 @@ static int read_own(const char *state, struct own *ret, struct err *err)
     sha256_hex(reader, reader_len, ret->reader);
     mem_wipe(key, key_len);
     mem_wipe(reader, reader_len);
-    return 0;
+    return read_operator(state, ret, err);
 }
 
 /* ---- the two runtimes ---- */
@@ -142,11 +155,12 @@ static int place_of(const struct cli *c, const struct own *own, struct blueprint
         .n_certificates = 1,
         .names_change = kubernetes,
         .reader_sha256 = own->reader,
+        .operator_sha256 = kubernetes ? own->operator: NULL,
+        .operator_only_looks = true,
         .log_level = option(c, "log-level", NULL),
         .replication_key = kubernetes ? own->key : NULL,
         .clickhouse_image = kubernetes ? option(c, "clickhouse-image", "clickhouse/clickhouse-server") : NULL,
-        .haproxy_image = kubernetes ? option(c, "haproxy-image", "ownhouse/haproxy") : NULL,
-    };
+        .haproxy_image = kubernetes ? option(c, "haproxy-image", "ownhouse/haproxy") : NULL, };
     return 0;
 }
 
@@ -156,7 +170,7 @@ static int render_run(struct cli *c, struct err *err)
     autoworkloads struct workload_list list;
     autojson json_t *items = json_array();
     struct blueprint_env env;
-    struct own own = {.reader = ZEROS};
+    struct own own = {.reader = ZEROS, .operator= ZEROS };
     const char *state = cli_option(c, "state");
     bool kubernetes = !strcmp(option(c, "runtime", "process"), "kubernetes");
     workload_list_init(&list);

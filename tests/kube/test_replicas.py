@@ -65,7 +65,9 @@ def test_a_change_that_does_no_good_stops_at_the_first_replica(agent):
     agent.want(s)
     agent.until(s["id"], "running")
     agent.restart(clickhouse_image="stand.test/clickhouse:broken")
-    wait_until("the failed replica", 120, lambda: "ImagePullBackOff" in agent.state(s["id"]).get("error", ""))
+    wait_until("the first replica's turn", 120, lambda: images(agent, s).count("stand.test/clickhouse:broken") == 1)
+    wait_until("the failed replica", 120, lambda: "ImagePullBackOff" in agent.state(s["id"]).get("error", "") and
+               sum(map(is_ready, pods(agent, s, "clickhouse").values())) == 2)
     least = watch_while(agent, s, lambda t=time.monotonic(): time.monotonic() > t + 8)
     assert least["clickhouse"] == 2 and least["keeper"] >= 2
     assert images(agent, s).count("stand.test/clickhouse:broken") == 1

@@ -9,6 +9,8 @@
 struct entry {
     char *name, *url, *key;
     char *header; /* "X-ClickHouse-User: ...", or NULL */
+    char *secret; /* "X-ClickHouse-Key: ...", or NULL */
+    char *body;   /* to POST, or NULL */
     asks_parse parse;
     int64_t pause_ms, not_before_ms;
     char answer[ASKS_TEXT_MAX];
@@ -67,6 +69,10 @@ static void clear(struct entry *e)
     free(e->url);
     free(e->key);
     free(e->header);
+    if (e->secret)
+        mem_wipe(e->secret, strlen(e->secret));
+    free(e->secret);
+    free(e->body);
     *e = (struct entry){0};
 }
 
@@ -88,8 +94,11 @@ static void ask(uv_work_t *work)
 {
     struct asks *a = work->data;
     autoresponse struct http_response answer = {0};
-    const char *const headers[] = {a->asked.header, NULL};
+    const char *const headers[] = {a->asked.header, a->asked.secret, NULL};
     struct http_request q = {.url = a->asked.url,
+                             .method = a->asked.body ? "POST" : NULL,
+                             .body = a->asked.body,
+                             .body_len = a->asked.body ? strlen(a->asked.body) : 0,
                              .headers = headers,
                              .direct = true,
                              .connect_timeout_ms = 2000,
@@ -142,6 +151,8 @@ static void ask_next(struct asks *a)
                                   .url = mem_strdup(e->url),
                                   .key = mem_strdup(e->key),
                                   .header = mem_strdup(e->header),
+                                  .secret = mem_strdup(e->secret),
+                                  .body = mem_strdup(e->body),
                                   .parse = e->parse};
         a->work.data = a;
         a->busy = uv_queue_work(a->loop, &a->work, ask, answered) == 0;
@@ -167,6 +178,8 @@ void asks_want(struct asks *a, const struct question *q)
                             .url = TAKE_PTR(url),
                             .key = mem_strdup(q->key),
                             .header = q->user ? mem_printf("X-ClickHouse-User: %s", q->user) : NULL,
+                            .secret = q->password ? mem_printf("X-ClickHouse-Key: %s", q->password) : NULL,
+                            .body = mem_strdup(q->body),
                             .parse = q->parse,
                             .pause_ms = q->pause_ms};
     }

@@ -24,9 +24,11 @@ struct question {
     const char *name;    /* whom: a workload's name */
     const char *address; /* IPv4 or IPv6 */
     int port;
-    const char *path; /* with its query string, encoded */
-    const char *user; /* X-ClickHouse-User, or NULL */
-    const char *key;  /* another key is another question */
+    const char *path;     /* with its query string, encoded */
+    const char *user;     /* X-ClickHouse-User, or NULL */
+    const char *password; /* X-ClickHouse-Key, or NULL */
+    const char *body;     /* a statement to POST, or NULL: GET */
+    const char *key;      /* another key is another question */
     asks_parse parse;
     int64_t pause_ms;
 };

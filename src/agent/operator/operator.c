@@ -9,6 +9,7 @@
 #include "agent/operator/notes.h"
 #include "agent/operator/observe.h"
 #include "agent/operator/reconcile.h"
+#include "agent/operator/replica_watch.h"
 #include "agent/operator/restarts.h"
 #include "agent/operator/scrape.h"
 #include "agent/operator/upgrades.h"
@@ -42,8 +43,10 @@ struct operator_loop {
     struct notes *notes;
     struct restarts restarts;
     struct upgrades upgrades;
-    struct backups *backups; /* NULL: none here */
     struct named *named;
+    struct backups *backups;        /* NULL: none here */
+    struct replica_watch *replicas; /* NULL: nobody is asked */
+    bool changing;                  /* the last pass acted, or holds something back */
 
     struct blueprint_certificate certificates[2];
     struct workload_list wanted;
@@ -247,6 +250,8 @@ static void reconcile(struct operator_loop *o, const struct runtime_status_list 
         .digests = (const char(*)[65])o->digests,
         .observed = observed,
         .now_ms = clock_mono_ms(o->c.clock),
+        .sync_of = o->replicas ? replica_watch_sync : NULL,
+        .data = o->replicas,
     };
     reconcile_step(&in, o->memory, ret);
     for (size_t i = 0; i < ret->n_actions; i++)
@@ -419,6 +424,12 @@ static int prepare(struct operator_loop *o, struct err *err)
     return r < 0 ? r : rendered;
 }
 
+static void ask_replicas(struct operator_loop *o, const struct runtime_status_list *observed, int64_t *again_ms)
+{
+    if (o->replicas)
+        *again_ms = MIN(*again_ms, replica_watch_step(o->replicas, o->kept.desired, &o->c.env, observed, o->changing));
+}
+
 static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
 {
     struct runtime_status_list observed = {0};
@@ -430,7 +441,9 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
     bool known = o->kept.desired && o->rendered;
     if (known) {
         notes_observed(o->notes, o->c.runtime, &observed);
+        ask_replicas(o, &observed, again_ms);
         reconcile(o, &observed, &plan);
+        o->changing = plan.n_actions > 0 || plan.again_ms != INT64_MAX;
         *again_ms = MIN(*again_ms, plan.again_ms);
         if (o->backups)
             backups_step(o->backups, o->kept.desired, &observed, again_ms);
@@ -612,6 +625,9 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     }
     o->asks = asks_new(config->loop, config->clock, on_answer, o);
     o->scrape = scrape_new(config->loop, config->clock, SCRAPE_MS, on_first_metrics, o);
+    if (config->look_password)
+        o->replicas = replica_watch_new(config->loop, config->clock, config->look_password, on_answer, o);
+    o->c.look_password = NULL;
     take_kept(o);
     if (config->backup_dir && (r = open_backups(o, config, err)) < 0)
         event(o, true, err->message);
@@ -656,7 +672,8 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     bool polled = o->handles == 2;
     o->done = done;
     o->done_data = data;
-    o->handles += 2 + (o->backups != NULL); /* the work threads of asks, scrape and backups */
+    /* the work threads of asks, scrape, backups and replicas */
+    o->handles += 2 + (o->backups != NULL) + (o->replicas != NULL);
     if (o->started) {
         uv_close((uv_handle_t *)&o->timer, on_closed);
         if (polled)
@@ -665,8 +682,11 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     o->started = false;
     struct scrape *scrape = o->scrape;
     struct backups *backups = o->backups;
+    struct replica_watch *replicas = o->replicas;
     asks_free(o->asks, one_less, o);
     scrape_free(scrape, one_less, o);
     if (backups)
         backups_free(backups, one_less, o);
+    if (replicas)
+        replica_watch_free(replicas, one_less, o);
 }

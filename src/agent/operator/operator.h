@@ -42,6 +42,9 @@ struct operator_config {
     bool acme;
     const char *(*ingress_targets)(void *data);
 
+    /* Of BLUEPRINT_OPERATOR, where services have several replicas: they are asked how far they are. NULL: nobody asks.
+     */
+    const char *look_password;
     const char *backup_dir, *backup_password; /* both NULL: no backups here (agent/operator/backups.h) */
 
     /* A document that has passed every check of its own, before it is kept: recorded, and judged by the customer's

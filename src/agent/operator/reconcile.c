@@ -162,21 +162,40 @@ static bool same_service(const struct pair *a, const struct pair *b)
     return x && y && !strcmp(x, y);
 }
 
+/* In step with the other replicas of its service, or waited for long enough. */
+static bool caught_up(struct step *st, const struct pair *p)
+{
+    struct record *r = p->record;
+    enum replica_sync sync =
+        !st->in->sync_of || is_keeper(p->w) || !serves(p) ? REPLICA_SYNCED : st->in->sync_of(p->w->name, st->in->data);
+    int64_t bound = sync == REPLICA_UNKNOWN ? RECONCILE_UNKNOWN_BOUND_MS : RECONCILE_SYNC_BOUND_MS;
+    if (sync == REPLICA_SYNCED) {
+        r->behind_since_ms = -1;
+        return true;
+    }
+    if (r->behind_since_ms < 0)
+        r->behind_since_ms = st->in->now_ms;
+    if (st->in->now_ms - r->behind_since_ms >= bound)
+        return true;
+    look_again(st, r->behind_since_ms + bound);
+    return false;
+}
+
 /* Of one service and one role: replicas among replicas, Keeper's members among themselves. A member of Keeper answers
  * its probe only while it has a leader, so that the others serve means that there is a quorum. */
-static bool waits_for(const struct pair *a, const struct pair *b)
+static bool waits_for(struct step *st, const struct pair *a, const struct pair *b)
 {
-    return is_keeper(a->w) == is_keeper(b->w) && (!serves(b) || b->chosen);
+    return is_keeper(a->w) == is_keeper(b->w) && (!serves(b) || b->chosen || !caught_up(st, b));
 }
 
 /* What belongs to a service stands side by side in the list. */
-static bool others_serve(const struct step *st, size_t i)
+static bool others_serve(struct step *st, size_t i)
 {
     for (size_t k = i; k-- > 0 && same_service(&st->pairs[i], &st->pairs[k]);)
-        if (waits_for(&st->pairs[i], &st->pairs[k]))
+        if (waits_for(st, &st->pairs[i], &st->pairs[k]))
             return false;
     for (size_t k = i + 1; k < st->n && same_service(&st->pairs[i], &st->pairs[k]); k++)
-        if (waits_for(&st->pairs[i], &st->pairs[k]))
+        if (waits_for(st, &st->pairs[i], &st->pairs[k]))
             return false;
     return true;
 }
@@ -262,6 +281,19 @@ static void ask_removal(struct step *st, const char *name, bool delete_data, boo
         act(st, name, NULL, delete_data);
 }
 
+/* What only a replica that goes may have has been taken over by those that stay: they are in step while nothing new is
+ * sent to it. */
+static bool taken_over(struct step *st, const struct runtime_status *s)
+{
+    const char *service = status_label(s, BLUEPRINT_SERVICE), *role = status_label(s, BLUEPRINT_ROLE);
+    for (size_t i = 0; service && !strcmp(role, "clickhouse") && i < st->n; i++) {
+        const char *other = workload_label(st->pairs[i].w, BLUEPRINT_SERVICE);
+        if (other && !strcmp(other, service) && !is_keeper(st->pairs[i].w) && !caught_up(st, &st->pairs[i]))
+            return false;
+    }
+    return true;
+}
+
 /* What runs and is wanted by nobody; the front first, so that nothing is sent to what is gone. */
 static void emit_removals(struct step *st)
 {
@@ -273,6 +305,8 @@ static void emit_removals(struct step *st)
             if (!role || strcmp(role, roles[k]) || is_wanted(st, s->name))
                 continue;
             const struct desired_service *service = service_by_id(st->in->desired, status_label(s, BLUEPRINT_SERVICE));
+            if (service && service->state == DESIRED_RUNNING && !taken_over(st, s))
+                continue;
             ask_removal(st, s->name, service && service->state == DESIRED_DELETED && service->delete_data, true);
         }
 }

@@ -7,15 +7,22 @@
  * engine is stopped or removed only when the ingress in effect no longer names it, or after RECONCILE_DRAIN_BOUND_MS.
  * - One replica of a service at a time is changed while it serves, and only while all others serve. Replicas that do
  * not serve are mended first. New ones come at once.
+ * - A replica serves again, in this sense, when it answers and is in step with the others (replicas.h): neither lagging
+ * nor read-only nor without tables that another has. That is waited for at most RECONCILE_SYNC_BOUND_MS, and for one
+ * that does not say RECONCILE_UNKNOWN_BOUND_MS. A replica that nobody wants any more goes when those that stay are in
+ * step.
  * - At most RECONCILE_MAX_STARTING engines start or are changed at a time, so that a machine is not overrun.
  * - Data goes only with a deleted service that says so. What is wanted by nobody is removed, its data stays.
  * - What failed is tried again after 1 s, doubling to 60 s. */
 #pragma once
 
+#include "agent/operator/replicas.h"
 #include "blueprint/blueprint.h"
 #include "runtime/runtime.h"
 
 #define RECONCILE_DRAIN_BOUND_MS 30000
+#define RECONCILE_SYNC_BOUND_MS 900000
+#define RECONCILE_UNKNOWN_BOUND_MS 20000
 #define RECONCILE_MAX_STARTING 8
 #define RECONCILE_RETRY_FIRST_MS 1000
 #define RECONCILE_RETRY_MAX_MS 60000
@@ -39,6 +46,9 @@ struct reconcile_input {
     const char (*digests)[65];          /* beside wanted->items */
     const struct runtime_status_list *observed;
     int64_t now_ms; /* monotonic */
+    /* How far a replica is; NULL: nobody can say, and an answer to its probe is enough. */
+    enum replica_sync (*sync_of)(const char *workload, void *data);
+    void *data;
 };
 
 struct reconcile_action {

@@ -24,6 +24,8 @@ struct world {
     const char *failing; /* applying this name fails */
     uint32_t seed;       /* 0: everything takes one tick and succeeds */
     int actions;
+    bool judged; /* replicas are asked how far they are: in step, but for these */
+    const char *behind, *mute;
 };
 
 static uint32_t chance(struct world *w, uint32_t bound)
@@ -165,11 +167,21 @@ static void wish_clear(struct wish *v)
     v->digests = NULL;
 }
 
+static enum replica_sync sync_of(const char *workload, void *data)
+{
+    const struct world *w = data;
+    if (w->behind && !strcmp(w->behind, workload))
+        return REPLICA_BEHIND;
+    return w->mute && !strcmp(w->mute, workload) ? REPLICA_UNKNOWN : REPLICA_SYNCED;
+}
+
 static void plan(struct world *w, struct wish *v, struct runtime_status_list *observed, struct reconcile_plan *ret)
 {
     struct reconcile_input in = {&v->d, &v->env, &v->list, (const char(*)[65])v->digests, observed, w->now};
     observe(w, observed);
     in.observed = observed;
+    in.sync_of = w->judged ? sync_of : NULL;
+    in.data = w;
     reconcile_step(&in, w->memory, ret);
 }
 
@@ -573,6 +585,74 @@ static void one_replica_changes_at_a_time(void **state OH_UNUSED)
     reconcile_memory_free(w.memory);
 }
 
+/* After the first of three was changed it answers, and lags: the next waits until it is in step, or for the bound. */
+static void the_next_replica_waits_until_the_last_is_in_step(void **state OH_UNUSED)
+{
+    static const int64_t bounds[] = {RECONCILE_SYNC_BOUND_MS, RECONCILE_UNKNOWN_BOUND_MS};
+    for (size_t k = 0; k < 4; k++) {
+        struct world w;
+        struct wish v;
+        bool mute = k % 2, by_itself = k >= 2;
+        world_init(&w);
+        wish_init(&v, 1);
+        replicas(&v, 3, 'a');
+        pass(&w, &v);
+        tick(&w, 1000);
+        wish_clear(&v);
+        replicas(&v, 3, 'b');
+        w.judged = true;
+        assert_int_equal(pass(&w, &v), 1);
+        tick(&w, 1000);
+        *(mute ? &w.mute : &w.behind) = v.list.items[0].name;
+        int64_t since = w.now;
+        assert_int_equal(pass(&w, &v), 0);
+        while (!by_itself && w.now + 5000 < since + bounds[mute]) {
+            tick(&w, 5000);
+            assert_int_equal(pass(&w, &v), 0);
+        }
+        assert_int_equal(count_states(&w, RUNTIME_RUNNING), 3);
+        if (by_itself)
+            w.mute = w.behind = NULL;
+        else
+            tick(&w, 5000);
+        assert_int_equal(pass(&w, &v), 1);
+        wish_clear(&v);
+        reconcile_memory_free(w.memory);
+    }
+}
+
+/* The rows that only the replica that goes has must be with another first. */
+static void a_replica_goes_when_those_that_stay_are_in_step(void **state OH_UNUSED)
+{
+    struct world w;
+    struct wish v;
+    world_init(&w);
+    wish_init(&v, 1);
+    replicas(&v, 3, 'a');
+    pass(&w, &v);
+    tick(&w, 1000);
+    wish_clear(&v);
+    replicas(&v, 2, 'a');
+    w.judged = true;
+    w.behind = v.list.items[1].name;
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(pass(&w, &v), 0);
+        tick(&w, 10000);
+    }
+    assert_int_equal(w.n, 3);
+    w.behind = NULL;
+    struct runtime_status_list observed;
+    autoplan struct reconcile_plan p;
+    plan(&w, &v, &observed, &p);
+    assert_int_equal(p.n_actions, 1);
+    assert_null(p.actions[0].workload);
+    assert_false(p.actions[0].delete_data);
+    assert_non_null(strstr(p.actions[0].name, "-2"));
+    runtime_status_list_free(&observed);
+    wish_clear(&v);
+    reconcile_memory_free(w.memory);
+}
+
 static void a_failed_canary_stops_the_change_and_can_be_mended(void **state OH_UNUSED)
 {
     struct world w;
@@ -757,6 +837,8 @@ int main(void)
         cmocka_unit_test(states_of_a_service),
         cmocka_unit_test(without_a_certificate_there_is_no_way_in),
         cmocka_unit_test(one_replica_changes_at_a_time),
+        cmocka_unit_test(the_next_replica_waits_until_the_last_is_in_step),
+        cmocka_unit_test(a_replica_goes_when_those_that_stay_are_in_step),
         cmocka_unit_test(a_failed_canary_stops_the_change_and_can_be_mended),
         cmocka_unit_test(keeper_changes_one_member_at_a_time_and_stops_last),
         cmocka_unit_test(engines_start_a_few_at_a_time),

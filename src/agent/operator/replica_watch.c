@@ -1,0 +1,244 @@
+/* Asks replicas, keeps what they said, and has those forgotten that are no more. */
+#include "agent/operator/replica_watch.h"
+
+#include "agent/operator/asks.h"
+#include "blueprint/operator_sql.h"
+
+struct member {
+    char start[32]; /* of the process that was asked: another one has said nothing yet */
+    char address[64];
+    int64_t asked_ms; /* when its present question was first wanted */
+    unsigned turn;    /* number of the question */
+    char said_for[48];
+};
+
+struct group {
+    char *service;
+    bool seen;
+    struct replica_view view;
+    struct member members[BLUEPRINT_MAX_REPLICAS];
+};
+
+struct replica_watch {
+    const struct clock *clock;
+    struct asks *asks;
+    char *password;
+    struct group **groups;
+    size_t n, cap;
+};
+
+struct replica_watch *replica_watch_new(uv_loop_t *loop, const struct clock *clock, const char *password,
+                                        void (*changed)(void *data), void *data)
+{
+    struct replica_watch *w = mem_alloc(sizeof(*w));
+    *w = (struct replica_watch){.clock = clock, .password = mem_strdup(password)};
+    w->asks = asks_new(loop, clock, changed, data);
+    return w;
+}
+
+static struct group *group_of(struct replica_watch *w, const char *service, size_t len)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (strlen(w->groups[i]->service) == len && !strncmp(w->groups[i]->service, service, len))
+            return w->groups[i];
+    return NULL;
+}
+
+static struct group *group_made(struct replica_watch *w, const char *service)
+{
+    struct group *g = group_of(w, service, strlen(service));
+    if (g)
+        return g;
+    if (w->n == w->cap)
+        w->groups = mem_realloc(w->groups, (w->cap = w->cap ? 2 * w->cap : 8) * sizeof(*w->groups));
+    g = w->groups[w->n++] = mem_alloc(sizeof(*g));
+    g->service = mem_strdup(service);
+    return g;
+}
+
+static void group_free(struct group *g)
+{
+    free(g->service);
+    free(g);
+}
+
+/* ---- questions ---- */
+
+static bool parse_row(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    struct replica_said said;
+    size_t len = strcspn(body, "\n");
+    if (len >= ASKS_TEXT_MAX || !replica_parse(body, &said))
+        return false;
+    memcpy(out, body, len);
+    out[len] = '\0';
+    return true;
+}
+
+/* Of a statement without an answer. */
+static bool parse_nothing(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    snprintf(out, ASKS_TEXT_MAX, "done");
+    return !*body;
+}
+
+static void want(struct replica_watch *w, const char *name, const char *address, const char *key, const char *sql,
+                 asks_parse parse)
+{
+    asks_want(w->asks, &(struct question){.name = name,
+                                          .address = address,
+                                          .port = BLUEPRINT_HTTP_PORT,
+                                          .path = "/",
+                                          .user = BLUEPRINT_OPERATOR,
+                                          .password = w->password,
+                                          .body = sql,
+                                          .key = key,
+                                          .parse = parse,
+                                          .pause_ms = REPLICA_WATCH_BUSY_MS});
+}
+
+/* One question after the other: the next is another key, asked when the last is answered and old enough. */
+static int64_t ask_member(struct replica_watch *w, struct group *g, int k, bool busy)
+{
+    struct member *m = &g->members[k];
+    int64_t now = clock_mono_ms(w->clock), pause = busy ? REPLICA_WATCH_BUSY_MS : REPLICA_WATCH_QUIET_MS;
+    autofree char *name = mem_printf("clickhouse-%s-%d", g->service, k);
+    char key[48];
+    snprintf(key, sizeof(key), "%s.%u", m->start, m->turn);
+    want(w, name, m->address, key, operator_sql("replica"), parse_row);
+    const char *answer = asks_get(w->asks, name);
+    if (*answer && strcmp(m->said_for, key)) {
+        g->view.said[k].known = replica_parse(answer, &g->view.said[k]);
+        snprintf(m->said_for, sizeof(m->said_for), "%s", key);
+        m->asked_ms = now;
+    }
+    if (!*answer)
+        return now + REPLICA_WATCH_BUSY_MS;
+    if (now - m->asked_ms >= pause) {
+        m->turn++;
+        return now;
+    }
+    return m->asked_ms + pause;
+}
+
+/* ---- what is seen ---- */
+
+static void see(struct group *g, const struct runtime_status *s, int k)
+{
+    struct member *m = &g->members[k];
+    char start[32];
+    g->view.placed |= 1u << k;
+    if (s->state != RUNTIME_RUNNING || !s->address || !*s->address) {
+        g->view.said[k].known = false;
+        return;
+    }
+    snprintf(start, sizeof(start), "%lld.%d", (long long)s->since_ms, s->restarts);
+    if (strcmp(start, m->start) || strcmp(s->address, m->address)) {
+        *m = (struct member){.asked_ms = 0};
+        snprintf(m->start, sizeof(m->start), "%s", start);
+        snprintf(m->address, sizeof(m->address), "%s", s->address);
+        g->view.said[k].known = false;
+    }
+    g->view.serving |= 1u << k;
+}
+
+/* "clickhouse-SERVICE-K" -> K and the length of SERVICE; -1: of another form. */
+static int ordinal_of(const char *workload, const char **ret_service, size_t *ret_len)
+{
+    static const char prefix[] = "clickhouse-";
+    const char *dash = strrchr(workload, '-');
+    if (strncmp(workload, prefix, sizeof(prefix) - 1) || dash < workload + sizeof(prefix) ||
+        strspn(dash + 1, "0123456789") != strlen(dash + 1) || !dash[1] || strlen(dash) > 3)
+        return -1;
+    *ret_service = workload + sizeof(prefix) - 1;
+    *ret_len = (size_t)(dash - *ret_service);
+    int k = atoi(dash + 1);
+    return k < BLUEPRINT_MAX_REPLICAS ? k : -1;
+}
+
+static void look(struct replica_watch *w, const struct runtime_status_list *observed)
+{
+    for (size_t i = 0; i < observed->n; i++) {
+        const char *service;
+        size_t len;
+        int k = ordinal_of(observed->items[i].name, &service, &len);
+        struct group *g = k >= 0 ? group_of(w, service, len) : NULL;
+        if (g)
+            see(g, &observed->items[i], k);
+    }
+}
+
+static void choose(struct replica_watch *w, const struct desired *d, const struct blueprint_env *env)
+{
+    for (size_t i = 0; i < w->n; i++)
+        w->groups[i]->seen = false;
+    for (size_t i = 0; i < d->n_services; i++) {
+        const struct desired_service *s = &d->services[i];
+        if (s->state != DESIRED_RUNNING || !(operator_duties(s, env) & OPERATOR_LOOK))
+            continue;
+        struct group *g = group_made(w, s->id);
+        g->seen = true;
+        g->view.placed = g->view.serving = 0;
+        g->view.wanted = blueprint_replicas(s, env);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->groups[i]->seen)
+            w->groups[kept++] = w->groups[i];
+        else
+            group_free(w->groups[i]);
+    }
+    w->n = kept;
+}
+
+static void forget(struct replica_watch *w, const struct group *g)
+{
+    int on = -1, k = replica_to_forget(&g->view, &on);
+    if (k < 0)
+        return;
+    const char *form = operator_sql("drop-replica"), *at = strstr(form, "%s");
+    const struct member *m = &g->members[on];
+    autofree char *name = mem_printf("forget-%s-%d", g->service, k),
+                  *sql = mem_printf("%.*sr%d%s", (int)(at - form), form, k, at + 2);
+    want(w, name, m->address, m->said_for, sql, parse_nothing);
+}
+
+int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, const struct blueprint_env *env,
+                           const struct runtime_status_list *observed, bool busy)
+{
+    int64_t due = INT64_MAX;
+    choose(w, d, env);
+    look(w, observed);
+    for (size_t i = 0; i < w->n; i++) {
+        struct group *g = w->groups[i];
+        for (int k = 0; k < BLUEPRINT_MAX_REPLICAS; k++)
+            if (g->view.serving & (1u << k))
+                due = MIN(due, ask_member(w, g, k, busy));
+            else
+                g->view.said[k].known = false;
+        forget(w, g);
+    }
+    return due;
+}
+
+enum replica_sync replica_watch_sync(const char *workload, void *watch)
+{
+    struct replica_watch *w = watch;
+    const char *service;
+    size_t len;
+    int k = ordinal_of(workload, &service, &len);
+    const struct group *g = k >= 0 ? group_of(w, service, len) : NULL;
+    return g ? replica_judge(g->view.said, BLUEPRINT_MAX_REPLICAS, (size_t)k) : REPLICA_SYNCED;
+}
+
+void replica_watch_free(struct replica_watch *w, void (*done)(void *data), void *data)
+{
+    struct asks *asks = w->asks;
+    for (size_t i = 0; i < w->n; i++)
+        group_free(w->groups[i]);
+    free(w->groups);
+    mem_wipe(w->password, strlen(w->password));
+    free(w->password);
+    free(w);
+    asks_free(asks, done, data);
+}
