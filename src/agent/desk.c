@@ -16,7 +16,8 @@ struct desk {
     char used[UUID_SIZE]; /* the request that let the document of just now pass */
     int64_t witnessed;    /* leaves that the witness has cosigned, as it says */
     int64_t offered;      /* leaves of the checkpoint that it was offered last on this connection; -1: none */
-    bool unrecorded;      /* news that the ledger did not take: nothing is done until it does */
+    char no_continuation[ERR_MESSAGE_MAX]; /* why the control plane's own record was not cosigned last */
+    bool unrecorded;                       /* news that the ledger did not take: nothing is done until it does */
 };
 
 static void event(const struct desk *d, bool error, const char *message)
@@ -359,6 +360,30 @@ void desk_cosigned(struct desk *d, const json_t *message)
         if (!note || !*note)
             d->offered = -1;
     }
+}
+
+/* What does not continue is a finding of the customer's: it is written down, once. */
+void desk_activities(struct desk *d, const json_t *message)
+{
+    struct err err = ERR_INIT, own = ERR_INIT;
+    autojson json_t *answer = NULL;
+    int r = ledger_ask_cosign(d->c.recorder->fd, message, &answer, &err);
+    if (r == -ETIMEDOUT)
+        return;
+    if (r < 0 && strcmp(d->no_continuation, err.message)) {
+        snprintf(d->no_continuation, sizeof(d->no_continuation), "%s", err.message);
+        event(d, true, err.message);
+        must_record(d, "activities", json_pack("{ss ss}", "verdict", "refused", "why", err.message));
+    }
+    const char *verifier = json_string_value(json_object_get(answer, "verifier")),
+               *note = json_string_value(json_object_get(answer, "note"));
+    json_t *m = json_pack("{ss ss ss sI ss}", "type", "activities-cosigned", "verifier", verifier ? verifier : "",
+                          "note", note ? note : "", "size", json_integer_value(json_object_get(answer, "size")),
+                          "error", r < 0 ? err.message : "");
+    if (d->link && m && agent_link_say(d->link, m, &own) < 0 && own.code != -ENOTCONN)
+        event(d, true, own.message);
+    if (!d->link)
+        json_decref(m);
 }
 
 json_t *desk_status(const struct desk *d)

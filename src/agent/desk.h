@@ -43,6 +43,8 @@ void desk_not_taken(struct desk *d, int64_t version, const char *document, size_
                     const struct err *why);
 /* A `cosigned` message: the witness's answer to a checkpoint. */
 void desk_cosigned(struct desk *d, const json_t *message);
+/* An `activities` message: a checkpoint of the control plane's own record, to be cosigned if it continues the last. */
+void desk_activities(struct desk *d, const json_t *message);
 /* A `consent` message. */
 void desk_message(struct desk *d, const json_t *message);
 /* Looks at what may be done now: after a message, and every few seconds, since time opens windows too. */

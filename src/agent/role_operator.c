@@ -306,6 +306,8 @@ static void on_message(const char *type, const json_t *message, void *data)
     }
     if (!strcmp(type, "cosigned"))
         desk_cosigned(o->desk, message);
+    if (!strcmp(type, "activities"))
+        desk_activities(o->desk, message);
     write_status_soon(o);
 }
 

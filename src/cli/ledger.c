@@ -302,23 +302,29 @@ static int prove_run(struct cli *c, struct err *err)
 
 /* ---- egress ---- */
 
+/* Messages that have no leaf of their own, or there would be one for each leaf. */
+static void add_counted(struct reading *r, const json_t *totals, const char *message)
+{
+    autofree char *key = mem_printf("%s (uncounted by leaf)", message), *many = mem_printf("egress.%s", message),
+                  *size = mem_printf("egress.%s.bytes", message);
+    json_t *old = json_object_get(r->totals, key);
+    int64_t n = json_integer_value(json_object_get(totals, many)),
+            b = json_integer_value(json_object_get(totals, size));
+    if (n)
+        json_object_set_new(r->totals, key,
+                            json_pack("{sI sI}", "messages",
+                                      (json_int_t)(n + json_integer_value(json_object_get(old, "messages"))), "bytes",
+                                      (json_int_t)(b + json_integer_value(json_object_get(old, "bytes")))));
+}
+
 static void on_egress(const struct leaf *leaf, const struct merkle_hash *hash OH_UNUSED, void *data)
 {
     struct reading *r = data;
     const char *message = json_string_value(json_object_get(leaf->body, "message")),
                *to = json_string_value(json_object_get(leaf->body, "destination"));
     int64_t bytes = json_integer_value(json_object_get(leaf->body, "bytes"));
-    if (leaf->totals) {
-        autofree char *key = mem_strdup("checkpoint (uncounted by leaf)");
-        json_t *old = json_object_get(r->totals, key);
-        int64_t n = json_integer_value(json_object_get(leaf->totals, "egress.checkpoint"));
-        int64_t b = json_integer_value(json_object_get(leaf->totals, "egress.checkpoint.bytes"));
-        if (n)
-            json_object_set_new(
-                r->totals, key,
-                json_pack("{sI sI}", "messages", (json_int_t)(n + json_integer_value(json_object_get(old, "messages"))),
-                          "bytes", (json_int_t)(b + json_integer_value(json_object_get(old, "bytes")))));
-    }
+    add_counted(r, leaf->totals, "checkpoint");
+    add_counted(r, leaf->totals, "activities-cosigned");
     if (strcmp(leaf->kind, "egress") || !message || !to)
         return;
     autofree char *key = mem_printf("%s to %s", message, to);

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "cli/install.h"
 #include "ledger/verify.h"
 #include "store/activity_rows.h"
 
@@ -10,6 +11,8 @@
 
 const struct cli_option ledger_activities_options[] = {
     {"key", 0, "KEY", "the record's verifier key, or a file with it; default: the laptop's control plane's"},
+    {"witness", 0, "KEY", "an agent's witness key, or a file with it; default: the laptop's agent's"},
+    {"checkpoint", 0, "FILE", "the checkpoint that the agent cosigned last; default: the laptop's agent's"},
     {"store", 0, "FILE", "the control plane's database; default: the laptop's"},
     {0}};
 
@@ -18,6 +21,7 @@ struct comparing {
     json_t *sealed; /* seq as text -> digest */
     json_t *findings;
     int64_t last, rows;
+    uint64_t cosigned;
 };
 
 static void finding(struct comparing *x, const char *what)
@@ -28,8 +32,37 @@ static void finding(struct comparing *x, const char *what)
 
 static void on_finding(enum ledger_finding kind, uint64_t index OH_UNUSED, const char *sentence, void *data)
 {
+    const struct comparing *x = data;
     if (kind < LEDGER_LATE)
         finding(data, sentence);
+    else if (kind == LEDGER_UNSEEN || kind == LEDGER_LATE)
+        ui_line(&x->c->ui, "note    %s", sentence);
+}
+
+/* What a customer's agent keeps beside its own ledger; on a laptop it is at hand. */
+static char *agents(const struct cli *c, const char *option, const char *file)
+{
+    const char *given = cli_option(c, option);
+    autofree char *own = cli_path(c, "accounts/%s/%s/agent/ledger/%s", INSTALL_ACCOUNT, INSTALL_INFRASTRUCTURE, file);
+    if (given)
+        return mem_strdup(given);
+    return fs_exists(own) ? TAKE_PTR(own) : NULL;
+}
+
+static int read_witness(const struct cli *c, struct note_verifier *ret, bool *ret_there, struct err *err)
+{
+    autofree char *path = agents(c, "witness", "witness.pub"), *text = NULL;
+    int r = 0;
+    if (!path)
+        return 0;
+    *ret_there = true;
+    if (note_verifier_parse(path, ret, NULL) == 0)
+        return 0;
+    r = fs_read(path, KIB(4), &text, NULL, err);
+    if (r < 0)
+        return err_wrap(err, r, "the witness's key");
+    text[strcspn(text, "\r\n")] = '\0';
+    return note_verifier_parse(text, ret, err);
 }
 
 static void on_leaf(const struct leaf *leaf, const struct merkle_hash *hash OH_UNUSED, void *data)
@@ -54,7 +87,10 @@ static int read_record(struct comparing *x, struct err *err)
                                            : cli_path(x->c, "control/keys/activities/published"),
                   *text = NULL;
     struct ledger_verify v = {.dir = dir, .on_finding = on_finding, .on_leaf = on_leaf, .data = x};
-    struct ledger_verdict verdict;
+    autofree char *kept = agents(x->c, "checkpoint", "witness/activities.note"), *other = NULL;
+    struct note_verifier witness;
+    struct ledger_verdict verdict = {0};
+    bool witnessed = false;
     int r = 0;
     if (!key || strchr(key, '/'))
         r = fs_read(key ? key : own_key, KIB(4), &text, NULL, err);
@@ -64,7 +100,18 @@ static int read_record(struct comparing *x, struct err *err)
         return err_wrap(err, r, "the record's verifier key");
     text[strcspn(text, "\r\n")] = '\0';
     r = note_verifier_parse(text, &v.log, err);
-    return r < 0 ? r : ledger_verify(&v, &verdict, err);
+    if (r == 0)
+        r = read_witness(x->c, &witness, &witnessed, err);
+    if (r == 0 && kept && (r = fs_read(kept, NOTE_MAX, &other, NULL, err)) < 0)
+        err_wrap(err, r, "the checkpoint that the agent cosigned");
+    if (r < 0)
+        return r;
+    v.witness = witnessed ? &witness : NULL;
+    v.others = (const char *const *)&other;
+    v.n_others = other ? 1 : 0;
+    r = ledger_verify(&v, &verdict, err);
+    x->cosigned = verdict.cosigned;
+    return r;
 }
 
 /* Takes each row that is in the store off the list of what was sealed. */
@@ -122,10 +169,11 @@ int ledger_activities_run(struct cli *c, struct err *err)
     }
     json_decref(x.sealed);
     size_t n = json_array_size(x.findings);
-    c->answer =
-        json_pack("{sI sI so}", "sealed", (json_int_t)sealed, "rows", (json_int_t)x.rows, "findings", x.findings);
+    c->answer = json_pack("{sI sI sI so}", "sealed", (json_int_t)sealed, "rows", (json_int_t)x.rows, "cosigned",
+                          (json_int_t)x.cosigned, "findings", x.findings);
     if (r < 0)
         return r;
-    ui_line(&c->ui, "%zu activities are sealed, %lld are in the store", sealed, (long long)x.rows);
+    ui_line(&c->ui, "%zu activities are sealed, %lld are in the store; %llu checkpoints are cosigned by the agent",
+            sealed, (long long)x.rows, (unsigned long long)x.cosigned);
     return n ? err_set(err, -EBADMSG, "the activities do not hold: %zu findings", n) : 0;
 }

@@ -21,7 +21,7 @@ OH_MUST_CHECK int signer_agent_certificate(int fd, const char *agent_id, const c
                                            struct err *err);
 OH_MUST_CHECK int signer_server_certificate(int fd, const char *csr_pem, char **ret_chain_pem, struct err *err);
 /* signature: 128 hex digits and NUL. digest_hex: SHA-256 of the document's bytes. */
-/* Cosigns a checkpoint of an agent's ledger (control/signer/signer_witness.h); `checkpoint` has verifier, note, from
+/* Cosigns a checkpoint of an agent's ledger (ledger/witness.h); `checkpoint` has verifier, note, from
  * and proof. 0 with *ret_note NULL: `from` was another than *ret_size, the size cosigned last. */
 OH_MUST_CHECK int signer_witness(int fd, const char *infrastructure, const json_t *checkpoint, char **ret_note,
                                  uint64_t *ret_size, struct err *err);
@@ -32,6 +32,13 @@ OH_MUST_CHECK int signer_desired(int fd, const char *infrastructure, int64_t ver
  * asks. *ret_last: the highest row sealed. *ret_signed: all of it is under a checkpoint. */
 #define SIGNER_SEAL_ROWS 64
 OH_MUST_CHECK int signer_seal(int fd, const json_t *rows, int64_t *ret_last, bool *ret_signed, struct err *err);
+
+/* For agents, the outside witnesses of that ledger (control/signer/signer_seal.h). *ret: {"size", and where something
+ * is signed behind `from`: "verifier","note","from","proof"}. */
+OH_MUST_CHECK int signer_activities(int fd, int64_t from, json_t **ret, struct err *err);
+/* `message` has verifier and note. */
+OH_MUST_CHECK int signer_activities_cosigned(int fd, const char *infrastructure, const json_t *message,
+                                             struct err *err);
 
 /* Authenticators' secrets (identity/totp.h). The signer makes and checks them; the store has them only sealed by a key
  * of the signer's, each bound to its user. `user`: UUID. */

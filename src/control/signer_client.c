@@ -104,3 +104,17 @@ int signer_witness(int fd, const char *infrastructure, const json_t *checkpoint,
     *ret_size = (uint64_t)size;
     return 0;
 }
+
+int signer_activities(int fd, int64_t from, json_t **ret, struct err *err)
+{
+    autojson json_t *q = json_pack("{s:s,s:I}", "op", "activities", "from", (json_int_t)from);
+    return ask(&signer, fd, q, ret, err);
+}
+
+int signer_activities_cosigned(int fd, const char *infrastructure, const json_t *message, struct err *err)
+{
+    autojson json_t *answer = NULL, *q = json_pack("{s:s,s:s,s:O,s:O}", "op", "activities-cosigned", "infrastructure",
+                                                   infrastructure, "verifier", json_object_get(message, "verifier"),
+                                                   "note", json_object_get(message, "note"));
+    return ask(&signer, fd, q, &answer, err);
+}

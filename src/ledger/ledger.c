@@ -430,3 +430,40 @@ int ledger_cosigned(struct ledger *l, const char *text, size_t len, struct err *
     }
     return 0;
 }
+
+/* The line of a witness behind the signed part, its newline included; NULL: there is none. */
+static const char *line_of(const char *text, size_t signed_len, const char *name, size_t *ret_len)
+{
+    autofree char *begins = mem_printf("\n\u2014 %s ", name);
+    const char *line = strstr(text + signed_len, begins), *end = line ? strchr(line + 1, '\n') : NULL;
+    if (!end)
+        return NULL;
+    *ret_len = (size_t)(end - line);
+    return line + 1;
+}
+
+int ledger_witnessed(struct ledger *l, const struct note_verifier *v, const char *text, size_t len, size_t max,
+                     struct err *err)
+{
+    struct note theirs, ours;
+    autofree char *whole = mem_strndup(text, len), *path = NULL, *kept = NULL;
+    size_t kept_len = 0, line_len = 0;
+    int r = note_parse(whole, len, &theirs, err);
+    if (r < 0)
+        return r;
+    const char *line = line_of(whole, theirs.text_len, v->name, &line_len);
+    path = ledger_checkpoint_path(l->dir, theirs.checkpoint.size);
+    if (!line || theirs.checkpoint.size > l->signed_size || !fs_exists(path))
+        return err_set(err, -ENOENT, "no checkpoint of this ledger has %llu leaves and a line of %s",
+                       (unsigned long long)theirs.checkpoint.size, v->name);
+    if ((r = fs_read(path, NOTE_MAX, &kept, &kept_len, err)) < 0 || (r = note_parse(kept, kept_len, &ours, err)) < 0)
+        return r;
+    if (theirs.text_len != ours.text_len || memcmp(whole, kept, ours.text_len))
+        return err_set(err, -ENOENT, "the cosigned checkpoint of %llu leaves is not the one that this ledger signed",
+                       (unsigned long long)theirs.checkpoint.size);
+    size_t there = 0;
+    if (line_of(kept, ours.text_len, v->name, &there) || ours.n_lines > max || kept_len + line_len > NOTE_MAX)
+        return 0;
+    autofree char *joined = mem_printf("%s%.*s", kept, (int)line_len, line);
+    return ledger_cosigned(l, joined, strlen(joined), err);
+}

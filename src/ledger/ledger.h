@@ -55,6 +55,12 @@ const char *ledger_note(const struct ledger *l);
  * checked them. -ENOENT: not one of ours. */
 OH_MUST_CHECK int ledger_cosigned(struct ledger *l, const char *note, size_t len, struct err *err);
 
+/* Adds the one line of witness `v`, whose signature the caller has checked, to our checkpoint of that size: notes of
+ * several witnesses come each with its own. Nothing happens if it is there, or if `max` witnesses are. -ENOENT: as
+ * above. */
+OH_MUST_CHECK int ledger_witnessed(struct ledger *l, const struct note_verifier *v, const char *note, size_t len,
+                                   size_t max, struct err *err);
+
 /* A leaf's bytes, free(); -ENOENT beyond the end. */
 OH_MUST_CHECK int ledger_leaf(const struct ledger *l, uint64_t index, char **ret, size_t *ret_len, struct err *err);
 OH_MUST_CHECK int ledger_inclusion(const struct ledger *l, uint64_t index, uint64_t size, struct merkle_proof *ret,

@@ -1,10 +1,13 @@
 """The control plane's own activities are sealed: whoever alters its store later is found out."""
+import base64
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
 
-from full_system import wait_until
+from access_parts import leaves
+from full_system import BUILD, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,66 @@ def test_new_activities_follow(system, record):
     status, _ = system.api("PATCH", "", {"name": "Sealed"})
     assert status == 200
     wait_until("the change to be sealed", 60, lambda: system.ok("ledger", "activities")["sealed"] > before)
+
+
+@pytest.fixture(scope="module")
+def witnessed(system, record):
+    """Waits until the agent has cosigned what is sealed by now; the agent's own folder of the ledger."""
+    agent = next(system.home.glob("accounts/laptop/*/agent/ledger"))
+
+    def cosigned():
+        note = agent / "witness/activities.note"
+        published = (record / "published/checkpoint").read_text()
+        return note.exists() and "ownhouse/witness/" in published and published.splitlines()[:3] == note.read_text().splitlines()[:3]
+    wait_until("the agent's cosignature", 120, cosigned)
+    return agent
+
+
+def verify(system, record, folder, agent, *words):
+    return system.run("ledger", "verify", str(folder), "--key", str(record / "verifier"), "--witness", str(agent / "witness.pub"), *words)
+
+
+def test_the_customers_agent_cosigns_it(system, record, witnessed):
+    def holds():
+        """Between two checkpoints the newest has no cosignature for a moment."""
+        done = verify(system, record, record / "published", witnessed)
+        return done.returncode == 0 and "no witness" not in done.stdout and " 0 cosigned" not in done.stdout
+    wait_until("all of it to be cosigned", 90, holds)
+    wait_until("the same with the store beside it", 90, lambda: system.ok("ledger", "activities")["cosigned"] > 0)
+    assert not [leaf for leaf in leaves(system) if leaf["kind"] == "activities"]  # nothing was refused
+
+
+def test_a_missing_cosignature_is_named(system, record, witnessed, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(record / "published", copy)
+    for path in [copy / "checkpoint", *(copy / "checkpoints").iterdir()]:
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if "ownhouse/witness/" not in line))
+    done = verify(system, record, copy, witnessed)
+    assert "no witness has cosigned leaves 0 to" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_forged_cosignature_is_named(system, record, witnessed, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(record / "published", copy)
+    bent = next(path for path in (copy / "checkpoints").iterdir() if "ownhouse/witness/" in path.read_text())
+
+    def other(line):
+        words = line.split(" ")
+        signature = bytearray(base64.b64decode(words[2]))
+        signature[-1] ^= 1
+        return " ".join([*words[:2], base64.b64encode(signature).decode()]) + "\n"
+
+    bent.write_text("".join(other(line) if "ownhouse/witness/" in line else line for line in bent.read_text().splitlines(True)))
+    done = verify(system, record, copy, witnessed)
+    assert done.returncode != 0 and "not by the witness's key" in done.stdout, done.stdout + done.stderr
+
+
+def test_another_history_contradicts_what_was_cosigned(system, record, witnessed, tmp_path):
+    """The control plane's key signs another record, as if written from the beginning: the agent's copy does not fit it."""
+    made = subprocess.run([str(BUILD / "tests/scenario/programs/activities-fork"), str(record / "key.pem"), str(tmp_path / "other"),
+                           (witnessed / "witness/activities.note").read_text().splitlines()[1]], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    alone = verify(system, record, tmp_path / "other", witnessed)
+    assert alone.returncode == 0 and "no witness has cosigned leaves 0 to" in alone.stdout, alone.stdout + alone.stderr
+    done = verify(system, record, tmp_path / "other", witnessed, "--checkpoint", str(witnessed / "witness/activities.note"))
+    assert done.returncode != 0 and "another history" in done.stdout, done.stdout + done.stderr

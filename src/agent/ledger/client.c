@@ -51,6 +51,15 @@ int ledger_ask_cosigned(int fd, const char *note, struct err *err)
     return ask(&ledger, fd, q, &answer, err);
 }
 
+int ledger_ask_cosign(int fd, const json_t *question, json_t **ret, struct err *err)
+{
+    static const char *const fields[] = {"verifier", "note", "from", "proof"};
+    autojson json_t *q = json_pack("{ss}", "op", "cosign");
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+        json_object_set(q, fields[i], json_object_get(question, fields[i]));
+    return ask(&ledger, fd, q, ret, err);
+}
+
 int ledger_ask_leaves(int fd, uint64_t from, uint64_t n, json_t **ret, struct err *err)
 {
     autojson json_t *q = json_pack("{ss sI sI}", "op", "leaves", "from", (json_int_t)from, "n", (json_int_t)n),

@@ -25,5 +25,9 @@ OH_MUST_CHECK int ledger_ask_status(int fd, json_t **ret, struct err *err);
 OH_MUST_CHECK int ledger_ask_witness(int fd, uint64_t from, json_t **ret, struct err *err);
 /* A checkpoint of ours with cosignatures behind our signature. */
 OH_MUST_CHECK int ledger_ask_cosigned(int fd, const char *note, struct err *err);
+/* As witness of the control plane's own record: `question` has verifier, note, from and proof. *ret: {"verifier"
+ * (ours), "size", and "note" with our cosignature; without it `from` was another than "size", the last one cosigned}.
+ * -EACCES: it does not continue what was cosigned. */
+OH_MUST_CHECK int ledger_ask_cosign(int fd, const json_t *question, json_t **ret, struct err *err);
 /* Leaves [from, from + n) as JSON texts, as many as fit one message; new reference to an array. */
 OH_MUST_CHECK int ledger_ask_leaves(int fd, uint64_t from, uint64_t n, json_t **ret, struct err *err);

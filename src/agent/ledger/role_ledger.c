@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/sandbox.h"
 #include "ledger/ledger.h"
+#include "ledger/witness.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -23,7 +24,8 @@ struct role_state {
     char *dir, *bucket; /* bucket: "" = no copy */
     char origin[LEDGER_ORIGIN_SIZE];
     struct signing_key *key;
-    struct ledger *ledger; /* NULL: it could not be opened, see `trouble` */
+    struct witness witness; /* of the control plane's own record */
+    struct ledger *ledger;  /* NULL: it could not be opened, see `trouble` */
     char trouble[ERR_MESSAGE_MAX];
     int64_t checkpoint_ms; /* monotonic: when the next is due; 0 = nothing new */
 };
@@ -174,6 +176,25 @@ static int do_cosigned(struct role_state *s, const json_t *q, json_t *answer OH_
     return r;
 }
 
+/* The note is kept here too: what the control plane shows later must fit it. */
+static int do_cosign(struct role_state *s, const json_t *q, json_t *answer, struct err *err)
+{
+    autofree char *note = NULL, *path = mem_printf("%s/activities.note", s->witness.dir);
+    autofree char *verifier = note_verifier_text(&s->witness.own);
+    uint64_t size = 0;
+    int r = witness_cosign(&s->witness, "activities", q, &note, &size, err);
+    if (r == 0)
+        r = fs_write_atomic(path, note, strlen(note), 0644, err);
+    if (r < 0 && r != -ERANGE)
+        return r;
+    if (note) {
+        json_object_set_new(answer, "note", json_string(note));
+        ledger_count(s->ledger, "activities", 1);
+    }
+    json_object_set_new(answer, "verifier", json_string(verifier));
+    return json_object_set_new(answer, "size", json_integer((json_int_t)size));
+}
+
 static int do_leaves(struct role_state *s, const json_t *q, json_t *answer, struct err *err)
 {
     int64_t from = 0, n = 0;
@@ -205,7 +226,7 @@ static const struct {
 } rules[] = {
     {"append", false, do_append}, {"count", false, do_count},    {"checkpoint", false, do_checkpoint},
     {"status", false, do_status}, {"witness", true, do_witness}, {"cosigned", true, do_cosigned},
-    {"leaves", true, do_leaves},
+    {"leaves", true, do_leaves},  {"cosign", true, do_cosign},
 };
 
 struct asked {
@@ -298,6 +319,8 @@ int role_ledger_main(struct agent_role *r)
     bool copied = *r->config.bucket_dir && *r->config.ledger_bucket;
     s.bucket = copied ? mem_printf("%s/%s", r->config.bucket_dir, r->config.ledger_bucket) : mem_strdup("");
     int result = ledger_key(s.dir, "ledger", s.origin, &s.key, &err);
+    if (result == 0)
+        result = witness_open(s.dir, NULL, &clock_system, &s.witness, &err);
     if (result == 0 && *s.bucket)
         result = fs_mkdirs(s.bucket, 0700, &err);
     if (result == 0)
@@ -310,6 +333,7 @@ int role_ledger_main(struct agent_role *r)
     }
     drop(&s);
     signing_key_free(s.key);
+    witness_close(&s.witness);
     free(s.dir);
     free(s.bucket);
     return result < 0;

@@ -71,7 +71,8 @@ struct agent_link_config {
     /* Called before each message of the operations stream is sent, hello included: non-zero means that it could not be
      * recorded, and it is not sent. `text`: the bytes. NULL: nothing is recorded. */
     int (*record)(const char *type, const char *text, size_t len, const char *destination, void *data, struct err *err);
-    /* The other messages of the control plane, `consent` and `cosigned` (api/consent.md, api/ledger.md). May be NULL.
+    /* The other messages of the control plane, `consent`, `cosigned` and `activities` (api/consent.md, api/ledger.md).
+     * May be NULL.
      */
     void (*on_message)(const char *type, const json_t *message, void *data);
     /* The link is open: what is to be said once a connection may be said now. May be NULL. */

@@ -126,7 +126,8 @@ static int dispatch(struct agent_session *s, const char *type, const json_t *m, 
         return take_session(m, a, err);
     if (!strcmp(type, "revoke") && s->state == AGENT_OPEN)
         return take_revoke(m, a, err);
-    if (s->state == AGENT_OPEN && (!strcmp(type, "consent") || !strcmp(type, "cosigned"))) {
+    if (s->state == AGENT_OPEN &&
+        (!strcmp(type, "consent") || !strcmp(type, "cosigned") || !strcmp(type, "activities"))) {
         a->type = AGENT_OTHER;
         a->other = type;
         return 0;

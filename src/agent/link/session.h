@@ -35,7 +35,7 @@ enum agent_action_type {
     AGENT_RENEWED,  /* certificate */
     AGENT_SESSION,  /* session: an engineer waits at the relay */
     AGENT_REVOKE,   /* grant: end it and say so */
-    AGENT_OTHER,    /* other: `consent` or `cosigned`, the message itself is read by whom it concerns */
+    AGENT_OTHER,    /* other: `consent`, `cosigned` or `activities`, the message itself is read by whom it concerns */
     AGENT_REFUSED,  /* message, retry: the peer says why it closes, and whether the same may work later */
 };
 

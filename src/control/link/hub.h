@@ -31,6 +31,7 @@
 #define HUB_RELAYS_MAX 256         /* engineers' sessions at once */
 #define HUB_RELAYS_A_GRANT 4       /* of one grant */
 #define HUB_ATTACH_MS 20000        /* from a device's `connect` to the agent's own connection for it */
+#define HUB_WITNESSES_MAX 8        /* agents that are asked to cosign our own record */
 #define HUB_DEVICE_SKEW_MS 600000  /* that a device's clock may be off before its signature is stale */
 #define AGENT_URI "ownhouse:agent/"
 
@@ -57,7 +58,8 @@ struct hub {
     size_t fetching, out_bytes, held_bytes, report_bytes;
     struct directory_presence *presence; /* gathered changes */
     size_t presence_count, presence_room;
-    uint32_t scans; /* numbers each look at the store */
+    int64_t activities; /* leaves of our own record that are signed, as far as known here */
+    uint32_t scans;     /* numbers each look at the store */
     bool scanning, scan_again, stopping;
     uv_poll_t bell;
     uv_timer_t tick, young_timer, scan_timer, presence_timer;
@@ -80,15 +82,17 @@ struct peer {
     size_t held;         /* our part of hub->held_bytes */
     int64_t deadline_ms; /* monotonic, while young */
     int64_t not_after_ms, since_ms;
-    int64_t consent; /* generation of what was carried to it last */
-    int64_t wanted;  /* version waiting to be fetched, 0: none */
-    char *report;    /* the latest that waits behind one being stored */
+    int64_t consent;   /* generation of what was carried to it last */
+    int64_t witnessed; /* leaves of our own record that it has cosigned; INT64_MAX: it refuses */
+    int64_t wanted;    /* version waiting to be fetched, 0: none */
+    char *report;      /* the latest that waits behind one being stored */
     int64_t report_version;
     uint32_t stream, refs;
     uint32_t scanned; /* number of the scan that found it in the store, 0: none yet */
     bool registered, storing, closing;
     char infrastructure[UUID_SIZE];
     char version[65]; /* of the agent's program */
+    bool witnessing;  /* it is asked to cosign, and has not answered */
     bool refusal_busy;
     struct relay *relay; /* of an engineer's session: bytes are passed on, not read */
     char grant[UUID_SIZE], connect_signature[129];
@@ -158,6 +162,10 @@ void job_certificate(struct peer *p, const char *agent, const char *csr, const u
 void job_consent(struct peer *p);
 void job_consent_state(struct peer *p, json_t *message); /* takes over the reference, as the next */
 void job_checkpoint(struct peer *p, json_t *message);
+/* ---- activity_jobs.c ---- */
+/* Offers agents what they have not cosigned yet of our own record of activities. */
+void job_activities(struct hub *h);
+void job_witnessed(struct peer *p, json_t *message); /* takes over the reference */
 void job_document(struct peer *p, int64_t above);
 void job_observed(struct peer *p, int64_t desired_version, char *body); /* takes over body */
 void job_presence(struct hub *h);

@@ -201,6 +201,9 @@ static void act(struct peer *p, struct control_action *a)
     case CONTROL_CHECKPOINT:
         job_checkpoint(p, TAKE_PTR(a->json));
         break;
+    case CONTROL_WITNESSED:
+        job_witnessed(p, TAKE_PTR(a->json));
+        break;
     case CONTROL_CUT:
         job_cut(p, a->grant);
         break;

@@ -78,6 +78,7 @@ static void on_tick(uv_timer_t *t)
     struct hub *h = t->data;
     peer_check_certificates(h);
     job_scan(h);
+    job_activities(h);
     if (clock_wall_ms(h->clock) >= h->server_renew_ms)
         job_server_certificate(h);
 }

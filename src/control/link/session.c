@@ -215,6 +215,24 @@ static int take_checkpoint(const json_t *m, struct control_action *a, struct err
     return r;
 }
 
+static int take_witnessed(const json_t *m, struct control_action *a, struct err *err)
+{
+    const char *text = NULL;
+    int64_t size = 0;
+    int r = js_string(m, "activities-cosigned", "verifier", 400, &text, err);
+    if (r == 0)
+        r = js_string(m, "activities-cosigned", "note", KIB(8), &text, err);
+    if (r == 0)
+        r = js_string(m, "activities-cosigned", "error", KIB(1), &text, err);
+    if (r == 0)
+        r = js_int(m, "activities-cosigned", "size", 0, INT64_MAX, &size, err);
+    if (r == 0) {
+        a->type = CONTROL_WITNESSED;
+        a->json = json_deep_copy(m);
+    }
+    return r;
+}
+
 static int take_error(struct control_session *s, const json_t *m, struct control_action *a, struct err *err)
 {
     const char *text = NULL;
@@ -263,6 +281,8 @@ static int dispatch(struct control_session *s, const char *type, const json_t *m
         return take_consent_state(m, a, err);
     if (!strcmp(type, "checkpoint") && open && s->kind == CONTROL_LINKED)
         return take_checkpoint(m, a, err);
+    if (!strcmp(type, "activities-cosigned") && open && s->kind == CONTROL_LINKED)
+        return take_witnessed(m, a, err);
     static const char *const known[] = {"enrol", "hello", "renew", "observed", "refused", "connect", "attach", "cut"};
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         if (!strcmp(type, known[i]))

@@ -45,6 +45,7 @@ enum control_action_type {
     CONTROL_ATTACH,     /* an agent's own connection for one session: session */
     CONTROL_CONSENT,    /* message: what the agent says of consent (json) */
     CONTROL_CHECKPOINT, /* message: a checkpoint of its ledger, to be cosigned (json) */
+    CONTROL_WITNESSED,  /* message: its cosignature of our own record, or why there is none (json) */
     CONTROL_CUT,        /* the gate has ended a grant: grant */
 };
 
@@ -57,7 +58,7 @@ struct control_action {
     int64_t desired_version;
     const char *grant, *session, *signature; /* UUIDs; 128 hex digits */
     int64_t time_ms;
-    json_t *json;     /* new reference: a consent-state or checkpoint message, its form checked */
+    json_t *json;     /* new reference: a consent-state, checkpoint or activities-cosigned message, its form checked */
     json_t *observed; /* new reference: only known fields, checked */
     char message[401];
 };

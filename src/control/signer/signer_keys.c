@@ -38,10 +38,10 @@ static int make_desired(const char *key_path, const char *pub_path, struct err *
 static int make_witness(const struct control_config *c, const struct clock *clock, struct err *err)
 {
     autofree char *keys = control_path(c, "keys");
-    struct signer_witness w;
-    int r = signer_witness_open(keys, clock, &w, err);
+    struct witness w;
+    int r = witness_open(keys, "ownhouse/witness", clock, &w, err);
     if (r == 0)
-        signer_witness_close(&w);
+        witness_close(&w);
     return r;
 }
 
@@ -119,7 +119,7 @@ int signer_keys_open(const struct control_config *c, const struct clock *clock, 
     if (r == 0)
         r = open_totp(c, k.totp, err);
     if (r == 0)
-        r = signer_witness_open(keys, clock, &k.witness, err);
+        r = witness_open(keys, "ownhouse/witness", clock, &k.witness, err);
     if (r == 0) {
         k.seal = mem_alloc(sizeof(*k.seal));
         r = signer_seal_open(keys, clock, k.seal, err);
@@ -136,7 +136,7 @@ void signer_keys_close(struct signer_keys *k)
 {
     tls_ca_free(k->ca);
     signing_key_free(k->desired);
-    signer_witness_close(&k->witness);
+    witness_close(&k->witness);
     if (k->seal)
         signer_seal_close(k->seal);
     free(k->seal);

@@ -6,14 +6,14 @@
 #include "control/config.h"
 #include "control/signer/signer_seal.h"
 #include "control/signer/signer_totp.h"
-#include "control/signer/signer_witness.h"
+#include "ledger/witness.h"
 #include "net/tls.h"
 
 struct signer_keys {
     struct tls_ca *ca;                        /* link CA in use */
     struct signing_key *desired;              /* desired-document key */
     char *versions_dir;                       /* one file an infrastructure: "<version> <digest>" */
-    struct signer_witness witness;            /* of agents' ledgers */
+    struct witness witness;                   /* of agents' ledgers */
     struct signer_seal *seal;                 /* of the control plane's own activities */
     unsigned char totp[SIGNER_TOTP_KEY_SIZE]; /* seals authenticators' secrets */
 };

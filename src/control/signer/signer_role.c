@@ -100,11 +100,22 @@ static int totp_check(const struct signer_keys *k, const json_t *q, json_t *answ
     return r < 0 ? r : json_object_set_new(answer, "step", json_integer(step));
 }
 
+static int infrastructure_of(const json_t *q, const char **ret, struct err *err)
+{
+    int r = js_string(q, "", "infrastructure", 36, ret, err);
+    if (r == 0 && (!uuid_valid(*ret) || strpbrk(*ret, "ABCDEF")))
+        r = err_set(err, -EINVAL, "infrastructure: must be a lower-case UUID");
+    return r;
+}
+
 static int witness(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
 {
+    const char *infrastructure = NULL;
     autofree char *note = NULL;
     uint64_t size = 0;
-    int r = signer_witness_cosign(&k->witness, q, &note, &size, err);
+    int r = infrastructure_of(q, &infrastructure, err);
+    if (r == 0)
+        r = witness_cosign(&k->witness, infrastructure, q, &note, &size, err);
     /* Where to prove from is no secret, and the agent cannot go on without it. */
     if (r == -ERANGE) {
         json_object_set_new(answer, "from", json_integer((json_int_t)size));
@@ -126,6 +137,20 @@ static int seal(const struct signer_keys *k, const json_t *q, json_t *answer, st
     return json_object_set_new(answer, "signed", json_boolean(signer_seal_signed(k->seal)));
 }
 
+static int activities(const struct signer_keys *k, const json_t *q, json_t *answer, struct err *err)
+{
+    int64_t from = 0;
+    int r = js_int(q, "", "from", 0, INT64_MAX, &from, err);
+    return r < 0 ? r : signer_seal_checkpoint(k->seal, (uint64_t)from, answer, err);
+}
+
+static int activities_cosigned(const struct signer_keys *k, const json_t *q, json_t *answer OH_UNUSED, struct err *err)
+{
+    const char *infrastructure = NULL;
+    int r = infrastructure_of(q, &infrastructure, err);
+    return r < 0 ? r : signer_seal_cosigned(k->seal, infrastructure, q, err);
+}
+
 /* Who may ask what. */
 static const struct {
     const char *op;
@@ -137,6 +162,8 @@ static const struct {
     {"desired", ROLE_CONTROLLER, desired},
     {"witness", ROLE_LINK, witness},
     {"seal", ROLE_CONTROLLER, seal},
+    {"activities", ROLE_LINK, activities},
+    {"activities-cosigned", ROLE_LINK, activities_cosigned},
     {"totp-new", ROLE_API, totp_new},
     {"totp-check", ROLE_API, totp_check},
 };

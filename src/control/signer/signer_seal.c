@@ -149,3 +149,72 @@ bool signer_seal_signed(const struct signer_seal *s)
 {
     return s->ledger && ledger_size(s->ledger) == ledger_signed_size(s->ledger);
 }
+
+/* ---- outside witnesses ---- */
+
+int signer_seal_checkpoint(struct signer_seal *s, uint64_t from, json_t *answer, struct err *err)
+{
+    struct merkle_proof p = {0};
+    struct note_verifier v;
+    int r = need(s, err);
+    if (r < 0)
+        return r;
+    uint64_t size = ledger_signed_size(s->ledger);
+    json_object_set_new(answer, "size", json_integer((json_int_t)size));
+    if (from >= size)
+        return 0;
+    if (from && (r = ledger_consistency(s->ledger, from, size, &p, err)) < 0)
+        return r;
+    json_t *list = json_array();
+    for (size_t i = 0; i < p.n; i++) {
+        autofree char *text = base64_encode(p.hashes[i].b, MERKLE_HASH_SIZE);
+        json_array_append_new(list, json_string(text));
+    }
+    ledger_verifier(s->ledger, &v);
+    autofree char *verifier = note_verifier_text(&v);
+    json_object_set_new(answer, "verifier", json_string(verifier));
+    json_object_set_new(answer, "note", json_string(ledger_note(s->ledger)));
+    json_object_set_new(answer, "from", json_integer((json_int_t)from));
+    return json_object_set_new(answer, "proof", list);
+}
+
+/* The first key that an agent shows is its key from then on. */
+static int pin(const struct signer_seal *s, const char *infrastructure, const char *verifier, struct err *err)
+{
+    autofree char *dir = mem_printf("%s/witnesses", s->dir), *path = mem_printf("%s/%s", dir, infrastructure),
+                  *line = mem_printf("%s\n", verifier), *known = NULL;
+    int r = fs_mkdirs(dir, 0700, err);
+    if (r == 0 && !fs_exists(path))
+        return fs_write_atomic(path, line, strlen(line), 0644, err);
+    if (r == 0)
+        r = fs_read(path, KIB(4), &known, NULL, err);
+    if (r == 0 && strcmp(known, line))
+        r = err_set(err, -EBADMSG, "the witness's key is another than before: the agent's ledger folder was replaced");
+    return r;
+}
+
+int signer_seal_cosigned(struct signer_seal *s, const char *infrastructure, const json_t *question, struct err *err)
+{
+    const char *verifier = NULL, *text = NULL;
+    struct note_verifier v;
+    struct note note;
+    int r = js_string(question, "", "verifier", 400, &verifier, err);
+    if (r == 0)
+        r = js_string(question, "", "note", NOTE_MAX, &text, err);
+    if (r == 0)
+        r = note_verifier_parse(verifier, &v, err);
+    if (r == 0)
+        r = note_parse(text, strlen(text), &note, err);
+    if (r == 0 && (v.type != NOTE_COSIGNATURE || !note_signed_by(&note, &v, NULL)))
+        r = err_set(err, -EBADMSG, "the checkpoint is not cosigned by the key that is named");
+    if (r == 0)
+        r = pin(s, infrastructure, verifier, err);
+    if (r == 0)
+        r = need(s, err);
+    if (r == 0)
+        r = ledger_witnessed(s->ledger, &v, text, strlen(text), SIGNER_SEAL_WITNESSES, err);
+    if (r < 0)
+        return r;
+    autofree char *published = mem_printf("%s/published", s->dir);
+    return ledger_publish(s->ledger, published, err);
+}

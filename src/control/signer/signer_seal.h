@@ -30,4 +30,14 @@ void signer_seal_close(struct signer_seal *s);
  * was sealed; none: only asks, and signs what is due. *ret_last: the highest row sealed. -EPERM: the rows begin at or
  * below what was sealed. Durable on return. */
 OH_MUST_CHECK int signer_seal_rows(struct signer_seal *s, const json_t *question, int64_t *ret_last, struct err *err);
+/* For agents as witnesses: into `answer` the newest checkpoint and its consistency with the first `from` leaves:
+ * "verifier", "note", "size", "from", "proof" (base64). Only "size" where nothing is signed behind `from`. */
+OH_MUST_CHECK int signer_seal_checkpoint(struct signer_seal *s, uint64_t from, json_t *answer, struct err *err);
+/* What an agent's witness says: {"verifier", "note"}, one of our checkpoints with its cosignature. Its key is pinned at
+ * the first one (keys/activities/witnesses/<infrastructure>). Kept beside the checkpoint, in published/ too; a
+ * checkpoint has room for SIGNER_SEAL_WITNESSES, more are left out. -EBADMSG: another key than before, or no signature
+ * of it. */
+#define SIGNER_SEAL_WITNESSES 8
+OH_MUST_CHECK int signer_seal_cosigned(struct signer_seal *s, const char *infrastructure, const json_t *question,
+                                       struct err *err);
 bool signer_seal_signed(const struct signer_seal *s); /* all leaves are under a checkpoint */

@@ -14,6 +14,7 @@ static const char *const samples[] = {
     "{\"type\":\"cut\",\"grant\":\"g\"}",
     "{\"type\":\"error\",\"message\":\"m\",\"retry\":true}",
     "{\"type\":\"checkpoint\",\"verifier\":\"v\",\"note\":\"n\",\"from\":1,\"proof\":[\"p\"]}",
+    "{\"type\":\"activities-cosigned\",\"verifier\":\"v\",\"note\":\"n\",\"size\":1,\"error\":\"e\"}",
     "{\"type\":\"consent-state\",\"policy\":{\"mode\":\"open\"},\"policyDigest\":\"d\",\"requests\":[{\"id\":\"i\","
     "\"state\":\"waiting\",\"why\":\"w\",\"needCustomer\":1,\"haveCustomer\":0,\"needVendor\":0,\"haveVendor\":0,"
     "\"request\":{\"a\":[1]}}]}",

@@ -1,38 +1,40 @@
 /* Checks that ledgers only grow, and cosigns their checkpoints. */
-#include "control/signer/signer_witness.h"
+#include "ledger/witness.h"
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "ledger/note.h"
 
-#define NAME "ownhouse/witness"
-
-int signer_witness_open(const char *keys_dir, const struct clock *clock, struct signer_witness *ret, struct err *err)
+int witness_open(const char *dir, const char *name, const struct clock *clock, struct witness *ret, struct err *err)
 {
-    struct signer_witness w = {.dir = mem_printf("%s/witness", keys_dir), .clock = clock};
-    autofree char *key = mem_printf("%s/witness.key", keys_dir), *pub = mem_printf("%s/witness.pub", keys_dir);
-    struct note_verifier v = {.name = NAME, .type = NOTE_COSIGNATURE};
+    struct witness w = {.dir = mem_printf("%s/witness", dir), .own.type = NOTE_COSIGNATURE, .clock = clock};
+    autofree char *key = mem_printf("%s/witness.key", dir), *pub = mem_printf("%s/witness.pub", dir);
+    char digest[65];
     int r = fs_mkdirs(w.dir, 0700, err);
     if (r == 0)
         r = signing_key_keep(key, &w.key, err);
     if (r == 0) {
-        signing_key_public(w.key, v.key);
-        autofree char *text = note_verifier_text(&v), *line = mem_printf("%s\n", text);
+        signing_key_public(w.key, w.own.key);
+        sha256_hex(w.own.key, sizeof(w.own.key), digest);
+        if (name)
+            snprintf(w.own.name, sizeof(w.own.name), "%s", name);
+        else
+            snprintf(w.own.name, sizeof(w.own.name), "ownhouse/witness/%.16s", digest);
+        autofree char *text = note_verifier_text(&w.own), *line = mem_printf("%s\n", text);
         if (!fs_exists(pub))
             r = fs_write_atomic(pub, line, strlen(line), 0644, err);
     }
     if (r < 0)
-        signer_witness_close(&w);
+        witness_close(&w);
     else
         *ret = w;
     return r;
 }
 
-void signer_witness_close(struct signer_witness *w)
+void witness_close(struct witness *w)
 {
     free(w->dir);
     signing_key_free(w->key);
-    *w = (struct signer_witness){0};
+    *w = (struct witness){0};
 }
 
 struct seen {
@@ -118,16 +120,15 @@ static int check(const struct seen *seen, const json_t *question, const char *ve
     return r;
 }
 
-int signer_witness_cosign(const struct signer_witness *w, const json_t *question, char **ret_note, uint64_t *ret_size,
-                          struct err *err)
+int witness_cosign(const struct witness *w, const char *subject, const json_t *question, char **ret_note,
+                   uint64_t *ret_size, struct err *err)
 {
-    const char *infrastructure = NULL, *verifier = NULL, *text = NULL;
-    struct note_verifier own = {.name = NAME, .type = NOTE_COSIGNATURE};
+    const char *verifier = NULL, *text = NULL;
     struct seen seen = {0};
     struct note note;
-    int r = js_string(question, "", "infrastructure", 36, &infrastructure, err);
-    if (r == 0 && (!uuid_valid(infrastructure) || strpbrk(infrastructure, "ABCDEF")))
-        r = err_set(err, -EINVAL, "infrastructure: must be a lower-case UUID");
+    int r = 0;
+    if (!*subject || strlen(subject) > 64 || strspn(subject, "abcdefghijklmnopqrstuvwxyz0123456789-") < strlen(subject))
+        r = err_set(err, -EINVAL, "whose ledger it is: must be lower-case letters, digits and hyphens");
     if (r == 0)
         r = js_string(question, "", "verifier", 400, &verifier, err);
     if (r == 0)
@@ -136,7 +137,7 @@ int signer_witness_cosign(const struct signer_witness *w, const json_t *question
         r = note_parse(text, strlen(text), &note, err);
     if (r < 0)
         return r;
-    autofree char *path = mem_printf("%s/%s", w->dir, infrastructure);
+    autofree char *path = mem_printf("%s/%s", w->dir, subject);
     r = load_seen(path, &seen, err);
     if (r == 0)
         r = check(&seen, question, verifier, &note, ret_size, err);
@@ -148,8 +149,7 @@ int signer_witness_cosign(const struct signer_witness *w, const json_t *question
         return r;
     struct buf out = BUF_INIT;
     buf_adds(&out, text);
-    signing_key_public(w->key, own.key);
-    note_sign(&own, w->key, note.text, note.text_len, clock_wall_ms(w->clock) / 1000, &out);
+    note_sign(&w->own, w->key, note.text, note.text_len, clock_wall_ms(w->clock) / 1000, &out);
     *ret_note = buf_take(&out);
     *ret_size = note.checkpoint.size;
     return 0;
