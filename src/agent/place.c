@@ -43,9 +43,18 @@ static const char *find_engine(struct arena *a, const struct agent_config *c, co
     return fs_exists(beside) ? beside : fs_exists(built) ? built : NULL;
 }
 
+/* Installed beside the agent, or built below it. */
+static const char *find_activator(struct arena *a, const char *self)
+{
+    int folder = (int)(strrchr(self, '/') - self);
+    const char *beside = arena_printf(a, "%.*s/ownhouse-activator", folder, self),
+               *built = arena_printf(a, "%.*s/activator/ownhouse-activator", folder, self);
+    return fs_exists(beside) ? beside : fs_exists(built) ? built : "/nonexistent/ownhouse-activator";
+}
+
 static void set_programs(struct place *p, const struct agent_config *c, const char *self)
 {
-    struct runtime_program *programs = arena_alloc(p->arena, 4 * sizeof(*programs));
+    struct runtime_program *programs = arena_alloc(p->arena, 5 * sizeof(*programs));
     bool library = *c->engine_library;
     programs[0] = library ? (struct runtime_program){"ownhouse-clickhouse", find_engine(p->arena, c, self), NULL,
                                                      "set engine_program in agent.conf to where it is"}
@@ -58,8 +67,10 @@ static void set_programs(struct place *p, const struct agent_config *c, const ch
                                            "install the package haproxy, or set haproxy_program in agent.conf"};
     programs[3] = (struct runtime_program){"knotd", c->knot_program, NULL,
                                            "install the package knot, or set knot_program in agent.conf"};
+    programs[4] = (struct runtime_program){"ownhouse-activator", find_activator(p->arena, self), NULL,
+                                           "put ownhouse-activator beside ownhouse-agent"};
     p->runtime.programs = programs;
-    p->runtime.n_programs = 4;
+    p->runtime.n_programs = 5;
 }
 
 static void set_params(struct place *p, const struct agent_config *c)

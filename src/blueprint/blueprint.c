@@ -36,6 +36,11 @@ int blueprint_service_port(const struct blueprint_env *env, const struct desired
     return s->ordinal <= env->service_port_count ? env->service_port_base + s->ordinal : 0;
 }
 
+bool blueprint_may_sleep(const struct desired_service *s)
+{
+    return s->state == DESIRED_RUNNING && s->idle_minutes > 0;
+}
+
 const char *blueprint_notice(const struct desired_service *s, const struct blueprint_env *env, struct arena *a)
 {
     if (env->replication_key && env->engine == BLUEPRINT_SERVER && s->replicas > BLUEPRINT_MAX_REPLICAS)
@@ -110,7 +115,9 @@ int blueprint_render(const struct desired *d, const struct blueprint_env *env, s
         }
     if (env->client_address)
         dns_build(d, env, ret);
-    if (env->n_certificates)
+    if (env->n_certificates) {
+        activator_build(d, env, ret);
         ingress_build(d, env, ret);
+    }
     return 0;
 }

@@ -5,8 +5,11 @@
  * and one name server (Knot DNS). A change of one service changes its own workloads, the ingress and the name server,
  * nothing else. A deleted service gives nothing: what runs of it is found by its label and removed by the operator.
  *
- * Names: `clickhouse-<service id>-<replica>`, `ingress`, `dns`. Labels: role=clickhouse|ingress|dns, and for services
- * service=<id>, slug=<slug>, replica=<n>. */
+ * Where a service may sleep there is an activator too: behind the ingress, the last server of each such service.
+ * Nothing but the engines' own workloads changes when a service falls asleep (desired_service.asleep) or wakes.
+ *
+ * Names: `clickhouse-<service id>-<replica>`, `ingress`, `dns`, `activator`. Labels:
+ * role=clickhouse|ingress|dns|activator, and for services service=<id>, slug=<slug>, replica=<n>. */
 #pragma once
 
 #include "blueprint/desired.h"
@@ -31,15 +34,23 @@
 #define BLUEPRINT_INTERSERVER_PORT 9009 /* between replicas */
 #define BLUEPRINT_HEALTH_PORT 8404      /* ingress: GET /ping */
 #define BLUEPRINT_DNS_PORT 5353
+/* The activator (agent/activator/activator.h): from the ingress for HTTP and for the native protocol, from the agent.
+ */
+#define BLUEPRINT_ACTIVATOR_HTTP_PORT 8125
+#define BLUEPRINT_ACTIVATOR_NATIVE_PORT 8126
+#define BLUEPRINT_ACTIVATOR_CONTROL_PORT 8127
 
-/* Slots: 1 ingress, 2 name server, from 16 on 16 * ordinal + replica, Keeper's three after twelve replicas. */
+/* Slots: 1 ingress, 2 name server, 3 activator, from 16 on 16 * ordinal + replica, Keeper's three after twelve
+ * replicas. */
 #define BLUEPRINT_INGRESS_SLOT 1
 #define BLUEPRINT_DNS_SLOT 2
+#define BLUEPRINT_ACTIVATOR_SLOT 3
 
 /* Order of starting: what answers first, then who sends there. */
 #define BLUEPRINT_ORDER_KEEPER 5
 #define BLUEPRINT_ORDER_ENGINE 10
 #define BLUEPRINT_ORDER_DNS 20
+#define BLUEPRINT_ORDER_ACTIVATOR 25
 #define BLUEPRINT_ORDER_INGRESS 30
 
 enum blueprint_engine {
@@ -94,6 +105,8 @@ const char *blueprint_generation(const struct workload_list *l);
 
 /* Host name of a service: <slug>.<domain>. */
 const char *blueprint_host(const struct desired *d, const struct desired_service *s, struct arena *a);
+/* Whether somebody who connects to it is held by the activator while its engine is down. */
+bool blueprint_may_sleep(const struct desired_service *s);
 /* How many replicas the service has here. */
 int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env);
 const char *blueprint_keeper_name(const struct desired_service *s, int member, struct arena *a);

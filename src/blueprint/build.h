@@ -21,6 +21,8 @@ void keeper_build(const struct desired_service *s, const struct blueprint_env *e
 void replication_build(const struct desired_service *s, const struct blueprint_env *env, int replica, struct arena *a,
                        struct workload *w);
 void ingress_build(const struct desired *d, const struct blueprint_env *env, struct workload_list *out);
+/* None where no service may sleep. */
+void activator_build(const struct desired *d, const struct blueprint_env *env, struct workload_list *out);
 void dns_build(const struct desired *d, const struct blueprint_env *env, struct workload_list *out);
 
 /* "clickhouse-<id>-<replica>". */

@@ -491,7 +491,7 @@ static void replica_build(const struct desired_service *s, const struct blueprin
     w->stop_grace_ms = STOP_GRACE_MS;
     w->order = BLUEPRINT_ORDER_ENGINE;
     w->slot = 16 * s->ordinal + replica;
-    w->stopped = s->state == DESIRED_STOPPED;
+    w->stopped = s->state == DESIRED_STOPPED || s->asleep; /* Keeper stays: it is what a replica starts with */
 }
 
 void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_service *s,

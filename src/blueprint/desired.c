@@ -244,6 +244,27 @@ static int parse_window(const json_t *o, const char *place, struct arena *a, str
     return 0;
 }
 
+/* Optional. */
+static int parse_idle(const json_t *o, const char *place, struct desired_service *s, struct err *err)
+{
+    static const char *const known[] = {"minutes", "awakeAsked", NULL};
+    json_t *v = NULL;
+    int64_t minutes = 0;
+    char at[PLACE_SIZE];
+    if (!json_object_get(o, "idle"))
+        return 0;
+    snprintf(at, sizeof(at), "%s.idle", place);
+    int r = js_object(o, place, "idle", &v, err);
+    if (r == 0)
+        r = js_only(v, at, known, err);
+    if (r == 0)
+        r = js_int(v, at, "minutes", 1, DESIRED_IDLE_MINUTES_MAX, &minutes, err);
+    if (r == 0)
+        r = js_int_opt(v, at, "awakeAsked", 0, INT64_C(1) << 53, &s->awake_asked_ms, err);
+    s->idle_minutes = (int)minutes;
+    return r;
+}
+
 static bool printable(const char *s)
 {
     for (; *s; s++)
@@ -256,9 +277,9 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
                          struct err *err)
 {
     static const char *const known[] = {
-        "id",    "name",         "slug",     "ordinal",       "state",         "deleteData", "replicas",    "memoryGb",
-        "users", "ipAccessList", "settings", "queryEndpoint", "upgradeWindow", "backup",     "backupAsked", "restore",
-        NULL};
+        "id",          "name",    "slug",         "ordinal",  "state",         "deleteData",    "replicas",
+        "memoryGb",    "users",   "ipAccessList", "settings", "queryEndpoint", "upgradeWindow", "backup",
+        "backupAsked", "restore", "idle",         NULL};
     int64_t ordinal = 0, replicas = 0, memory_gb = 0;
     int r = json_is_object(o) ? js_only(o, place, known, err) : err_set(err, -EINVAL, "%s: must be an object", place);
     if (r < 0 || (r = get_uuid(o, place, "id", a, &s->id, err)) < 0 ||
@@ -270,7 +291,8 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
         (r = js_int(o, place, "memoryGb", 1, 4096, &memory_gb, err)) < 0 ||
         (r = parse_users(o, place, a, s, err)) < 0 || (r = parse_ip_list(o, place, a, s, err)) < 0 ||
         (r = parse_settings(o, place, a, s, err)) < 0 || (r = parse_window(o, place, a, s, err)) < 0 ||
-        (r = parse_backup(o, place, &s->backup, err)) < 0 || (r = parse_restore(o, place, a, s, err)) < 0)
+        (r = parse_backup(o, place, &s->backup, err)) < 0 || (r = parse_restore(o, place, a, s, err)) < 0 ||
+        (r = parse_idle(o, place, s, err)) < 0)
         return r;
     if (json_object_get(o, "queryEndpoint") &&
         (r = desired_query_parse(json_object_get(o, "queryEndpoint"), place, a, &s->query_endpoint, err)) < 0)

@@ -60,6 +60,7 @@ struct desired_backup {
 #define DESIRED_BACKUP_PERIOD_HOURS 24
 #define DESIRED_BACKUP_RETENTION_HOURS 24
 #define DESIRED_BACKUP_HOURS_MAX 1080
+#define DESIRED_IDLE_MINUTES_MAX 525600
 
 struct desired_service {
     const char *id, *name, *slug;
@@ -77,6 +78,9 @@ struct desired_service {
     struct desired_query_endpoint *query_endpoint; /* NULL: none */
     struct desired_window *window;                 /* NULL: at any time */
     struct desired_backup backup;
+    int idle_minutes;       /* it sleeps after so long without a query; 0: never */
+    int64_t awake_asked_ms; /* somebody asked it to wake at that time; 0: nobody */
+    bool asleep;            /* not of the document: the operator's own, its engines are stopped until they are needed */
     const char *backup_asked;                     /* a backup of this id is to exist; NULL = none asked for */
     const char *restore_backup, *restore_service; /* it begins with what that backup of that service has; or NULL */
 };

@@ -184,15 +184,24 @@ static bool open_to_all(const struct desired_service *s)
     return v4 && v6;
 }
 
-static void add_server(const struct desired_service *s, const struct blueprint_env *env, struct arena *a, int port,
-                       struct buf *o)
+/* Who may sleep has the activator behind: a refused connection goes there at once, not after the next checks. The PROXY
+ * header's destination port says which service is meant. */
+static void add_servers(const struct desired_service *s, const struct blueprint_env *env, struct arena *a, int port,
+                        int activator_port, struct buf *o)
 {
-    /* One replica alone is sent to for as long as it answers: there is nobody else. */
+    const char *names = env->names_change ? " resolvers cluster init-addr last,libc,none" : "";
+    bool sleeps = blueprint_may_sleep(s);
     int n = blueprint_replicas(s, env);
+    if (sleeps)
+        buf_printf(o, "    %s set-dst-port int(%d)\n",
+                   port == BLUEPRINT_HTTP_PORT ? "http-request" : "tcp-request content", s->ordinal);
+    /* One replica alone is sent to for as long as it answers: there is nobody else. */
     for (int k = 0; k < n; k++)
-        buf_printf(o, "    server r%d ${%s:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s\n", k,
-                   n > 1 ? "ready" : "address", blueprint_replica_name(s, k, a), port,
-                   env->names_change ? " resolvers cluster init-addr last,libc,none" : "");
+        buf_printf(o, "    server r%d ${%s:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s%s\n",
+                   k, n > 1 ? "ready" : "address", blueprint_replica_name(s, k, a), port,
+                   sleeps ? " observe layer4 error-limit 1 on-error mark-down" : "", names);
+    if (sleeps)
+        buf_printf(o, "    server activator ${address:activator}:%d backup send-proxy-v2%s\n", activator_port, names);
 }
 
 static void add_http_backend(const struct desired_service *s, const struct blueprint_env *env, struct arena *a,
@@ -219,7 +228,7 @@ static void add_http_backend(const struct desired_service *s, const struct bluep
                     "endpoints are served by the embedded engine only, and this service runs a ClickHouse server. Use "
                     "its HTTPS interface.\\n\" if { path_beg /run/ /service/ /.api/query-endpoints/ }\n");
     buf_adds(o, "    option httpchk GET /ping\n");
-    add_server(s, env, a, BLUEPRINT_HTTP_PORT, o);
+    add_servers(s, env, a, BLUEPRINT_HTTP_PORT, BLUEPRINT_ACTIVATOR_HTTP_PORT, o);
     buf_adds(o, "\n");
 }
 
@@ -232,12 +241,22 @@ static void add_native_backend(const struct desired_service *s, const struct blu
         buf_printf(o, "    tcp-request content reject%s\n", s->n_ip_access_list ? " unless allowed" : "");
     }
     if (s->state == DESIRED_RUNNING)
-        add_server(s, env, a, BLUEPRINT_TCP_PORT, o);
+        add_servers(s, env, a, BLUEPRINT_TCP_PORT, BLUEPRINT_ACTIVATOR_NATIVE_PORT, o);
     buf_adds(o, "\n");
 }
 
-static void add_health(struct buf *o)
+/* The counters say who was queried (agent/operator/activity.h). */
+static bool counts(const struct desired *d)
 {
+    for (size_t i = 0; i < d->n_services; i++)
+        if (blueprint_may_sleep(&d->services[i]))
+            return true;
+    return false;
+}
+
+static void add_health(const struct desired *d, struct buf *o)
+{
+    bool counters = counts(d);
     buf_printf(o,
                "frontend health\n"
                "    bind ${address}:%d id 3\n"
@@ -245,8 +264,10 @@ static void add_health(struct buf *o)
                "    monitor-uri /ping\n"
                "    http-request return status 200 content-type text/plain file '${files}/generation' if { path "
                "/generation }\n"
-               "    http-request return status 404\n",
-               BLUEPRINT_HEALTH_PORT);
+               "%s"
+               "    http-request return status 404%s\n",
+               BLUEPRINT_HEALTH_PORT, counters ? "    stats enable\n    stats uri /counters\n" : "",
+               counters ? " unless { path_beg /counters }" : "");
 }
 
 /* Pods come and go under their names: asked again each few seconds, the last address is kept while nobody answers. */
@@ -278,7 +299,7 @@ static void render(const struct desired *d, const struct blueprint_env *env, str
         if (env->engine == BLUEPRINT_SERVER)
             add_native_backend(&d->services[i], env, a, o);
     }
-    add_health(o);
+    add_health(d, o);
 }
 
 static void add_maps(const struct desired *d, const struct blueprint_env *env, struct arena *a, struct workload *w)

@@ -45,7 +45,8 @@ def service(number, slug, **changes):
 
 
 class Place:
-    """Workloads on 127.A.B.x: the ingress and its health port on .1, the name server on .2, engine n on .(10 + n)."""
+    """Workloads on 127.A.B.x: the ingress and its health port on .1, the name server on .2, the activator on .3, engine n
+    on .(10 + n)."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -76,10 +77,12 @@ class Place:
             last = slot if slot < 16 else 10 + slot // 16 if slot % 16 == 0 else 100 + slot
             for reference in ("address", "ready"):
                 out = out.replace("${%s:%s}" % (reference, other["name"]), f"{self.net}.{last}")
-        own = self.address if workload["name"] == "ingress" else self.dns_address
-        out = out.replace("${address}", own)
+        out = out.replace("${address}", self.address_of(workload["name"]))
         assert "${" not in out.replace("$${", "")
         return out
+
+    def address_of(self, name):
+        return {"ingress": self.address, "activator": f"{self.net}.3"}.get(name, self.dns_address)
 
     def write(self, name):
         workload = self.workloads[name]
@@ -94,11 +97,12 @@ class Place:
     def start(self, name):
         home, workload = self.write(name)
         log = open(home / "log", "ab")
-        words = [find(workload["program"])] + [self.expand(workload, a) for a in workload["arguments"]]
+        program = find(workload["program"]) or BUILD / "src/agent/activator" / workload["program"]
+        words = [program] + [self.expand(workload, a) for a in workload["arguments"]]
         self.children[name] = subprocess.Popen(words, cwd=home, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                                env={"PATH": PATH}, start_new_session=True)
         port = workload["probe"]["port"]
-        until(lambda: self.answers((self.address if name == "ingress" else self.dns_address), port))
+        until(lambda: self.answers(self.address_of(name), port))
         return self
 
     def reload(self, name):

@@ -297,7 +297,7 @@ static bool taken_over(struct step *st, const struct runtime_status *s)
 /* What runs and is wanted by nobody; the front first, so that nothing is sent to what is gone. */
 static void emit_removals(struct step *st)
 {
-    static const char *const roles[] = {"ingress", "dns", "clickhouse", BLUEPRINT_ROLE_KEEPER};
+    static const char *const roles[] = {"ingress", "activator", "dns", "clickhouse", BLUEPRINT_ROLE_KEEPER};
     for (size_t k = 0; k < ARRAY_SIZE(roles); k++)
         for (size_t i = 0; i < st->in->observed->n; i++) {
             const struct runtime_status *s = st->observed[i];
