@@ -24,7 +24,7 @@ const char *const service_cause_names[SERVICE_CAUSE_COUNT] = {
     [COMMAND_START] = "start",      [COMMAND_STOP] = "stop",        [COMMAND_AWAKE] = "awake",
     [COMMAND_DELETE] = "delete",    [REPORT_STARTING] = "starting", [REPORT_RUNNING] = "running",
     [REPORT_DEGRADED] = "degraded", [REPORT_STOPPING] = "stopping", [REPORT_STOPPED] = "stopped",
-    [REPORT_FAILED] = "failed",     [REPORT_GONE] = "gone",
+    [REPORT_IDLE] = "idle",         [REPORT_FAILED] = "failed",     [REPORT_GONE] = "gone",
 };
 
 /* REFUSED is 0, so that a command without an entry is refused; STAY keeps the state. */
@@ -34,10 +34,10 @@ enum { REFUSED = 0, STAY, TO };
 /* One line a state: what each cause makes of it. Reports are complete on purpose: there is no "cannot happen". */
 #define WANTED_RUNNING                                                                                                 \
     [COMMAND_START] = STAY, [COMMAND_STOP] = GO(STOPPING), [COMMAND_AWAKE] = STAY, [COMMAND_DELETE] = GO(TERMINATING), \
-    [REPORT_RUNNING] = GO(RUNNING), [REPORT_FAILED] = GO(FAILED)
+    [REPORT_RUNNING] = GO(RUNNING), [REPORT_IDLE] = GO(IDLE), [REPORT_FAILED] = GO(FAILED)
 #define WANTED_DELETED                                                                                     \
     [REPORT_STARTING] = STAY, [REPORT_RUNNING] = STAY, [REPORT_DEGRADED] = STAY, [REPORT_STOPPING] = STAY, \
-    [REPORT_STOPPED] = STAY, [REPORT_FAILED] = STAY
+    [REPORT_STOPPED] = STAY, [REPORT_IDLE] = STAY, [REPORT_FAILED] = STAY
 
 static const unsigned char table[SERVICE_STATE_COUNT][SERVICE_CAUSE_COUNT] = {
     /* Not made yet: until the first `running`, only a failure is news. */
@@ -65,6 +65,7 @@ static const unsigned char table[SERVICE_STATE_COUNT][SERVICE_CAUSE_COUNT] = {
                         [REPORT_DEGRADED] = GO(DEGRADED),
                         [REPORT_STOPPING] = STAY,
                         [REPORT_STOPPED] = STAY,
+                        [REPORT_IDLE] = GO(IDLE),
                         [REPORT_FAILED] = STAY,
                         [REPORT_GONE] = STAY},
     /* Asleep: nothing runs, and that is as wanted. */
@@ -77,8 +78,10 @@ static const unsigned char table[SERVICE_STATE_COUNT][SERVICE_CAUSE_COUNT] = {
                       [REPORT_DEGRADED] = GO(DEGRADED),
                       [REPORT_STOPPING] = STAY,
                       [REPORT_STOPPED] = STAY,
+                      [REPORT_IDLE] = STAY,
                       [REPORT_FAILED] = GO(FAILED),
                       [REPORT_GONE] = STAY},
+    /* `idle` here counts once the agent knows of the wish to wake (controller/observation.c). */
     [SERVICE_AWAKING] = {WANTED_RUNNING, [REPORT_STARTING] = STAY, [REPORT_DEGRADED] = GO(DEGRADED),
                          [REPORT_STOPPING] = STAY, [REPORT_STOPPED] = STAY, [REPORT_GONE] = STAY},
     /* `gone` here: it was stopped before it was ever made. */
@@ -90,6 +93,7 @@ static const unsigned char table[SERVICE_STATE_COUNT][SERVICE_CAUSE_COUNT] = {
                           [REPORT_DEGRADED] = STAY,
                           [REPORT_STOPPING] = STAY,
                           [REPORT_STOPPED] = GO(STOPPED),
+                          [REPORT_IDLE] = STAY,
                           [REPORT_FAILED] = STAY,
                           [REPORT_GONE] = GO(STOPPED)},
     [SERVICE_STOPPED] = {[COMMAND_START] = GO(STARTING),
@@ -100,6 +104,7 @@ static const unsigned char table[SERVICE_STATE_COUNT][SERVICE_CAUSE_COUNT] = {
                          [REPORT_DEGRADED] = GO(STOPPING),
                          [REPORT_STOPPING] = GO(STOPPING),
                          [REPORT_STOPPED] = STAY,
+                         [REPORT_IDLE] = STAY,
                          [REPORT_FAILED] = STAY,
                          [REPORT_GONE] = STAY},
     [SERVICE_TERMINATING] = {WANTED_DELETED, [COMMAND_DELETE] = STAY, [REPORT_GONE] = GO(TERMINATED)},

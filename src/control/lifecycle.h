@@ -40,6 +40,7 @@ enum service_cause {
     REPORT_DEGRADED,
     REPORT_STOPPING,
     REPORT_STOPPED,
+    REPORT_IDLE, /* asleep, and wakes when somebody connects */
     REPORT_FAILED,
     REPORT_GONE, /* the agent has nothing of it running or configured */
     SERVICE_CAUSE_COUNT

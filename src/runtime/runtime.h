@@ -24,6 +24,7 @@ struct runtime_status {
     int restarts;        /* since placed */
     int64_t since_ms;    /* wall time of the last state change */
     const char *address; /* where its ports are reached from the agent; NULL or "" = not known */
+    const char *others;  /* further addresses, separated by spaces, where it runs more than once; NULL or "" = none */
     struct workload_env *labels;
     size_t n_labels;
 };

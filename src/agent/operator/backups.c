@@ -421,6 +421,11 @@ int backups_restoring(struct backups *b, const struct desired_service *s, const 
     return -EIO;
 }
 
+bool backups_busy(const struct backups *b, const char *service)
+{
+    return b->busy && !strcmp(b->of, service);
+}
+
 json_t *backups_told(const struct backups *b)
 {
     json_t *list = json_array();

@@ -46,6 +46,9 @@ void backups_step(struct backups *b, const struct desired *d, const struct runti
  * sentence says so; borrowed until the next call. */
 int backups_restoring(struct backups *b, const struct desired_service *s, const char **ret_sentence);
 
+/* Whether one is being made of it, or restored to it, now. */
+bool backups_busy(const struct backups *b, const char *service);
+
 json_t *backups_told(const struct backups *b); /* for `observed`; a new reference */
 
 /* Ends the thread's watching (what runs in an engine goes on); `done` is called, maybe later, when it has ended. */

@@ -12,6 +12,7 @@
 #include "agent/operator/replica_watch.h"
 #include "agent/operator/restarts.h"
 #include "agent/operator/scrape.h"
+#include "agent/operator/sleepers.h"
 #include "agent/operator/upgrades.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -47,6 +48,7 @@ struct operator_loop {
     struct backups *backups;        /* NULL: none here */
     struct replica_watch *replicas; /* NULL: nobody is asked */
     bool changing;                  /* the last pass acted, or holds something back */
+    struct sleepers *sleepers;
 
     struct blueprint_certificate certificates[2];
     struct workload_list wanted;
@@ -124,7 +126,7 @@ static void on_answer(void *data)
     operator_nudge(data);
 }
 
-static void on_backup_event(bool error, const char *message, void *data)
+static void on_part_event(bool error, const char *message, void *data)
 {
     event(data, error, message);
 }
@@ -430,6 +432,12 @@ static void ask_replicas(struct operator_loop *o, const struct runtime_status_li
         *again_ms = MIN(*again_ms, replica_watch_step(o->replicas, o->kept.desired, &o->c.env, observed, o->changing));
 }
 
+static bool backs_up(const char *service, void *data)
+{
+    struct operator_loop *o = data;
+    return o->backups && backups_busy(o->backups, service);
+}
+
 static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
 {
     struct runtime_status_list observed = {0};
@@ -438,6 +446,10 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
     int r = o->c.runtime->ops->observe(o->c.runtime, &observed, err);
     if (r < 0)
         return r;
+    if (o->kept.desired && sleepers_step(o->sleepers, o->kept.desired, &observed, again_ms)) {
+        o->rendered = false;
+        first = prepare(o, err);
+    }
     bool known = o->kept.desired && o->rendered;
     if (known) {
         notes_observed(o->notes, o->c.runtime, &observed);
@@ -595,7 +607,7 @@ static int open_backups(struct operator_loop *o, const struct operator_config *c
                                     .password = c->backup_password,
                                     .state_dir = c->state_dir,
                                     .changed = on_answer,
-                                    .on_event = on_backup_event,
+                                    .on_event = on_part_event,
                                     .data = o};
     o->c.backup_dir = o->c.backup_password = NULL;
     return backups_new(&config, &o->backups, err);
@@ -628,6 +640,15 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     if (config->look_password)
         o->replicas = replica_watch_new(config->loop, config->clock, config->look_password, on_answer, o);
     o->c.look_password = NULL;
+    o->sleepers = sleepers_new(&(struct sleepers_config){.loop = config->loop,
+                                                         .clock = config->clock,
+                                                         .state_dir = config->state_dir,
+                                                         .engine = config->env.engine,
+                                                         .changed = on_answer,
+                                                         .on_event = on_part_event,
+                                                         .metrics_of = metrics_of,
+                                                         .backs_up = backs_up,
+                                                         .data = o});
     take_kept(o);
     if (config->backup_dir && (r = open_backups(o, config, err)) < 0)
         event(o, true, err->message);
@@ -672,8 +693,8 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     bool polled = o->handles == 2;
     o->done = done;
     o->done_data = data;
-    /* the work threads of asks, scrape, backups and replicas */
-    o->handles += 2 + (o->backups != NULL) + (o->replicas != NULL);
+    /* the work threads of asks, scrape, sleepers, backups and replicas */
+    o->handles += 3 + (o->backups != NULL) + (o->replicas != NULL);
     if (o->started) {
         uv_close((uv_handle_t *)&o->timer, on_closed);
         if (polled)
@@ -683,8 +704,10 @@ void operator_stop(struct operator_loop *o, void (*done)(void *data), void *data
     struct scrape *scrape = o->scrape;
     struct backups *backups = o->backups;
     struct replica_watch *replicas = o->replicas;
+    struct sleepers *sleepers = o->sleepers;
     asks_free(o->asks, one_less, o);
     scrape_free(scrape, one_less, o);
+    sleepers_free(sleepers, one_less, o);
     if (backups)
         backups_free(backups, one_less, o);
     if (replicas)

@@ -6,7 +6,8 @@
  *
  * State folder (0700, made here): desired.json (document, version, signature; 0600), ca.key, ca.pem (the data plane's
  * own authority), service.key, service.pem (the ingress's certificate), operator.secret, restarts.json (restarts asked
- * for), backups.json (agent/operator/backups.h), images.json (the engines' images in force). Keys never leave it. */
+ * for), backups.json (agent/operator/backups.h), images.json (the engines' images in force),
+ * idle.json (agent/operator/sleep.h). Keys never leave it. */
 #pragma once
 
 #include "base/clock.h"

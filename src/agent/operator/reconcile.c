@@ -3,7 +3,8 @@
 
 #include "agent/operator/memory.h"
 
-const char *const service_state_names[] = {"starting", "running", "degraded", "stopping", "stopped", "failed", "gone"};
+const char *const service_state_names[] = {"starting", "running", "degraded", "stopping",
+                                           "stopped",  "idle",    "failed",   "gone"};
 
 /* A wanted workload beside what is observed of it. */
 struct pair {
@@ -438,7 +439,9 @@ static void say_service(struct step *st, const struct desired_service *s, struct
     r->engine = st->in->env->engine == BLUEPRINT_EMBEDDED ? "embedded" : "server";
     r->notice = s->state == DESIRED_DELETED ? "" : blueprint_notice(s, st->in->env, a);
     r->error = c.error;
-    if (s->state == DESIRED_RUNNING)
+    if (s->state == DESIRED_RUNNING && s->asleep)
+        r->state = SERVICE_IDLE;
+    else if (s->state == DESIRED_RUNNING)
         r->state = running_state(st, &c, memory, &r->error);
     else if (s->state == DESIRED_STOPPED)
         r->state = c.stopped == c.parts ? SERVICE_STOPPED : SERVICE_STOPPING;
@@ -446,7 +449,7 @@ static void say_service(struct step *st, const struct desired_service *s, struct
         r->state = is_gone(st, s) ? SERVICE_GONE : SERVICE_STOPPING;
     if (s->state == DESIRED_DELETED)
         removal_error(st, s, &r->error);
-    if (s->state != DESIRED_RUNNING)
+    if (s->state != DESIRED_RUNNING || s->asleep)
         memory->was_running = false;
     r->error = arena_strdup(a, r->error);
 }

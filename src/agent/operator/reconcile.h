@@ -34,6 +34,7 @@ enum service_state {
     SERVICE_DEGRADED, /* answers in part, or did and does not now */
     SERVICE_STOPPING, /* also: deleted, and not yet gone */
     SERVICE_STOPPED,
+    SERVICE_IDLE,   /* asleep: its engines are stopped until somebody needs them */
     SERVICE_FAILED, /* no replica can be made to run; `error` says why; it is tried again */
     SERVICE_GONE,
 };

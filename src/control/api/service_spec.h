@@ -2,8 +2,8 @@
  *
  * Fields: ipAccessList, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas (vertical) or minReplicas
  * and maxReplicas (horizontal), idleScaling, idleTimeoutMinutes, releaseChannel, tags, privateEndpointIds,
- * enableCoreDumps, mysql; and, once they were set, scalingSchedule (control/scaling.h) upgradeWindow {weekday,
- * startHourUtc, duration}, clickhouseSettings (an object of texts, see
+ * enableCoreDumps, mysql; and, once they were set, awakeAskedMs (when it was last asked to wake), scalingSchedule
+ * (control/scaling.h) upgradeWindow {weekday, startHourUtc, duration}, clickhouseSettings (an object of texts, see
  * blueprint/settings.h), queryEndpoint {id, openApiKeys, roles, allowedOrigins}, backupConfiguration and backupBucket
  * as the API shows them, the latter with secretHash (SHA-256, hex) instead of its secret. Numbers are integers. */
 #pragma once

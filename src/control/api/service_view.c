@@ -52,7 +52,7 @@ static json_t *current_scaling(const struct parts *p)
                           s->horizontal ? "horizontal" : "vertical", "effectiveMinReplicaMemoryGb", s->min_memory_gb,
                           "effectiveMaxReplicaMemoryGb", s->max_memory_gb, "effectiveMinReplicas",
                           seen ? seen : s->min_replicas, "effectiveMaxReplicas", seen ? seen : s->max_replicas,
-                          "effectiveIdleScaling", 0, "effectiveIdleTimeoutMinutes", s->idle_minutes);
+                          "effectiveIdleScaling", (int)s->idle, "effectiveIdleTimeoutMinutes", s->idle_minutes);
     if (s->entry)
         json_object_set_new(v, "activeEntryId", json_string(s->entry));
     return v;

@@ -195,6 +195,16 @@ static int command(struct api_request *q, struct service_change *c, enum service
     return r < 0 ? r : api_activity(q, activity, c->id, c->infrastructure, NULL, err);
 }
 
+/* The data plane hears of it by a number that grows (services[].idle.awakeAsked, api/link.md). */
+static int wake(struct api_request *q, struct service_change *c, enum service_cause cause, struct err *err)
+{
+    if (c->state != SERVICE_IDLE || (cause != COMMAND_AWAKE && cause != COMMAND_START))
+        return 0;
+    int64_t before = json_integer_value(json_object_get(c->spec, "awakeAskedMs"));
+    json_object_set_new(c->spec, "awakeAskedMs", json_integer(MAX(q->now, before + 1)));
+    return service_change_store(q, c, err);
+}
+
 int service_state(struct api_request *q, struct err *err)
 {
     static const char *const activities[] = {"service_start", "service_stop", "service_awaken"};
@@ -203,6 +213,8 @@ int service_state(struct api_request *q, struct err *err)
     if (service_command_parse(api_body_text(q, "command"), &cause) < 0 || cause == COMMAND_DELETE)
         return api_refuse(q, 400, "command: must be start, stop or awake");
     int r = service_change_read(q, &c, err);
+    if (r == 0)
+        r = wake(q, &c, cause, err);
     if (r == 0)
         r = command(q, &c, cause, activities[cause], err);
     return r < 0 ? r : service_view_load(q, c.id, &q->result, err);

@@ -158,6 +158,17 @@ static void add_backup(const json_t *spec, const char *asked, json_t *into)
         json_object_set(into, "restore", (json_t *)(uintptr_t)restore);
 }
 
+static void add_idle(const json_t *spec, const struct scaling *scaling, json_t *into)
+{
+    json_t *asked = json_object_get(spec, "awakeAskedMs");
+    if (!scaling->idle || scaling->idle_minutes < 1)
+        return;
+    json_t *idle = json_pack("{s:I}", "minutes", (json_int_t)scaling->idle_minutes);
+    if (asked)
+        json_object_set(idle, "awakeAsked", asked);
+    json_object_set_new(into, "idle", idle);
+}
+
 /* Columns: id, name, slug, ordinal, want, delete_data, sha256, double_sha1, spec, backup asked for. */
 static int service(struct store *s, struct store_rows *rows, int64_t now, json_t *into, struct err *err)
 {
@@ -176,6 +187,7 @@ static int service(struct store *s, struct store_rows *rows, int64_t now, json_t
     add_settings(spec, v);
     if (json_is_object(json_object_get(spec, "upgradeWindow")))
         json_object_set(v, "upgradeWindow", json_object_get(spec, "upgradeWindow"));
+    add_idle(spec, &scaling, v);
     add_backup(spec, store_column_text(rows, 9), v);
     r = add_query_endpoint(s, store_column_text(rows, 0), spec, now, v, err);
     if (r < 0) {

@@ -110,7 +110,19 @@ static int forget(struct seen *seen, const char *id, const char *organization, s
 
 struct row {
     char *id, *organization, *state, *want, *observed;
+    int64_t awake_asked;
 };
+
+/* `awaking` by a report: somebody connected. By a command: the API has said so already. */
+static const char *activity_of(const char *state)
+{
+    static const char *const all[][2] = {
+        {"running", "service_running"}, {"idle", "service_idle"}, {"awaking", "service_awaken"}};
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (!strcmp(state, all[i][0]))
+            return all[i][1];
+    return NULL;
+}
 
 static int move(struct seen *seen, const struct row *row, const char *to, const char *observed, struct err *err)
 {
@@ -125,14 +137,32 @@ static int move(struct seen *seen, const struct row *row, const char *to, const 
                    STORE_ARGS(store_text(row->id), store_text(row->state), store_text(row->want), store_text(to),
                               store_text(observed), store_int(clock_wall_ms(seen->clock))),
                    &changed, err);
-    if (r == 0 && changed && strcmp(row->state, to) && !strcmp(to, "running"))
-        r = activity_system(seen->store, seen->clock, row->organization, "service_running", row->id,
-                            seen->infrastructure, row->state, err);
+    const char *activity = strcmp(row->state, to) ? activity_of(to) : NULL;
+    if (r == 0 && changed && activity)
+        r = activity_system(seen->store, seen->clock, row->organization, activity, row->id, seen->infrastructure,
+                            row->state, err);
     if (r == 0)
         r = store_commit(seen->store, err);
     if (r < 0)
         store_rollback(seen->store);
     return r;
+}
+
+/* 1: the agent acts on a document that has the last request to wake, 0: not yet. */
+static int told_to_wake(struct seen *seen, const struct row *row, struct err *err)
+{
+    const json_t *one;
+    size_t i;
+    int r = seen->told ? 0 : load_told(seen, err);
+    if (r < 0)
+        return r;
+    json_array_foreach(seen->told, i, one)
+    {
+        const char *id = json_string_value(json_object_get(one, "id"));
+        if (id && !strcmp(id, row->id))
+            return json_integer_value(json_object_get(json_object_get(one, "idle"), "awakeAsked")) >= row->awake_asked;
+    }
+    return 0;
 }
 
 static int take_up(struct seen *seen, const struct row *row, struct err *err)
@@ -143,6 +173,12 @@ static int take_up(struct seen *seen, const struct row *row, struct err *err)
         return 0;
     if (!strcmp(row->want, "deleted") && !strcmp(word, "gone"))
         return forget(seen, row->id, row->organization, err);
+    /* It slept before it heard that it is to wake. */
+    if (!strcmp(row->state, "awaking") && !strcmp(word, "idle")) {
+        int r = told_to_wake(seen, row, err);
+        if (r <= 0)
+            return r;
+    }
     autofree char *text = js_text(one);
     const char *next = lifecycle_observed(row->state, row->want, word);
     if (!strcmp(next, row->state) && !strcmp(text, row->observed))
@@ -150,21 +186,32 @@ static int take_up(struct seen *seen, const struct row *row, struct err *err)
     return move(seen, row, next, text, err);
 }
 
+/* Specifications are long and the question is rare. */
+static int64_t awake_asked(struct store_rows *rows)
+{
+    autojson json_t *spec = NULL;
+    const char *text = store_column_text(rows, 5);
+    if (strcmp(store_column_text(rows, 2), "awaking") || js_parse(text, strlen(text), MIB(1), &spec, NULL) < 0)
+        return 0;
+    return json_integer_value(json_object_get(spec, "awakeAskedMs"));
+}
+
 static int read_rows(struct seen *seen, struct arena *arena, struct row **ret, size_t *ret_n, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
     size_t n = 0, cap = 0;
     struct row *all = NULL;
-    int r = store_query(seen->store,
-                        "SELECT id, organization_id, state, want, observed FROM service WHERE infrastructure_id = $1",
-                        STORE_ARGS(store_text(seen->infrastructure)), &rows, err);
+    int r =
+        store_query(seen->store,
+                    "SELECT id, organization_id, state, want, observed, spec FROM service WHERE infrastructure_id = $1",
+                    STORE_ARGS(store_text(seen->infrastructure)), &rows, err);
     while (r == 0 && (r = store_next(rows, err)) == 1) {
         if (n == cap)
             all = mem_realloc(all, (cap = cap ? cap * 2 : 16) * sizeof(*all));
         all[n++] = (struct row){
             arena_strdup(arena, store_column_text(rows, 0)), arena_strdup(arena, store_column_text(rows, 1)),
             arena_strdup(arena, store_column_text(rows, 2)), arena_strdup(arena, store_column_text(rows, 3)),
-            arena_strdup(arena, store_column_text(rows, 4)),
+            arena_strdup(arena, store_column_text(rows, 4)), awake_asked(rows),
         };
         r = 0;
     }

@@ -70,7 +70,7 @@ static const struct field certificate_fields[] = {
 };
 
 static const char *const service_states[] = {"starting", "running", "degraded", "stopping",
-                                             "stopped",  "failed",  "gone"};
+                                             "stopped",  "idle",    "failed",   "gone"};
 
 static bool state_known(const char *text)
 {

@@ -99,6 +99,21 @@ static const char *claim_error(const struct kube *k, const struct kube_fact *set
     return NULL;
 }
 
+/* The ready pods beside the one whose address is told. */
+static const char *others_of(const struct kube *k, const struct kube_fact *set, const struct kube_fact *shown,
+                             struct arena *a)
+{
+    autobuf struct buf all = BUF_INIT;
+    for (size_t i = kube_facts_first(&k->facts, KUBE_POD, set->namespace); i < k->facts.n; i++) {
+        const struct kube_fact *pod = k->facts.items[i];
+        if (pod->kind != KUBE_POD || strcmp(pod->namespace, set->namespace))
+            break;
+        if (pod != shown && pod->pod_ready && !pod->deleting && !strcmp(pod->workload, set->name))
+            buf_printf(&all, "%s%s", all.len ? " " : "", pod->address);
+    }
+    return all.len ? arena_strdup(a, all.data) : NULL;
+}
+
 static void copy_labels(struct arena *a, const struct kube_fact *f, struct runtime_status *s)
 {
     s->labels = arena_alloc(a, (f->n_labels + 1) * sizeof(*s->labels));
@@ -134,6 +149,7 @@ static void say_set(const struct kube *k, const struct kube_fact *set, struct ru
     if (p.shown) {
         s->since_ms = p.shown->since_ms;
         s->address = arena_strdup(l->arena, p.shown->address);
+        s->others = others_of(k, set, p.shown, l->arena);
         if (s->state != RUNTIME_RUNNING)
             s->error = arena_strdup(l->arena, p.shown->error);
     }

@@ -92,6 +92,26 @@ static void states_follow_the_lifecycle(void **state)
             }
 }
 
+/* A report from before the command does not undo it; one from after it counts. */
+static void an_old_report_of_sleep_does_not_undo_a_wake(void **state)
+{
+    struct fixture *f = *state;
+    row(f, "awaking", "running");
+    sql(f->store, "UPDATE service SET spec = '{\"awakeAskedMs\":7}'");
+    report_state(f, "idle");
+    assert_int_equal(apply(f), 0);
+    assert_words(f->store, "SELECT state FROM service", "awaking");
+    sql(f->store, "UPDATE desired_document SET body = '{\"services\":[{\"id\":\"" SERVICE
+                  "\",\"idle\":{\"minutes\":5,\"awakeAsked\":7}}]}'");
+    assert_int_equal(apply(f), 0);
+    assert_words(f->store, "SELECT state FROM service", "idle");
+    assert_words(f->store, "SELECT type FROM activity", "service_idle");
+    report_state(f, "starting");
+    assert_int_equal(apply(f), 0);
+    assert_words(f->store, "SELECT state FROM service", "awaking");
+    assert_int_equal(number(f->store, "SELECT count(*) FROM activity WHERE type = 'service_awaken'"), 1);
+}
+
 static void a_start_is_in_the_record_once(void **state)
 {
     struct fixture *f = *state;
@@ -254,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(states_follow_the_lifecycle, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_old_report_of_sleep_does_not_undo_a_wake, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_is_in_the_record_once, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_new_writes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(gone_ends_only_what_was_to_be_deleted, setup, teardown),
