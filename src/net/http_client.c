@@ -175,6 +175,7 @@ static void set_request(CURL *c, const struct http_request *q)
     const char *method = q->method ? q->method : "GET";
     bool head = strcmp(method, "HEAD") == 0;
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)q->once);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(q->connect_timeout_ms ? q->connect_timeout_ms : 10000));
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, q->timeout_ms < 0 ? 0L : (long)(q->timeout_ms ? q->timeout_ms : 60000));
     if (q->basic) {

@@ -27,6 +27,9 @@ struct http_request {
     const char *ca_file;    /* PEM; the only authorities trusted. NULL: the system's */
     const char *resolve;    /* "host:port:address" instead of DNS for one name; or NULL */
     struct http_pool *pool; /* to keep the connection for the next request; NULL: one of its own */
+    /* Sent once at the most. On a connection that was used before, libcurl takes a close without an answer for a
+     * connection that had died, and silently sends again what the server may have carried out; so it gets a new one. */
+    bool once;
     bool path_as_is;        /* signed paths: dots and doubled slashes stay */
     bool direct;            /* not through a proxy named in the environment */
     int connect_timeout_ms; /* 0: 10,000 */

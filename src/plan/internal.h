@@ -137,9 +137,10 @@ struct plan_task {
     enum plan_action action; /* CREATE, CHANGE, DESTROY */
     bool again;              /* the step began before: look first */
     bool delete_data;
-    json_t *have;   /* as observed, in clear; NULL = absent */
-    json_t *want;   /* resolved, in clear; NULL for DESTROY */
-    json_t *record; /* or NULL */
+    int64_t doubt_ms; /* until then (clock_mono_ms) something made may not be seen */
+    json_t *have;     /* as observed, in clear; NULL = absent */
+    json_t *want;     /* resolved, in clear; NULL for DESTROY */
+    json_t *record;   /* or NULL */
     /* the outcome */
     int result;
     struct err err;

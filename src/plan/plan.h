@@ -73,6 +73,10 @@ struct plan_type {
     int (*destroy)(const struct plan_call *c, const json_t *have, struct err *err);
     /* 1 ready, 0 not yet, negative: will not become ready. May set computed attributes. NULL: ready at once. */
     int (*ready)(const struct plan_call *c, json_t *attributes, struct err *err);
+    /* Until what was made is surely seen. Before it repeats a creation of which it does not know what became (a crash,
+     * an answer that was lost), the engine looks for so long. 0: seen at once, or a token or name forbids a second one.
+     */
+    int settle_ms;
 };
 
 /* For providers: sleeps, but not past a cancel. -ECANCELED with a message. */
@@ -173,6 +177,7 @@ struct plan_context {
     int retry_first_ms, retry_max_ms; /* back-off of transient errors; 0 = 500 ms doubling to 20 s */
     int retry_total_ms;               /* give up on a step after this; 0 = 10 minutes */
     int poll_max_ms;                  /* look at least this often whether something is ready; 0 = as its type says */
+    int settle_max_ms;                /* bounds the types' settle_ms; 0 = as the type says */
     const atomic_bool *cancel;        /* may be NULL; when it turns true nothing new begins: -ECANCELED */
     void (*progress)(void *data, const struct plan_progress *p); /* may be NULL */
     void *progress_data;

@@ -182,9 +182,30 @@ static int make(struct plan_task *t, struct err *err)
     return t->type->create(&call, t->want, &t->outcome, err);
 }
 
-static int attempt(struct plan_task *t, bool look_first, struct err *err)
+/* What became of the last creation is not known: nothing may be made until it would have been seen. */
+static void doubt(struct plan_task *t)
 {
-    int r = look_first ? look(t, err) : 0;
+    int64_t settle = t->type->settle_ms;
+    if (t->c->settle_max_ms)
+        settle = MIN(settle, (int64_t)t->c->settle_max_ms);
+    if (t->action != PLAN_DESTROY)
+        t->doubt_ms = clock_mono_ms(t->c->clock) + settle;
+}
+
+static int look_first(struct plan_task *t, struct err *err)
+{
+    for (int64_t since = clock_mono_ms(t->c->clock);;) {
+        int r = look(t, err);
+        if (r < 0 || t->have || clock_mono_ms(t->c->clock) >= t->doubt_ms)
+            return r;
+        if ((r = ready_pause(t, since, err)) < 0)
+            return r;
+    }
+}
+
+static int attempt(struct plan_task *t, bool again, struct err *err)
+{
+    int r = again ? look_first(t, err) : 0;
     if (r < 0)
         return r;
     if (t->action == PLAN_DESTROY)
@@ -200,6 +221,8 @@ void plan_task_run(struct plan_job *j)
 {
     struct plan_task *t = CONTAINER_OF(j, struct plan_task, job);
     int64_t limit = clock_mono_ms(t->c->clock) + (t->c->retry_total_ms ? t->c->retry_total_ms : 600000);
+    if (t->again)
+        doubt(t);
     for (int n = 0;; n++) {
         struct err err = ERR_INIT;
         int r = attempt(t, t->again || n > 0, &err);
@@ -213,6 +236,7 @@ void plan_task_run(struct plan_job *j)
         if (r != -EAGAIN)
             return;
         plan_pool_report(j, PLAN_EVENT_RETRY, err.message);
+        doubt(t);
         if (plan_sleep(t->c, plan_backoff(t->c, t->token, n)) < 0) {
             t->result = err_set(&t->err, -ECANCELED, "cancelled while waiting to try again");
             return;

@@ -93,7 +93,7 @@ class Infra:
         if connections is not None:
             account.update(connections)
         (folder / "env.json").write_text(json.dumps({
-            "account": account, "endpoints": {"*": url}, "pauseMs": 50, **more,
+            "account": account, "endpoints": {"*": url}, "pauseMs": 50, "settleMs": 2000, **more,
             "infrastructure": {"id": self.ident, "name": "prod", "region": "us-east-1", "cidr": "10.41.0.0/16",
                                "domain": f"i{number}.example.com"}}))
 

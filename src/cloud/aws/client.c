@@ -234,7 +234,7 @@ static int wire_build(struct aws_client *c, const struct aws_request *q, struct 
     return r;
 }
 
-static int send_signed(struct aws_client *c, const struct wire *w, const struct aws_keys *keys,
+static int send_signed(struct aws_client *c, const struct wire *w, const struct aws_keys *keys, bool once,
                        struct http_response *ret, struct err *err)
 {
     char hash[2 * SHA256_SIZE + 1] = EMPTY_SHA256;
@@ -277,6 +277,7 @@ static int send_signed(struct aws_client *c, const struct wire *w, const struct 
                              .body = w->body.len ? w->body.data : NULL,
                              .body_len = w->body.len,
                              .pool = c->pool,
+                             .once = once,
                              .path_as_is = true,
                              .timeout_ms = c->timeout_ms,
                              .max_response = AWS_ANSWER_MAX};
@@ -308,7 +309,7 @@ static int assume(struct aws_client *c, const struct aws_keys *own, struct aws_k
         struct wire w = {0};
         r = wire_build(c, &q, &w, err);
         if (r == 0)
-            r = send_signed(c, &w, own, &a, err);
+            r = send_signed(c, &w, own, false, &a, err);
         wire_free(&w);
         if (r == 0 && a.status == 200)
             return aws_credentials_parse_sts(a.body, a.body_len, ret, err);
@@ -405,7 +406,7 @@ static int attempt(struct aws_client *c, const struct aws_request *q, json_t **r
         wire_free(&w);
         return r;
     }
-    r = send_signed(c, &w, &keys, &a, err);
+    r = send_signed(c, &w, &keys, !harmless, &a, err);
     if (r < 0) {
         why->sent = r != -ECONNREFUSED && r != -EHOSTUNREACH;
         *ret_again = (r != -EACCES && r != -EINVAL && r != -EMSGSIZE) && (harmless || !why->sent);

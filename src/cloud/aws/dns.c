@@ -203,6 +203,7 @@ static int zone_destroy(const struct plan_call *c, const json_t *have, struct er
 static const struct plan_attribute zone_attributes[] = {
     {"name", PLAN_REPLACE}, {"id", PLAN_COMPUTED}, {"name_servers", PLAN_COMPUTED}, {NULL, 0}};
 const struct plan_type aws_hosted_zone_type = {.name = "aws_hosted_zone",
+                                               .settle_ms = AWS_SETTLE_MS,
                                                .attributes = zone_attributes,
                                                .observe = zone_observe,
                                                .create = zone_create,

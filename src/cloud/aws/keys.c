@@ -147,6 +147,7 @@ static const struct plan_attribute key_attributes[] = {{"rotation", 0},
                                                        {"state", PLAN_COMPUTED | PLAN_VOLATILE},
                                                        {NULL, 0}};
 const struct plan_type aws_kms_key_type = {.name = "aws_kms_key",
+                                           .settle_ms = AWS_SETTLE_MS,
                                            .attributes = key_attributes,
                                            .holds_data = true,
                                            .observe = key_observe,

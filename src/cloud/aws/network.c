@@ -77,6 +77,7 @@ static int vpc_destroy(const struct plan_call *c, const json_t *have OH_UNUSED, 
 static const struct plan_attribute vpc_attributes[] = {
     {"cidr", PLAN_REPLACE}, {"dns", 0}, {"id", PLAN_COMPUTED}, {NULL, 0}};
 const struct plan_type aws_vpc_type = {.name = "aws_vpc",
+                                       .settle_ms = AWS_SETTLE_MS,
                                        .attributes = vpc_attributes,
                                        .observe = vpc_observe,
                                        .create = vpc_create,
@@ -156,6 +157,7 @@ static const struct plan_attribute subnet_attributes[] = {{"vpc", PLAN_REPLACE},
                                                           {"id", PLAN_COMPUTED},
                                                           {NULL, 0}};
 const struct plan_type aws_subnet_type = {.name = "aws_subnet",
+                                          .settle_ms = AWS_SETTLE_MS,
                                           .attributes = subnet_attributes,
                                           .observe = subnet_observe,
                                           .create = subnet_create,
@@ -237,6 +239,7 @@ static int gateway_destroy(const struct plan_call *c, const json_t *have, struct
 
 static const struct plan_attribute gateway_attributes[] = {{"vpc", 0}, {"id", PLAN_COMPUTED}, {NULL, 0}};
 const struct plan_type aws_internet_gateway_type = {.name = "aws_internet_gateway",
+                                                    .settle_ms = AWS_SETTLE_MS,
                                                     .attributes = gateway_attributes,
                                                     .observe = gateway_observe,
                                                     .create = gateway_create,
@@ -281,6 +284,7 @@ static int address_destroy(const struct plan_call *c, const json_t *have OH_UNUS
 static const struct plan_attribute address_attributes[] = {
     {"id", PLAN_COMPUTED}, {"address", PLAN_COMPUTED}, {NULL, 0}};
 const struct plan_type aws_elastic_ip_type = {.name = "aws_elastic_ip",
+                                              .settle_ms = AWS_SETTLE_MS,
                                               .attributes = address_attributes,
                                               .observe = address_observe,
                                               .create = address_create,

@@ -121,6 +121,7 @@ static const struct plan_attribute peering_attributes[] = {{"vpc", PLAN_REPLACE}
                                                            {NULL, 0}};
 /* Half an hour: as long as somebody in another account may need to accept while the plan waits. */
 const struct plan_type aws_vpc_peering_type = {.name = "aws_vpc_peering",
+                                               .settle_ms = AWS_SETTLE_MS,
                                                .attributes = peering_attributes,
                                                .ready_timeout_ms = 1800000,
                                                .ready_poll_ms = 1000,

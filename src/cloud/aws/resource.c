@@ -1,8 +1,6 @@
 /* What AWS's resource types have in common: identity tags, phases, and EC2's way of naming things. */
 #include "cloud/aws/resource.h"
 
-#define SETTLE_MS 15000
-
 const char *const aws_phase_names[] = {"inspect", "provision", "operate", "remove"};
 
 struct aws_client *aws_phase_client(const struct plan_call *c, enum aws_phase phase, struct err *err)
@@ -214,7 +212,7 @@ int ec2_get(const struct plan_call *c, const struct ec2_kind *k, const char *id,
         }
         if (r < 0 && r != -ENOENT)
             return err_set(err, r, "%s", now.message);
-        if (waited >= SETTLE_MS)
+        if (waited >= AWS_SETTLE_MS)
             return err_set(err, -EAGAIN, "EC2 does not show %s yet", id);
         if ((r = plan_pause(c, pause, err)) < 0)
             return r;

@@ -5,6 +5,9 @@
 #include "cloud/aws/aws.h"
 #include "cloud/aws/xml.h"
 
+/* Until what EC2 has made is surely seen by every reader. */
+#define AWS_SETTLE_MS 15000
+
 static inline const struct aws_env *aws_env_of(const struct plan_call *c)
 {
     return c->provider;

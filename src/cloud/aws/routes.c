@@ -167,6 +167,7 @@ static int table_destroy(const struct plan_call *c, const json_t *have, struct e
 static const struct plan_attribute table_attributes[] = {
     {"vpc", PLAN_REPLACE}, {"routes", 0}, {"subnets", PLAN_SET}, {"id", PLAN_COMPUTED}, {NULL, 0}};
 const struct plan_type aws_route_table_type = {.name = "aws_route_table",
+                                               .settle_ms = AWS_SETTLE_MS,
                                                .attributes = table_attributes,
                                                .observe = table_observe,
                                                .create = table_create,

@@ -180,6 +180,7 @@ static const struct plan_attribute group_attributes[] = {{"vpc", PLAN_REPLACE},
                                                          {"id", PLAN_COMPUTED},
                                                          {NULL, 0}};
 const struct plan_type aws_security_group_type = {.name = "aws_security_group",
+                                                  .settle_ms = AWS_SETTLE_MS,
                                                   .attributes = group_attributes,
                                                   .observe = group_observe,
                                                   .create = group_create,

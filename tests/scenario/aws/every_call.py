@@ -248,7 +248,7 @@ class Trials:
         others = looks.others(URL)
         account = json.loads(json.dumps(spec["account"]))
         account["peering"]["vpcId"], account["privateLink"]["loadBalancer"] = others["peer"], others["balancer"]
-        self.env = {"account": account, "pauseMs": 20, "pollMs": 20, "threads": spec.get("threads", 0),
+        self.env = {"account": account, "pauseMs": 20, "pollMs": 20, "settleMs": 300, "threads": spec.get("threads", 0),
                     "infrastructure": {"id": IDENT, "name": "prod", "region": "us-east-1", "cidr": "10.41.0.0/16",
                                        "domain": "oh.example.com"}}
         self.before = everything()

@@ -3,7 +3,7 @@
  *
  * usage: aws-infra plan|apply|resume|remove|purge|graph|preflight FOLDER
  *   FOLDER/env.json: {"account":{...}, "infrastructure":{...}, "endpoints":{...}, "roles":{PHASE:ARN}, "threads":N,
- *                    "services":[{"id","slug"}...], "pauseMs":N, "pollMs":N, "timeoutMs":N}
+ *                    "services":[{"id","slug"}...], "pauseMs":N, "pollMs":N, "settleMs":N, "timeoutMs":N}
  * apply, remove and purge keep their document in FOLDER/plan.json until they are done; resume goes on with it. */
 #include "cloud/aws/aws.h"
 #include "cloud/aws/inspect.h"
@@ -150,6 +150,7 @@ static int run(struct keeper *k, const json_t *v, const char *verb, const char *
                              .retry_first_ms = (int)json_integer_value(json_object_get(v, "pauseMs")),
                              .retry_total_ms = 60000,
                              .poll_max_ms = (int)json_integer_value(json_object_get(v, "pollMs")),
+                             .settle_max_ms = (int)json_integer_value(json_object_get(v, "settleMs")),
                              .cancel = &stop,
                              .progress = progress};
     r = act(&c, g, k, verb, folder, &result, err);

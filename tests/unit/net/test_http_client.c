@@ -5,8 +5,10 @@
 #include "net/http_client.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -20,6 +22,8 @@ struct server {
     char seen[8192];
     size_t seen_len;
     int delay_ms;
+    void *(*loop)(void *); /* NULL: run */
+    atomic_int requests;   /* that answer_once has read whole */
 };
 
 static void serve(struct server *s, int fd, SSL *ssl)
@@ -85,7 +89,7 @@ static void start(struct server *s, const char *path)
         assert_int_equal(getsockname(s->fd, &a.any, &len), 0);
         s->port = ntohs(a.in.sin_port);
     }
-    assert_int_equal(pthread_create(&s->thread, NULL, run, s), 0);
+    assert_int_equal(pthread_create(&s->thread, NULL, s->loop ? s->loop : run, s), 0);
 }
 
 static void stop(struct server *s)
@@ -257,6 +261,44 @@ static void only_the_named_authority_is_trusted(void **state)
     tls_ca_free(other);
 }
 
+/* Answers the first request of a connection and carries the second out without an answer: the connection goes. */
+static void *answer_once(void *arg)
+{
+    struct server *s = arg;
+    for (int fd; (fd = accept(s->fd, NULL, NULL)) >= 0; close(fd)) {
+        char request[4096];
+        struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = s->fd, .events = POLLIN}};
+        for (int n = 0; n < 2 && poll(p, 2, -1) > 0 && p[0].revents && read(fd, request, sizeof(request)) > 0; n++) {
+            atomic_fetch_add(&s->requests, 1);
+            if (n == 0 && write(fd, s->answer, strlen(s->answer)) < 0)
+                break;
+        }
+    }
+    return NULL;
+}
+
+static void what_may_have_been_carried_out_is_not_sent_again(void **state OH_UNUSED)
+{
+    struct server s = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", .loop = answer_once};
+    start(&s, NULL);
+    struct http_pool *pool = http_pool_new();
+    autofree char *url = mem_printf("http://127.0.0.1:%u/", s.port);
+    struct http_request q = {.url = url, .method = "POST", .body = "x", .body_len = 1, .pool = pool};
+    for (int n = 0; n < 2; n++) { /* the second is lost on the kept connection, and libcurl sends it again */
+        autoresponse struct http_response r = {0};
+        assert_int_equal(http_do(&q, &r, NULL), 0);
+    }
+    assert_int_equal(atomic_load(&s.requests), 3);
+    q.once = true;
+    for (int n = 0; n < 4; n++) {
+        autoresponse struct http_response r = {0};
+        assert_int_equal(http_do(&q, &r, NULL), 0);
+        assert_int_equal(atomic_load(&s.requests), 4 + n);
+    }
+    http_pool_free(pool);
+    stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +308,7 @@ int main(void)
         cmocka_unit_test(proxies_are_not_for_this_machine),
         cmocka_unit_test(streams_and_limits),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(what_may_have_been_carried_out_is_not_sent_again),
         cmocka_unit_test_setup_teardown(only_the_named_authority_is_trusted, scratch_setup, scratch_teardown),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -263,7 +263,10 @@ static int sim_observe(const struct plan_call *c, json_t **ret, struct err *err)
             o = NULL;
         }
     }
-    if (o) {
+    int64_t unseen = json_integer_value(json_object_get(o, "unseen"));
+    if (unseen > 0)
+        json_object_set_new(o, "unseen", json_integer(unseen - 1));
+    else if (o) {
         *ret = json_deep_copy(attributes_of(o));
         json_object_del(*ret, "password"); /* never given back */
         json_object_set_new(*ret, "uptime", json_integer(s->calls));
@@ -299,6 +302,10 @@ static int sim_create(const struct plan_call *c, const json_t *want, json_t **re
         return leave(s, err_set(err, -EAGAIN, "throttled"), err);
     if (s->fail && !strcmp(s->fail, key))
         return leave(s, err_set(err, -EACCES, "not allowed"), err);
+    if (s->refuse && !strcmp(s->refuse, key)) {
+        s->refuse = NULL;
+        return leave(s, err_set(err, -EAGAIN, "not now"), err);
+    }
     if ((r = check_peer(s, want, err)) < 0)
         return leave(s, r, err);
     if (!tick(s))
@@ -310,7 +317,8 @@ static int sim_create(const struct plan_call *c, const json_t *want, json_t **re
         json_object_set(attrs, "zone", zone);
     if (peer)
         json_object_set(attrs, "peer", peer);
-    json_t *o = json_pack("{s:s, s:o, s:i}", "key", key, "attributes", attrs, "ready", s->slow);
+    json_t *o =
+        json_pack("{s:s, s:o, s:i, s:i}", "key", key, "attributes", attrs, "ready", s->slow, "unseen", s->unseen);
     json_array_append_new(s->objects, o);
     note(s, "create", key);
     if (!tick(s))
@@ -320,7 +328,10 @@ static int sim_create(const struct plan_call *c, const json_t *want, json_t **re
     if (!tick(s))
         return leave(s, gone(err), err);
     *ret = json_deep_copy(attrs);
-    r = leave(s, 0, err);
+    bool lost = s->lose && !strcmp(s->lose, key);
+    if (lost)
+        s->lose = NULL;
+    r = leave(s, lost ? err_set(err, -EAGAIN, "the answer was lost") : 0, err);
     if (r < 0) {
         json_decref(*ret);
         *ret = NULL;
@@ -415,7 +426,10 @@ static const struct plan_type disk = {"disk",      node_attributes, true,       
 /* Cannot change: every difference replaces. */
 static const struct plan_type stone = {"stone",     node_attributes, false, 5000,        1,
                                        sim_observe, sim_create,      NULL,  sim_destroy, NULL};
-const struct plan_type *const sim_types[] = {&node, &disk, &stone, NULL};
+/* Not seen at once when it is made. */
+static const struct plan_type shy = {"shy",      node_attributes, false,       5000,      1,    sim_observe,
+                                     sim_create, sim_change,      sim_destroy, sim_ready, 60000};
+const struct plan_type *const sim_types[] = {&node, &disk, &stone, &shy, NULL};
 
 void sim_init(struct sim *s)
 {

@@ -23,8 +23,11 @@ struct sim {
     int calls;    /* provider calls so far */
     int wait_ms;  /* each create takes so long */
     int running, most_running;
-    const char *fail; /* key whose create and change fail for good */
-    json_t *log;      /* ["create node.a", ...] */
+    const char *fail;   /* key whose create and change fail for good */
+    const char *refuse; /* key of which one create is put off */
+    const char *lose;   /* key of which one answer to create gets lost, after acting */
+    int unseen;         /* so many looks do not show what was just made */
+    json_t *log;        /* ["create node.a", ...] */
     struct plan_state state;
     struct plan_journal j;
 };

@@ -222,6 +222,34 @@ static void throttling_and_lost_answers_double_nothing(void **state)
     }
 }
 
+static void what_may_have_been_made_is_looked_for(void **state)
+{
+    struct sim *s = *state;
+    autograph struct plan_graph *g = plan_graph_new();
+    ADD(g, "shy", "a", "{s:i}", "size", 1);
+    s->lose = "shy.a";
+    s->unseen = 5;
+    go(s, g, PLAN_APPLY, false);
+    assert_int_equal(sim_count(s, "shy.a"), 1);
+    check_empty(s, g);
+}
+
+static void what_was_not_made_is_made_after_a_time(void **state)
+{
+    struct sim *s = *state;
+    struct approved a;
+    autograph struct plan_graph *g = plan_graph_new();
+    ADD(g, "shy", "a", "{s:i}", "size", 1);
+    approve(&a, s, g);
+    a.c.settle_max_ms = 30;
+    s->refuse = "shy.a";
+    int64_t since = clock_mono_ms(a.c.clock);
+    assert_int_equal(plan_apply(&a.c, g, a.doc, a.digest, &s->j, NULL, NULL), 0);
+    assert_true(clock_mono_ms(a.c.clock) - since >= 30);
+    assert_int_equal(sim_count(s, "shy.a"), 1);
+    json_decref(a.doc);
+}
+
 static void parallel_but_bounded(void **state)
 {
     struct sim *s = *state;
@@ -287,6 +315,8 @@ int main(void)
         T(data_is_not_destroyed_by_the_way),
         T(a_failure_stops_only_what_stands_on_it),
         T(throttling_and_lost_answers_double_nothing),
+        T(what_may_have_been_made_is_looked_for),
+        T(what_was_not_made_is_made_after_a_time),
         T(parallel_but_bounded),
         T(cancel_leaves_a_plan_that_goes_on),
     };
