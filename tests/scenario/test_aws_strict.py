@@ -163,11 +163,21 @@ def test_full_set_no_op_upgrade_and_removal(world, tmp_path):
     assert len(aws(door.url, "eks", "list-pod-identity-associations", "--cluster-name", name)["associations"]) == 3
     entries = aws(door.url, "eks", "list-access-entries", "--cluster-name", name)["accessEntries"]
     assert entries == [f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-bootstrap"]
-    # An upgrade is a plan that changes in place.
+    # An upgrade is a plan that changes in place: the cluster, and when it is done its node groups, which cannot be newer.
     infra.change(kubernetesVersion="1.34")
-    assert infra.summary() == {**STEADY, "change": 1, "none": FULL - 1}
+    plan = infra.run("plan")
+    changes = {c["resource"]: c for c in plan["changes"] if c["action"] != "none"}
+    nodes = [f"aws_node_group.{pool}" for pool in ("keeper", "monitoring", "server", "system")]
+    assert sorted(changes) == ["aws_eks_cluster.main", *nodes] and plan["summary"] == {**STEADY, "change": 5, "none": FULL - 5}
+    assert all(c["why"] == [{"attribute": "version", "before": "1.33", "after": "1.34", "replaces": False}] for c in changes.values())
+    assert plan["estimate"]["actions"] == [{"role": "operate", "actions": [
+        "eks:UpdateClusterConfig", "eks:UpdateClusterVersion", "eks:UpdateNodegroupConfig", "eks:UpdateNodegroupVersion"]}]
     infra.run("apply")
     assert aws(door.url, "eks", "describe-cluster", "--name", name)["cluster"]["version"] == "1.34"
+    for pool in aws(door.url, "eks", "list-nodegroups", "--cluster-name", name)["nodegroups"]:
+        found = aws(door.url, "eks", "describe-nodegroup", "--cluster-name", name, "--nodegroup-name", pool)["nodegroup"]
+        assert found["version"] == "1.34" and found["status"] == "ACTIVE"
+    assert infra.summary() == STEADY
     # Data stay without the consent for data, and what they stand on.
     kept = infra.run("remove")["leftovers"]
     assert sorted(k["resource"] for k in kept) == ["aws_bucket.backups", "aws_bucket.data", "aws_bucket.logs",
@@ -175,6 +185,63 @@ def test_full_set_no_op_upgrade_and_removal(world, tmp_path):
     assert door.there(infra.ident) == {**NOTHING, "Buckets": 4, "Keys": 1}
     assert not infra.run("purge")["leftovers"]
     assert door.there(infra.ident) == NOTHING
+
+
+def test_what_customers_choose_of_keys_roles_and_endpoints(world, tmp_path):
+    """Own KMS key, role path, boundary, one NAT gateway, endpoints of AWS's services: as AWS's command line sees them."""
+    moto, door = world
+    door.set(pace=BRISK)
+    key = aws(moto.url, "kms", "create-key")["KeyMetadata"]["Arn"]
+    boundary = aws(moto.url, "iam", "create-policy", "--policy-name", f"fence-{key[-8:]}", "--policy-document", json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}))["Policy"]["Arn"]
+    infra = Infra(tmp_path, door.url)
+    env = json.loads((tmp_path / "env.json").read_text())
+    del env["account"]["peering"], env["account"]["privateLink"]
+    env["account"].update(kmsKey=key, boundary=boundary, rolePath="/teams/data/", nat="single", features={"interfaceEndpoints": True})
+    (tmp_path / "env.json").write_text(json.dumps(env))
+    infra.run("apply")
+    prefix, mine = f"oh-{infra.ident[:8]}", f"Name=tag:ownhouse:infrastructure,Values={infra.ident}"
+    for bucket in ("data", "backups", "metrics", "logs"):
+        rules = aws(moto.url, "s3api", "get-bucket-encryption", "--bucket", f"{prefix}-{ACCOUNT}-{bucket}")
+        (rule,) = rules["ServerSideEncryptionConfiguration"]["Rules"]
+        assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    cluster = aws(door.url, "eks", "describe-cluster", "--name", prefix)["cluster"]
+    assert cluster["encryptionConfig"] == [{"resources": ["secrets"], "provider": {"keyArn": key}}]
+    roles = [r for r in aws(moto.url, "iam", "list-roles")["Roles"] if r["RoleName"].startswith(prefix)]
+    assert len(roles) == 4 and all(r["Path"] == f"/teams/data/{prefix}/" for r in roles), roles
+    for role in roles:
+        found = aws(moto.url, "iam", "get-role", "--role-name", role["RoleName"])["Role"]
+        assert found["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+    (profile,) = [p for p in aws(moto.url, "iam", "list-instance-profiles")["InstanceProfiles"]
+                  if p["InstanceProfileName"].startswith(prefix)]
+    assert profile["Path"] == f"/teams/data/{prefix}/"
+    (nat,) = [n for n in aws(door.url, "ec2", "describe-nat-gateways", "--filter", mine)["NatGateways"]
+              if {"Key": "ownhouse:infrastructure", "Value": infra.ident} in n["Tags"] and n["State"] == "available"]
+    tables = aws(door.url, "ec2", "describe-route-tables", "--filters", mine)["RouteTables"]
+    assert sum(r.get("NatGatewayId") == nat["NatGatewayId"] for t in tables for r in t["Routes"]) == 3
+    private = {s["SubnetId"] for s in aws(door.url, "ec2", "describe-subnets", "--filters", mine)["Subnets"]
+               if not s["MapPublicIpOnLaunch"]}
+    (group,) = [g["GroupId"] for g in aws(door.url, "ec2", "describe-security-groups", "--filters", mine)["SecurityGroups"]
+                if g["GroupName"] == f"{prefix}-endpoints"]
+
+    def endpoints():
+        return [e for e in aws(door.url, "ec2", "describe-vpc-endpoints", "--filters", mine)["VpcEndpoints"]
+                if e["VpcEndpointType"] == "Interface" and e["State"].lower() != "deleted"]
+    assert sorted(e["ServiceName"].removeprefix("com.amazonaws.us-east-1.") for e in endpoints()) == [
+        "ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "logs", "sts"]
+    for one in endpoints():
+        assert set(one["SubnetIds"]) == private and [g["GroupId"] for g in one["Groups"]] == [group] and one["PrivateDnsEnabled"]
+    assert not any(infra.summary()[what] for what in ("create", "change", "replace", "destroy"))
+    # No longer wished, they go, and nothing else.
+    infra.change(features={})
+    assert infra.summary()["destroy"] == 7 and infra.summary()["change"] == 0
+    infra.run("apply")
+    assert not endpoints()
+    # The key was never ours: it is not made, not changed, and stays when everything goes.
+    infra.run("purge")
+    assert door.there(infra.ident) == NOTHING
+    assert aws(moto.url, "kms", "describe-key", "--key-id", key)["KeyMetadata"]["KeyState"] == "Enabled"
+    assert aws(moto.url, "kms", "list-aliases", "--key-id", key)["Aliases"] == []
 
 
 def test_peering_private_link_and_flow_logs(world, tmp_path):

@@ -278,6 +278,8 @@ static int nodes_create(const struct plan_call *c, const json_t *want, json_t **
                   json_object_get(want, "disk_gb"), "labels", json_object_get(want, "labels"), "scalingConfig",
                   "minSize", json_object_get(want, "min"), "maxSize", json_object_get(want, "max"), "desiredSize",
                   json_object_get(want, "min"), "tags", aws_tags_object(c, want), "clientRequestToken", token);
+    if (json_object_get(want, "version"))
+        json_object_set(body, "version", json_object_get(want, "version"));
     int r = eks(c, AWS_PROVISION, "CreateNodegroup", "POST", below(c, "/node-groups"), body, &answer, err);
     if (r == 0)
         *ret = nodes_view(json_object_get(answer, "nodegroup"));

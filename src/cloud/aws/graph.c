@@ -346,9 +346,10 @@ static void add_nodes(struct maker *m)
     const char *const after[] = {"aws_eks_cluster.main", m->s->addons ? "aws_addon.vpc-cni" : NULL, NULL};
     for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
         add(m, "aws_node_group", groups[i].name,
-            json_pack("{s:s, s:O, s:s, s:[s], s:i, s:{s:s}, s:i, s:i}", "role", role, "subnets", m->private_ids,
+            json_pack("{s:s, s:O, s:s, s:[s], s:i, s:{s:s}, s:i, s:i, s:s}", "role", role, "subnets", m->private_ids,
                       "image", groups[i].image, "instances", groups[i].instance, "disk_gb", groups[i].disk, "labels",
-                      "ownhouse.pool", groups[i].pool, "min", groups[i].min, "max", groups[i].max),
+                      "ownhouse.pool", groups[i].pool, "min", groups[i].min, "max", groups[i].max, "version",
+                      "${aws_eks_cluster.main.version}"), /* upgraded after the cluster */
             after);
 }
 

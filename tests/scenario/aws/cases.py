@@ -149,7 +149,7 @@ def eks(op, a, ours, phase):
             return out
         if op == "DeletePodIdentityAssociation" and phase == "operate":
             tagged = {**tagged, "aws:ResourceTag/ownhouse:resource": "aws_pod_identity.service-1"}
-        if op.endswith(kind) and not op.startswith("List"):
+        if (op.endswith(kind) or op.startswith(f"Update{kind}")) and not op.startswith("List"):
             return [(f"eks:{op}", f"arn:aws:eks:{REGION}:{ACCOUNT}:{tail.format(name)}", tagged)]
     if op == "CreateAccessEntry":
         return [("eks:CreateAccessEntry", cluster, {**requested(a), "eks:principalArn": a["principalArn"]})]

@@ -47,6 +47,10 @@ def local(tag):
     return tag.split("}")[-1]
 
 
+def minor(version):
+    return int(version.split(".")[1])
+
+
 class Strict:
     def __init__(self, forward):
         self.forward = forward
@@ -413,7 +417,7 @@ class Strict:
         if cluster["status"] != "ACTIVE":
             return eks_error(409, "ResourceInUseException", "an update is under way")
         if what == "updates":
-            if int(data["version"].split(".")[1]) - int(cluster["version"].split(".")[1]) != 1:
+            if minor(data["version"]) - minor(cluster["version"]) != 1:
                 return eks_error(400, "InvalidParameterException", "one minor version at a time")
             cluster["version"] = data["version"]
         for key in ("logging", "resourcesVpcConfig"):
@@ -476,10 +480,10 @@ class Strict:
         arn = {"node-groups": "nodegroupArn", "addons": "addonArn"}.get(kind, "associationArn")
         extra = {arn: f"arn:aws:eks:{REGION}:{ACCOUNT}:{shape}/{cluster_name}/{ident}/{uuid.uuid4()}"}
         if kind == "node-groups":
-            extra["version"] = cluster["version"]
+            extra["version"] = data.get("version", cluster["version"])
         if kind == "addons":
             extra["addonVersion"] = data.get("addonVersion", "v1.0.0-eksbuild.1")
-        thing = dict(data, **extra, status="CREATING" if busy else "ACTIVE",
+        thing = dict(data, **extra, clusterName=cluster_name, status="CREATING" if busy else "ACTIVE",
                      until=now + self.wait(kind) if busy else 0)
         thing[id_field] = ident
         self.groups[(cluster_name, kind, ident)] = thing
@@ -488,6 +492,9 @@ class Strict:
     def update_inside(self, thing, what, data, now):
         if thing["status"] != "ACTIVE":
             return eks_error(409, "ResourceInUseException", "an update is under way")
+        cluster = self.clusters[thing["clusterName"]]
+        if what == "update-version" and minor(data["version"]) > minor(cluster["version"]):
+            return eks_error(400, "InvalidParameterException", "nodes cannot be newer than their cluster")
         for key in ("version", "addonVersion", "configurationValues", "scalingConfig"):
             if key in data:
                 thing[key] = {**thing[key], **data[key]} if isinstance(data[key], dict) else data[key]
