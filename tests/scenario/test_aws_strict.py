@@ -140,6 +140,23 @@ def balancer(url, ident, name):
     return made["LoadBalancerArn"], made["DNSName"]
 
 
+def left_behind(url, ident):
+    """What the cluster makes and does not take along: a group of its load balancers, a disk of a service; their ids."""
+    vpc = aws(url, "ec2", "describe-vpcs", "--filters", f"Name=tag:ownhouse:infrastructure,Values={ident}")["Vpcs"][0]["VpcId"]
+    group = aws(url, "ec2", "create-security-group", "--group-name", f"k8s-traffic-{ident[:8]}", "--description", "by the cluster",
+                "--vpc-id", vpc, "--tag-specifications",
+                f"ResourceType=security-group,Tags=[{{Key=elbv2.k8s.aws/cluster,Value=oh-{ident[:8]}}}]")["GroupId"]
+    disk = aws(url, "ec2", "create-volume", "--availability-zone", "us-east-1a", "--size", "100", "--tag-specifications",
+               f"ResourceType=volume,Tags=[{{Key=ownhouse:infrastructure,Value={ident}}},{{Key=CSIVolumeName,Value=pvc-1}}]")["VolumeId"]
+    return group, disk
+
+
+def there_still(url, group, disk):
+    groups = [g["GroupId"] for g in aws(url, "ec2", "describe-security-groups")["SecurityGroups"]]
+    disks = [v["VolumeId"] for v in aws(url, "ec2", "describe-volumes")["Volumes"]]
+    return group in groups, disk in disks
+
+
 WHOLE = {"Vpcs": 1, "Subnets": 6, "RouteTables": 6, "InternetGateways": 1, "Addresses": 3, "SecurityGroups": 3,
          "VpcEndpoints": 1, "NatGateways": 3, "Peerings": 1, "EndpointServices": 1, "FlowLogs": 1, "Buckets": 4, "Roles": 5,
          "Profiles": 1, "LogGroups": 2, "Keys": 1, "Zones": 1, "Clusters": 1, "InCluster": 13, "SecondBootstraps": 0}
@@ -341,10 +358,22 @@ def test_what_belongs_to_one_service(world, tmp_path):
     infra.run("apply")
     assert names_in(moto.url, domain) == {f"blog.{domain}": [host]}
     assert door.there(infra.ident) == {**WHOLE, "InCluster": WHOLE["InCluster"] + 1}
-    # With everything else go the rest, and the load balancer that the cluster would have left behind.
-    infra.run("purge")
-    assert door.there(infra.ident) == NOTHING
+    driver = aws(door.url, "eks", "describe-addon", "--cluster-name", name, "--addon-name", "aws-ebs-csi-driver")["addon"]
+    assert json.loads(driver["configurationValues"]) == {"controller": {"extraVolumeTags": {"ownhouse:infrastructure": infra.ident}}}
+    # With everything else go the rest, and what the cluster leaves behind, after it; its disks hold data.
+    group, disk = left_behind(moto.url, infra.ident)
+    door.set()
+    left = infra.run("remove")["leftovers"]
+    assert "aws_cluster_volumes.main" in {k["resource"] for k in left} and len(left) == 6, left
+    assert door.there(infra.ident) == {**NOTHING, "Buckets": 4, "Keys": 1}
     assert arn not in json.dumps(aws(moto.url, "elbv2", "describe-load-balancers"))
+    assert there_still(moto.url, group, disk) == (False, True)
+    asked = [json.loads(line) for line in door.requests.read_text().splitlines()]
+    of_cluster = [i for i, q in enumerate(asked) if q["method"] == "DELETE" and q["path"].endswith(f"/clusters/{name}")]
+    of_balancer = [i for i, q in enumerate(asked) if "Action=DeleteLoadBalancer" in q["body"] and "ingress-b" in q["body"]]
+    assert of_cluster and of_balancer and max(of_cluster) < min(of_balancer)  # it would make it again
+    assert infra.run("purge")["leftovers"] == []
+    assert door.there(infra.ident) == NOTHING and there_still(moto.url, group, disk) == (False, False)
 
 
 def test_a_network_that_overlaps_is_refused_before_and_named_after(world, tmp_path):

@@ -46,6 +46,7 @@ struct aws_settings {
     const char *load_balancer;     /* PrivateLink: ARN of the cluster's private network load balancer; NULL: none */
     const json_t *link_principals; /* who may ask for a connection: array of ARNs, or NULL */
     bool link_acceptance;          /* each connection is accepted by the customer */
+    bool removal; /* the graph is for a removal: with what the cluster made by itself and would leave behind */
 };
 
 /* The provider pointer of plan_context. `local` is first, so that an account whose data plane runs on this machine
@@ -79,8 +80,7 @@ bool aws_of_service(const char *name);
 /* Adds what services need beside the infrastructure's own graph, which must be in `g`: of each the association of its
  * service account with the data role, and its name in the hosted zone, as far as the settings have a cluster with pod
  * identities and a zone. Names point to the load balancer that the cluster makes for its ingress (aws_ingress.main,
- * added too, also for no services: a removal must find it), or, where the data plane runs on this machine (`here`), to
- * this machine. Pure. */
+ * added too), or, where the data plane runs on this machine (`here`), to this machine. Pure. */
 OH_MUST_CHECK int cloud_aws_services_add(const struct aws_settings *s, const struct aws_service *services, size_t n,
                                          bool here, struct plan_graph *g, struct err *err);
 

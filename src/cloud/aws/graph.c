@@ -318,17 +318,35 @@ static const char *network_settings(const struct maker *m)
                                : "{\"env\":{\"MINIMUM_IP_TARGET\":\"10\",\"WARM_IP_TARGET\":\"2\"}}";
 }
 
+/* Goes after the cluster, which would make it again, and before the network. The volumes stand on nothing: where data
+ * are kept, only they are. */
+static void add_leftovers(struct maker *m, const char **ret_cluster_after)
+{
+    const char *const vpc[] = {"aws_vpc.main", NULL};
+    char first[32];
+    snprintf(first, sizeof(first), "aws_subnet.private-%c", m->s->zones[0]);
+    add(m, "aws_ingress", "main", json_object(), m->s->vpc ? NULL : (const char *const[]){first, NULL});
+    add(m, "aws_cluster_groups", "main", json_object(), m->s->vpc ? NULL : vpc);
+    add(m, "aws_cluster_volumes", "main", json_object(), NULL);
+    ret_cluster_after[0] = "aws_ingress.main";
+    ret_cluster_after[1] = "aws_cluster_groups.main";
+    ret_cluster_after[2] = "aws_cluster_volumes.main";
+}
+
 static void add_cluster(struct maker *m)
 {
     const char *role = *m->s->cluster_role ? m->s->cluster_role : "${aws_role.cluster.arn}";
+    const char *after[] = {"aws_log_group.cluster", NULL, NULL, NULL, NULL};
     char services[CIDR_TEXT];
     cidr_text(&m->plan.services, services);
+    if (m->s->removal)
+        add_leftovers(m, after + 1);
     add(m, "aws_eks_cluster", "main",
         json_pack("{s:s, s:s, s:O, s:[s], s:b, s:b, s:s, s:s, s:[s,s,s,s,s]}", "role", role, "version",
                   m->s->kubernetes, "subnets", m->private_ids, "security_groups", "${aws_security_group.cluster.id}",
                   "private", true, "public", false, "service_cidr", services, "key", m->key, "logs", "api", "audit",
                   "authenticator", "controllerManager", "scheduler"),
-        (const char *const[]){"aws_log_group.cluster", NULL});
+        after);
     add(m, "aws_oidc_provider", "cluster",
         json_pack("{s:s, s:[s]}", "url", "${aws_eks_cluster.main.issuer}", "clients", "sts.amazonaws.com"), NULL);
 }
@@ -362,7 +380,12 @@ static void add_inside(struct maker *m)
         add(m, "aws_addon", "kube-proxy", json_object(), cluster);
         add(m, "aws_addon", "coredns", json_object(), nodes);
         add(m, "aws_addon", "eks-pod-identity-agent", json_object(), nodes);
-        add(m, "aws_addon", "aws-ebs-csi-driver", json_object(), nodes);
+        /* Its volumes carry our tag, so that none is left behind unseen. */
+        add(m, "aws_addon", "aws-ebs-csi-driver",
+            json_pack("{s:o}", "settings",
+                      json_sprintf("{\"controller\":{\"extraVolumeTags\":{\"%s\":\"%s\"}}}", AWS_TAG_INFRASTRUCTURE,
+                                   m->s->infrastructure)),
+            nodes);
     }
     if (m->s->pod_identities) {
         const char *const agent[] = {m->s->addons ? "aws_addon.eks-pod-identity-agent" : "aws_eks_cluster.main", NULL};

@@ -1,9 +1,8 @@
 /* The load balancer in front of the cluster's ingress: made by the cluster itself, found here by the tags that it gives
- * it, so that names can point to it, and taken away with the cluster, which otherwise leaves it behind. */
+ * it, so that names can point to it, and taken away after the cluster, which leaves it behind. */
 #include "cloud/aws/resource.h"
 
-/* The AWS Load Balancer Controller's own tags; the Service is OwnHouse's ingress in the agent's namespace. */
-#define TAG_CLUSTER "elbv2.k8s.aws/cluster"
+/* The Service is OwnHouse's ingress in the agent's namespace. */
 #define TAG_STACK "service.k8s.aws/stack"
 #define STACK "ownhouse/ingress"
 #define SETTLED_MS 600000
@@ -16,7 +15,7 @@ static int find_arn(const struct plan_call *c, char ret[512], struct err *err)
     struct aws_client *client = aws_phase_client(c, AWS_INSPECT, err);
     autojson json_t *params =
         json_pack("{s:[s], s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "ResourceTypeFilters", "elasticloadbalancing:loadbalancer",
-                  "TagFilters", "Key", TAG_CLUSTER, "Values", cluster, "Key", TAG_STACK, "Values", STACK);
+                  "TagFilters", "Key", AWS_TAG_BALANCER_CLUSTER, "Values", cluster, "Key", TAG_STACK, "Values", STACK);
     autojson json_t *found = NULL;
     struct aws_request q = {.service = "tagging", .action = "GetResources", .params = params};
     ret[0] = 0;

@@ -44,6 +44,8 @@ static const struct {
     {"aws_hosted_zone", CLOUD_PRICED, NULL, "hosted_zone", {10, 60}, {1, 10}, {2, 30}},
     {"aws_dns_record", CLOUD_FREE, NULL, NULL, {10, 60}, {10, 60}, {10, 60}},
     {"aws_ingress", CLOUD_BY_USE, NULL, NULL, {60, 300}, {1, 5}, {5, 60}},
+    {"aws_cluster_groups", CLOUD_FREE, NULL, NULL, {1, 5}, {1, 5}, {5, 300}},
+    {"aws_cluster_volumes", CLOUD_BY_USE, NULL, NULL, {1, 5}, {1, 5}, {5, 60}},
 };
 
 static json_t *table(void)

@@ -37,6 +37,9 @@ bool aws_is_ours(const struct plan_call *c, const json_t *tags);
 /* Of tags, those whose names we compare (kubernetes.io/...): a new object. */
 json_t *aws_kept_tags(const json_t *tags);
 
+/* What the AWS Load Balancer Controller puts on all that it makes: the cluster's name. */
+#define AWS_TAG_BALANCER_CLUSTER "elbv2.k8s.aws/cluster"
+
 static inline const char *aws_text(const json_t *v, const char *key)
 {
     const char *s = json_string_value(json_object_get(v, key));
@@ -107,4 +110,4 @@ extern const struct plan_type aws_vpc_type, aws_subnet_type, aws_internet_gatewa
     aws_bucket_type, aws_log_group_type, aws_role_type, aws_instance_profile_type, aws_oidc_provider_type,
     aws_eks_cluster_type, aws_node_group_type, aws_addon_type, aws_pod_identity_type, aws_access_entry_type,
     aws_bootstrap_type, aws_hosted_zone_type, aws_dns_record_type, aws_vpc_peering_type, aws_peering_dns_type,
-    aws_endpoint_service_type, aws_flow_log_type, aws_ingress_type;
+    aws_endpoint_service_type, aws_flow_log_type, aws_ingress_type, aws_cluster_groups_type, aws_cluster_volumes_type;

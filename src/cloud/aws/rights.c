@@ -47,7 +47,7 @@ const struct aws_right aws_rights[] = {
      "s3:GetBucketOwnershipControls s3:GetBucketPolicy s3:GetBucketPublicAccessBlock s3:GetBucketTagging "
      "s3:GetBucketVersioning s3:GetEncryptionConfiguration s3:GetLifecycleConfiguration",
      BUCKETS, OURS_AT_HOME},
-    {"ReadBalancers", I, AWS_F_CLUSTER, "elasticloadbalancing:DescribeLoadBalancers", "*", NULL},
+    {"ReadLeftovers", I, AWS_F_CLUSTER, "ec2:DescribeVolumes elasticloadbalancing:DescribeLoadBalancers", "*", NULL},
     {"ReadClusters", I, AWS_ALWAYS, "eks:ListClusters", "*", NULL},
     {"ReadCluster", I, AWS_ALWAYS,
      "eks:DescribeAccessEntry eks:DescribeAddon eks:DescribeCluster eks:DescribeNodegroup "
@@ -204,6 +204,9 @@ const struct aws_right aws_rights[] = {
     {"RemoveBalancer", D, AWS_F_CLUSTER, "elasticloadbalancing:DeleteLoadBalancer",
      "arn:{P}:elasticloadbalancing:*:{A}:loadbalancer/net/*",
      "{\"StringLike\":{\"aws:ResourceTag/elbv2.k8s.aws/cluster\":\"oh-*\"}}"},
+    {"RemoveBalancerGroups", D, AWS_F_CLUSTER, "ec2:DeleteSecurityGroup", EC2("security-group"),
+     "{\"StringLike\":{\"aws:ResourceTag/elbv2.k8s.aws/cluster\":\"oh-*\"}}"},
+    {"RemoveVolumes", D, AWS_F_DELETE_DATA, "ec2:DeleteVolume", EC2("volume"), OURS},
     {"RemoveCluster", D, AWS_F_CLUSTER,
      "eks:DeleteAccessEntry eks:DeleteAddon eks:DeleteCluster eks:DeleteNodegroup eks:DeletePodIdentityAssociation "
      "eks:UntagResource",

@@ -49,9 +49,9 @@ static int add_name(const struct aws_settings *s, const struct aws_service *serv
 int cloud_aws_services_add(const struct aws_settings *s, const struct aws_service *services, size_t n, bool here,
                            struct plan_graph *g, struct err *err)
 {
-    const char *const cluster[] = {"aws_eks_cluster.main", NULL};
+    bool ingress = s->cluster && !here && !plan_graph_attributes(g, "aws_ingress.main");
     bool names = s->hosted_zone && (s->cluster || here);
-    int r = s->cluster && !here ? plan_graph_add(g, "aws_ingress", "main", json_object(), cluster, err) : 0;
+    int r = ingress ? plan_graph_add(g, "aws_ingress", "main", json_object(), NULL, err) : 0;
     for (size_t i = 0; i < n && r == 0; i++) {
         autofree char *name = mem_printf(AWS_SERVICE_PREFIX "%s", services[i].id);
         if (s->cluster && s->pod_identities)

@@ -73,6 +73,8 @@ static const struct {
      "ec2:DeleteVpcEndpointServiceConfigurations ec2:RejectVpcEndpointConnections"},
     {"aws_flow_log", "ec2", "ec2:CreateFlowLogs ec2:CreateTags iam:PassRole", "", "ec2:DeleteFlowLogs"},
     {"aws_ingress", "elasticloadbalancing", "", "", "elasticloadbalancing:DeleteLoadBalancer"},
+    {"aws_cluster_groups", "ec2", "", "", "ec2:DeleteSecurityGroup"},
+    {"aws_cluster_volumes", "ec2", "", "", "ec2:DeleteVolume"},
 };
 
 static void add_words(json_t *set, const char *text)

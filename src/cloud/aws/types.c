@@ -31,6 +31,8 @@ const struct plan_type *const cloud_aws_types[] = {
     &aws_endpoint_service_type,
     &aws_flow_log_type,
     &aws_ingress_type,
+    &aws_cluster_groups_type,
+    &aws_cluster_volumes_type,
     /* A data plane that runs on this machine has these in the same graph. */
     &local_network_type,
     &local_bridge_type,

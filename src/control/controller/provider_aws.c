@@ -99,6 +99,7 @@ int provider_aws_open(const struct control_config *c, const struct infrastructur
     r = provider_aws_config(c, &p->cloud_config, err);
     if (r == 0)
         r = aws_settings_read(p->account, p->infrastructure, &p->settings, err);
+    p->settings.removal = !strcmp(row->want, "absent");
     if (r == 0)
         r = cloud_aws_graph_add(&p->settings, p->graph, err);
     if (r < 0)

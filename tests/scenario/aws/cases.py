@@ -28,7 +28,7 @@ CHANGE = {"ModifyVpcAttribute": ["vpc"], "ModifySubnetAttribute": ["subnet"], "A
           "ModifyVpcEndpointServiceConfiguration": ["vpc-endpoint-service"],
           "DeleteVpcEndpointServiceConfigurations": ["vpc-endpoint-service"],
           "RejectVpcEndpointConnections": ["vpc-endpoint-service"],
-          "ModifyVpcEndpoint": ["vpc-endpoint", "route-table"], "TerminateInstances": ["instance"]}
+          "ModifyVpcEndpoint": ["vpc-endpoint", "route-table"], "TerminateInstances": ["instance"], "DeleteVolume": ["volume"]}
 S3 = {"PutPublicAccessBlock": "PutBucketPublicAccessBlock", "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
       "PutBucketEncryption": "PutEncryptionConfiguration", "GetBucketEncryption": "GetEncryptionConfiguration",
       "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",

@@ -121,6 +121,16 @@ static int add_services(const struct aws_settings *s, const json_t *v, struct pl
     return list ? cloud_aws_services_add(s, services, n, false, g, err) : 0;
 }
 
+/* A resumed plan says itself what it is. */
+static bool removes(const char *verb, const char *folder)
+{
+    autojson json_t *doc = NULL;
+    if (strcmp(verb, "resume"))
+        return !strcmp(verb, "remove") || !strcmp(verb, "purge");
+    return keeper_load(folder, "plan.json", &doc, NULL) == 0 &&
+           !strcmp(json_string_value(json_object_get(doc, "kind")), "destroy");
+}
+
 static int run(struct keeper *k, const json_t *v, const char *verb, const char *folder, struct err *err)
 {
     struct aws_settings s;
@@ -129,6 +139,7 @@ static int run(struct keeper *k, const json_t *v, const char *verb, const char *
     autojson json_t *result = NULL;
     unsigned calls = 0;
     int r = aws_settings_read(json_object_get(v, "account"), json_object_get(v, "infrastructure"), &s, err);
+    s.removal = removes(verb, folder);
     if (r == 0)
         r = cloud_aws_graph(&s, &g, err);
     if (r == 0)
