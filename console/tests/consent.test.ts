@@ -1,7 +1,10 @@
 // What is signed and what comes back, read without trust.
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { accessCommand, canonical, commandLine, digestOf, nameOfKey, readCheckpoint, readRequest, readSignature, signingFile } from '../src/lib/consent';
+import { en } from '../src/i18n/en';
+import { accessCommand, approverText, canonical, commandLine, digestOf, nameOfKey, readCheckpoint, readRequest, readSignature, signingFile, whyText } from '../src/lib/consent';
+import { noteText } from '../src/lib/plan';
 
 const id = 'a0934170-aba8-42a1-a752-c4ecc0d3bd44';
 const digest = '6ce03066f71a178b37c59cdbf4211ca552ebf7e3b4b47385c7c502914bf5d959';
@@ -97,4 +100,29 @@ test('lines that are pasted into a shell stay one word where they were one', () 
   expect(accessCommand({ infrastructure: 'laptop', targets: ['cluster.view'], services: [], minutes: 5, reason: '$(rm)', ticket: '' })).toBe(
     "ownhouse access request --infrastructure laptop --target cluster.view --minutes 5 --reason '$(rm)'",
   );
+});
+
+describe("what the other side says, in the reader's words", () => {
+  const t = (key: string, values: Record<string, unknown> = {}) => `${key} ${Object.values(values).join('|')}`.trim();
+  test('why a request waits', () => {
+    expect(whyText('waits for 1 of 2 customer signatures', t as never)).toBe('request.waits.customer 1|2');
+    expect(whyText('waits for 1 of 1 vendor signatures', t as never)).toBe('request.waits.vendor 1|1');
+    expect(whyText('waits for 1 of 1 customer signatures; the pre-approval has ended', t as never)).toBe('request.waits.customer 1|1 (the pre-approval has ended)');
+    expect(whyText('the window is closed', t as never)).toBe('the window is closed');
+  });
+  test('who approved a plan', () => {
+    expect(approverText('user ada@example.org', t as never)).toBe('ada@example.org');
+    expect(approverText("API key Administrator's first key", t as never)).toBe("role.key Administrator's first key");
+    expect(approverText('API key a key, with signatures of ada, bob', t as never)).toBe('plan.by.signed role.key a key|ada, bob');
+    expect(approverText('user ada@example.org (drift)', t as never)).toBe('plan.by.drift ada@example.org');
+    expect(approverText('the policy', t as never)).toBe('the policy');
+  });
+  test('the notes of a plan are the very ones that the control plane writes', () => {
+    const source = ['cloud/estimate.c', 'cloud/aws/graph.c'].map((f) => readFileSync(new URL(`../../src/${f}`, import.meta.url), 'utf8').replace(/"\s+"/g, '')).join('');
+    for (const note of ['local', 'prices', 'nodes', 'tls'] as const) {
+      expect(source).toContain(en[`plan.note.${note}`]);
+      expect(noteText(en[`plan.note.${note}`], t as never)).toBe(`plan.note.${note}`);
+    }
+    expect(noteText('something new', t as never)).toBe('something new');
+  });
 });

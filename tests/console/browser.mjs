@@ -104,6 +104,8 @@ export class Person {
     await frame.waitFor();
   }
   async shot(name) {
+    // What sticks to the window lies elsewhere in the picture of a whole page that was scrolled.
+    await this.page.evaluate(() => window.scrollTo(0, 0));
     await this.page.screenshot({ path: path.join(results, `${name}.png`), fullPage: true, animations: 'disabled' });
   }
   /** Sentences, one a violation of WCAG 2.2 AA. */
@@ -118,15 +120,23 @@ export class Person {
       window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
     return found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${v.help}: ${n.target.join(' ')}: ${n.failureSummary}`));
   }
-  /** What sticks out of the window sideways. */
+  /** What sticks out sideways: of the window, or of whatever holds it without letting it be scrolled; and words in columns
+   * too narrow for them. */
   async overflow() {
     return this.page.evaluate(() => {
       const width = document.documentElement.clientWidth;
-      if (document.documentElement.scrollWidth <= width) return [];
-      return [...document.querySelectorAll('body *')]
-        .filter((e) => e.getBoundingClientRect().right > width + 1 && !e.closest('.oh-scroll, .oh-week-frame, .oh-tabs, .oh-hidden, pre'))
-        .slice(0, 5)
+      const all = [...document.querySelectorAll('body *')].filter((e) => !e.closest('.oh-hidden, .oh-skip, .oh-week-frame, svg, pre, select'));
+      const beyond = all
+        .filter((e) => e.getBoundingClientRect().right > width + 1 && !e.closest('.oh-scroll'))
         .map((e) => `${e.tagName}.${e.className} reaches ${Math.round(e.getBoundingClientRect().right)} of ${width} px`);
+      const cut = all
+        .filter((e) => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && !e.closest('input, textarea'))
+        .filter((e) => !/auto|scroll/.test(getComputedStyle(e).overflowX) || e.matches('.oh-scroll:has(table)'))
+        .map((e) => `${e.tagName}.${e.className} holds ${e.scrollWidth} px in ${e.clientWidth}`);
+      const squeezed = [...document.querySelectorAll('td, th, [role=cell]')]
+        .filter((e) => e.textContent.length > 8 && e.clientWidth > 0 && e.clientWidth < 40)
+        .map((e) => `${e.textContent.slice(0, 30)} in ${e.clientWidth} px`);
+      return [...beyond, ...cut, ...squeezed].slice(0, 5);
     });
   }
   async close() {

@@ -21,7 +21,17 @@ for (const [to, name, count] of [['/services', 'many', 1000], ['/infrastructures
     assert.ok(Number(await table.getAttribute('aria-rowcount')) > count);
     assert.ok((await table.getByRole('row').count()) < 60, 'only the rows that can be seen');
     await page.evaluate(() => window.scrollTo(0, document.querySelector('[role=table]').getBoundingClientRect().bottom));
-    await page.getByRole('link', { name: `${name} ${String(count - 1).padStart(4, '0')}` }).waitFor();
+    const last = page.getByRole('link', { name: `${name} ${String(count - 1).padStart(4, '0')}` });
+    await last.waitFor();
+    // There and back: the page that is opened begins at its top, and the list is where it was left.
+    const scrolled = () => page.evaluate(() => window.scrollY);
+    const left = await scrolled();
+    await last.click();
+    await page.getByRole('heading', { level: 1, name: `${name} ${String(count - 1).padStart(4, '0')}` }).waitFor();
+    await page.waitForFunction(() => window.scrollY === 0);
+    await page.goBack();
+    await last.waitFor();
+    await page.waitForFunction((y) => Math.abs(window.scrollY - y) < 200, left);
     await page.getByRole('searchbox').fill(`${name} 0042`);
     await page.getByText(/^1 of/).waitFor();
     await page.getByRole('link', { name: `${name} 0042` }).waitFor();

@@ -1,5 +1,5 @@
 // Every screen in both languages and both themes: kept as pictures for a person to look at, checked with axe, at three
-// widths. Nothing may stick out sideways, no message may be missing, and nothing may be complained of.
+// widths. Nothing may stick out sideways or be cut, no message may be missing, and nothing may be complained of.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, Person, results, url } from './browser.mjs';
@@ -97,6 +97,7 @@ for (const [name, [to, then]] of Object.entries(screens)) {
       for (const theme of ['light', 'dark']) {
         await page.evaluate((t) => (document.documentElement.dataset.cuiTheme = t), theme);
         await person.shot(`${name}.${language}.${theme}.1280`);
+        complaints.push(...(await person.overflow()).map((c) => `${language} 1280 px: ${c}`));
         if ((language === 'en') === (theme === 'light')) complaints.push(...(await person.axe()).map((c) => `${language} ${theme}: ${c}`));
       }
       const text = await page.evaluate(() => document.body.innerText);
@@ -104,6 +105,7 @@ for (const [name, [to, then]] of Object.entries(screens)) {
       complaints.push(...(text.match(/\{\w+\}/g) ?? []).filter((t) => !text.includes('<<')));
       complaints.push(...(text.match(/^(error|state|service|plan|home|form|list|nav)\.[a-z][A-Za-z.]+$/gm) ?? []));
     }
+    assert.equal(await page.title(), `${await page.locator('h1').innerText()} · OwnHouse`, 'the title of the page');
     await page.evaluate(() => (document.documentElement.dataset.cuiTheme = 'light'));
     for (const width of [360, 2560]) {
       await page.setViewportSize({ width, height: width === 360 ? 740 : 1300 });
@@ -126,6 +128,7 @@ for (const [name, to] of Object.entries({ 'sign-in': '/sign-in', 'set-up': '/set
       await stranger.shot(`${name}.${language}.${theme}.1280`);
       complaints.push(...(await stranger.axe()));
       await stranger.page.setViewportSize({ width: 360, height: 740 });
+      if (theme === 'light') await stranger.shot(`${name}.${language}.light.360`);
       complaints.push(...(await stranger.overflow()), ...stranger.problems);
       await stranger.close();
     }

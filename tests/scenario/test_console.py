@@ -95,6 +95,10 @@ def test_every_screen_in_two_languages_and_themes(house):
     steps(house, "screens", **known(house), **asked(house))
 
 
+def test_lists_that_are_empty_refused_or_slow(house):
+    steps(house, "lists", **known(house))
+
+
 def drift_is(system, value):
     """What the account's owner wants: repair, or ask."""
     with sqlite3.connect(system.home / "control/store/control.db", timeout=30) as db:

@@ -87,7 +87,7 @@ const tree = root.addChildren([
 export const router = createRouter({
   routeTree: tree,
   defaultPreload: 'intent',
-  scrollRestoration: false,
+  scrollRestoration: true,
   defaultPendingComponent: () => <Skeleton lines={6} />,
   defaultErrorComponent: ({ error }) => (
     <Page title="OwnHouse">

@@ -48,9 +48,15 @@ export interface Words {
   t: (key: Key, values?: Values) => string;
   /** A message whose key is put together from what the API says; the fallback is the API's own word. */
   word: (prefix: string, value: string | undefined | null) => string;
+  /** A name that this product gave and that has a message; any other name as it is. */
+  named: (prefix: string, name: string | undefined | null) => string;
   number: (value: number, options?: Intl.NumberFormatOptions) => string;
   date: (value: string | number | Date, options?: Intl.DateTimeFormatOptions) => string;
   ago: (value: string | number | Date, now?: number) => string;
+  /** Some of the same kind, one after the other. */
+  list: (items: (string | undefined)[]) => string;
+  /** Whole sentences, one after the other. */
+  sentences: (...items: string[]) => string;
 }
 
 const Context = createContext<Words | null>(null);
@@ -81,9 +87,12 @@ function words(language: Language, catalogue: Catalogue, setLanguage: (l: Langua
     setLanguage,
     t: (key, values) => format(catalogue, locale, key, values),
     word: (prefix, value) => (value ? (catalogue[`${prefix}.${value}` as Key] ?? humanize(value)) : ''),
+    named: (prefix, name) => (name ? (catalogue[`${prefix}.${name}` as Key] ?? name) : ''),
     number: (value, options) => new Intl.NumberFormat(locale, options).format(value),
     date: (value, options) =>
       new Intl.DateTimeFormat(locale, options ?? { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(value)),
+    list: (items) => items.filter(Boolean).join(catalogue['list.and']),
+    sentences: (...items) => items.filter(Boolean).join(language === 'zh' ? '' : ' '),
     ago: (value, now = Date.now()) => ago(locale, (new Date(value).getTime() - now) / 1000),
   };
 }

@@ -186,3 +186,19 @@ export function signingFile(kind: 'request' | 'plan', id: string, document: unkn
   const body = kind === 'request' ? { request: document, approvals } : { plan: { id, document }, approvals };
   return { name: `ownhouse-${kind}-${id.slice(0, 8)}.json`, text: JSON.stringify(body) + '\n' };
 }
+
+/** What the data plane says of a request that waits, in the reader's words where it is one of its common sentences. */
+export function whyText(why: string, t: (key: never, values?: never) => string): string {
+  const [, n, all, side, more] = /^waits for (\d+) of (\d+) (customer|vendor) signatures(?:; (.*))?$/.exec(why) ?? [];
+  if (!n) return why;
+  return t(`request.waits.${side}` as never, { n: Number(n), all: Number(all) } as never) + (more ? ` (${more})` : '');
+}
+
+/** Who approved a plan: how the control plane writes it, in the reader's words. */
+export function approverText(by: string, t: (key: never, values?: never) => string): string {
+  const [, kind, name, drift, signers] = /^(API key|user) (.*?)( \(drift\))?(?:, with signatures of (.*))?$/.exec(by) ?? [];
+  if (!kind) return by;
+  const who = kind === 'user' ? name : t('role.key' as never, { name } as never);
+  const reason = drift ? t('plan.by.drift' as never, { who } as never) : who!;
+  return signers ? t('plan.by.signed' as never, { who: reason, signers } as never) : reason;
+}

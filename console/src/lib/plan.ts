@@ -109,3 +109,17 @@ export interface Step {
 export function progressOf(steps: Step[]): Map<string, Step> {
   return new Map(steps.map((s) => [s.resource, s]));
 }
+
+// What the estimate and the graph of a plan say in whole sentences of their own (src/cloud/estimate.c, src/cloud/aws/graph.c).
+const NOTES: [RegExp, string][] = [
+  [/^It runs on this machine/, 'local'],
+  [/^List prices for a month/, 'prices'],
+  [/^Node groups count at their smallest/, 'nodes'],
+  [/^The buckets' TLS-only policy/, 'tls'],
+];
+
+/** A note in the reader's words; one that is not known is shown as it came. */
+export function noteText(note: string, t: (key: never) => string): string {
+  const known = NOTES.find(([pattern]) => pattern.test(note));
+  return known ? t(`plan.note.${known[1]}` as never) : note;
+}

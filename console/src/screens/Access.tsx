@@ -29,7 +29,7 @@ export function grantState(grant: Grant, request: Pick<Request, 'state' | 'notAf
 export const isLive = (state: string) => state === 'requested' || state === 'waiting' || state === 'allowed' || state === 'revoked';
 
 export function Access() {
-  const { t, word } = useWords();
+  const { t, word, list } = useWords();
   const { can } = useSession();
   const [asking, setAsking] = useState(false);
   const [which, setWhich] = useState<'live' | 'ended' | 'all'>('all');
@@ -53,7 +53,7 @@ export function Access() {
         render: (r) => (
           <span className="oh-block">
             <Link to={`/access/${r.grant.id}` as never} className="oh-strong oh-break">
-              {r.view.operations.map((o) => word('operation', o)).join(', ')}
+              {list(r.view.operations.map((o) => word('operation', o)))}
             </Link>
             <span className="oh-block oh-muted oh-break">{r.view.reason}</span>
           </span>

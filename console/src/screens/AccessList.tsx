@@ -40,7 +40,7 @@ export function AccessEditor({ entries, onChange }: { entries: Entry[]; onChange
       <ul className="oh-lines">
         {entries.map((e) => (
           <li key={e.source}>
-            <code>{e.source}</code> <span className="oh-muted">{e.description}</span>
+            <code>{e.source}</code> <span className="oh-muted">{e.description === 'anywhere' ? t('access.anywhere') : e.description}</span>
             <IconButton icon="trash" label={t('access.remove', { source: e.source })} onClick={() => onChange(entries.filter((x) => x !== e))} />
           </li>
         ))}

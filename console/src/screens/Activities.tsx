@@ -6,7 +6,7 @@ import { saveFile, toCsv } from '../lib/csv';
 import { Button, Empty } from '../ui/basics';
 import { Loaded } from '../ui/errors';
 import { Page } from '../ui/page';
-import { ActivityList, type Activity } from './ActivityList';
+import { ActivityList, useActor, type Activity } from './ActivityList';
 
 const groups: Record<string, RegExp> = {
   services: /^(service|backup)_/,
@@ -19,16 +19,17 @@ const DAYS = ['1', '7', '30', '90', ''];
 
 export function Activities() {
   const { t, word } = useWords();
+  const who = useActor();
   const [days, setDays] = useState('30');
   const [group, setGroup] = useState('');
   const [actor, setActor] = useState('');
   const from = useMemo(() => (days ? new Date(Math.floor(Date.now() / 3600000) * 3600000 - Number(days) * 86400000).toISOString() : ''), [days]);
   const query = useApi('activityGetList', { query: from ? ({ from_date: from }) : undefined });
   const all = query.data as Activity[] | undefined;
-  const actors = useMemo(() => [...new Set(all?.map((a) => a.actorDetails || word('actor', a.actorType)))].filter(Boolean).sort(), [all, word]);
+  const actors = useMemo(() => [...new Set(all?.map((a) => who(a)))].filter(Boolean).sort(), [all, who]);
   const shown = useMemo(
-    () => (all ?? []).filter((a) => (!group || groups[group]!.test(a.type ?? '')) && (!actor || (a.actorDetails || word('actor', a.actorType)) === actor)),
-    [all, group, actor, word],
+    () => (all ?? []).filter((a) => (!group || groups[group]!.test(a.type ?? '')) && (!actor || who(a) === actor)),
+    [all, group, actor, who],
   );
   const narrowed = group || actor;
   return (

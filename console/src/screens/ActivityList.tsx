@@ -1,5 +1,5 @@
 // Changes: what, who, from where, with which request.
-import { useMemo, useState, type ReactNode } from 'react';
+import { useCallback, useMemo, useState, type ReactNode } from 'react';
 import type { Schemas } from '../api/client';
 import { useWords } from '../i18n';
 import { Facts, Time } from '../ui/basics';
@@ -9,12 +9,19 @@ import { List, type Column } from '../ui/table';
 
 export type Activity = Schemas['Activity'];
 
+/** Who it was: by name where there is one. */
+export function useActor(): (a: Activity) => string {
+  const { word, named } = useWords();
+  return useCallback((a) => named('actor.name', a.actorDetails) || word('actor', a.actorType), [word, named]);
+}
+
 export function ActivityList({ activities, empty, tools }: { activities: Activity[]; empty: ReactNode; tools?: ReactNode }) {
   const { t, word } = useWords();
   const [shown, setShown] = useState<Activity | null>(null);
+  const who = useActor();
   const columns = useMemo<Column<Activity>[]>(
     () => [
-      { key: 'when', title: t('activity.when'), width: '11rem', value: (a) => a.createdAt, render: (a) => <Time value={a.createdAt} /> },
+      { key: 'when', title: t('activity.when'), width: '13rem', value: (a) => a.createdAt, render: (a) => <Time value={a.createdAt} exact /> },
       {
         key: 'what',
         title: t('activity.what'),
@@ -26,10 +33,10 @@ export function ActivityList({ activities, empty, tools }: { activities: Activit
           </button>
         ),
       },
-      { key: 'who', title: t('activity.who'), value: (a) => a.actorDetails ?? word('actor', a.actorType), render: (a) => a.actorDetails || word('actor', a.actorType) },
+      { key: 'who', title: t('activity.who'), value: who, render: who },
       { key: 'from', title: t('activity.from'), width: '9rem', value: (a) => a.actorIpAddress, render: (a) => a.actorIpAddress ?? '–', minor: true },
     ],
-    [t, word],
+    [t, word, who],
   );
   return (
     <>
@@ -38,8 +45,8 @@ export function ActivityList({ activities, empty, tools }: { activities: Activit
         <Dialog title={word('activity.type', shown.type)} onClose={() => setShown(null)}>
           <Facts
             items={[
-              [t('activity.when'), <Time value={shown.createdAt} />],
-              [t('activity.who'), `${shown.actorDetails ?? ''} (${word('actor', shown.actorType)})`],
+              [t('activity.when'), <Time value={shown.createdAt} exact />],
+              [t('activity.who'), shown.actorDetails ? `${who(shown)} (${word('actor', shown.actorType)})` : who(shown)],
               [t('activity.from'), shown.actorIpAddress],
               [t('activity.program'), shown.userAgent],
               [t('activity.details'), shown.details],

@@ -10,6 +10,7 @@ import { adviceText, amountText, checkName, inOrderOfNeed, type Finding } from '
 import { Badge, Button, Card, Check, Facts, Field, Notice, Select, Skeleton, TextInput } from '../ui/basics';
 import { CodeBlock, Copyable } from '../ui/code';
 import { Loaded, Problem } from '../ui/errors';
+import { Plain } from '../ui/table';
 
 type Account = Schemas['Account'];
 type Looked = Schemas['AccountCheck'];
@@ -40,32 +41,20 @@ function Findings({ check, label }: { check: Looked; label: string }) {
       <Notice state={wrong ? 'danger' : unknown ? 'warning' : 'success'}>
         {wrong ? t('finding.wrong', { n: wrong, all: rows.length }) : unknown ? t('finding.unknown', { n: unknown, all: rows.length }) : t('finding.good', { n: rows.length })}
       </Notice>
-      <div className="oh-scroll" tabIndex={0} role="region" aria-label={label}>
-        <table className="oh-plain">
-          <thead>
-            <tr>
-              <th scope="col">{t('finding.check')}</th>
-              <th scope="col">{t('finding.outcome')}</th>
-              <th scope="col">{t('finding.found')}</th>
-              <th scope="col">{t('finding.needed')}</th>
-              <th scope="col">{t('finding.do')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((r) => (
-              <tr key={r.check + r.found}>
-                <th scope="row">{checkName(r.check, t as never, word)}</th>
-                <td>
-                  <Badge text={word('outcome', r.outcome)} state={r.outcome === 'ok' ? 'success' : r.outcome === 'wrong' ? 'danger' : 'warning'} className="oh-badge" />
-                </td>
-                <td>{amountText(r.found, t as never, word)}</td>
-                <td>{amountText(r.needed, t as never, word)}</td>
-                <td>{adviceText(r.advice, t as never)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Plain
+        label={label}
+        heads={[t('finding.check'), t('finding.outcome'), t('finding.found'), t('finding.needed'), t('finding.do')]}
+        rows={rows.map((r) => ({
+          key: r.check + r.found,
+          cells: [
+            checkName(r.check, t as never, word),
+            <Badge text={word('outcome', r.outcome)} state={r.outcome === 'ok' ? 'success' : r.outcome === 'wrong' ? 'danger' : 'warning'} className="oh-badge" />,
+            amountText(r.found, t as never, word),
+            amountText(r.needed, t as never, word),
+            adviceText(r.advice, t as never),
+          ],
+        }))}
+      />
     </>
   );
 }

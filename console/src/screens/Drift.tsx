@@ -9,6 +9,7 @@ import { showValue, splitResource } from '../lib/plan';
 import { Badge, Button, Card, Notice, Select, Time, type BadgeState } from '../ui/basics';
 import { Confirm } from '../ui/dialog';
 import { Loaded, Problem } from '../ui/errors';
+import { Plain } from '../ui/table';
 import { announce } from '../ui/toast';
 
 type Item = Schemas['Drift'];
@@ -99,30 +100,11 @@ function One({ infrastructure, item: d }: { infrastructure: string; item: Item }
             {d.state === 'ignored' && d.until && ` · ${t('drift.until', { when: date(d.until) })}`}
           </p>
           {d.differences.length > 0 && (
-            <div className="oh-scroll" tabIndex={0} role="region" aria-label={d.resource}>
-              <table className="oh-plain">
-                <thead>
-                  <tr>
-                    <th scope="col">{t('plan.attribute')}</th>
-                    <th scope="col">{t('drift.now')}</th>
-                    <th scope="col">{t('drift.settled')}</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {d.differences.map((x) => (
-                    <tr key={x.attribute}>
-                      <th scope="row">{x.attribute}</th>
-                      <td>
-                        <code>{showValue(x.now) || '–'}</code>
-                      </td>
-                      <td>
-                        <code>{showValue(x.settled) || '–'}</code>
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Plain
+              label={d.resource}
+              heads={[t('plan.attribute'), t('drift.now'), t('drift.settled')]}
+              rows={d.differences.map((x) => ({ key: x.attribute, cells: [x.attribute, <code>{showValue(x.now) || '–'}</code>, <code>{showValue(x.settled) || '–'}</code>] }))}
+            />
           )}
           {d.destroysData && <Notice state="danger">{t('drift.destroysData')}</Notice>}
           {d.needs.length > 0 && <p>{t('drift.needs', { resources: names(d.needs) })}</p>}

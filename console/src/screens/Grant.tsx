@@ -33,7 +33,7 @@ export function Grant() {
 }
 
 function Detail({ grant: g, up }: { grant: Details; up: { to: string; label: string } }) {
-  const { t, word } = useWords();
+  const { t, word, list } = useWords();
   const { can } = useSession();
   const [dialog, setDialog] = useState(false);
   const names = useInfrastructureNames();
@@ -49,7 +49,7 @@ function Detail({ grant: g, up }: { grant: Details; up: { to: string; label: str
   });
   return (
     <Page
-      title={view.operations.map((o) => word('operation', o)).join(', ')}
+      title={list(view.operations.map((o) => word('operation', o)))}
       up={up}
       badge={<State value={state} />}
       lead={view.reason}

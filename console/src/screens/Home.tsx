@@ -38,8 +38,10 @@ export function Home() {
   const requests = useApi('requestGetList', { query: { state: 'waiting' } }, { enabled: can('requestGetList') });
   const needs = [...useSignatures(requests.data as Request[] | undefined, infrastructures.data as Infrastructure[] | undefined), ...useNeeds(infrastructures.data as Infrastructure[] | undefined, services.data as Service[] | undefined)];
   const none = services.data?.length === 0;
+  // Where there is nowhere to run, the one filled button is the one that mends that.
+  const nowhere = infrastructures.data?.length === 0 && can('accountCreate');
   const create = can('instanceCreate') && (
-    <Button kind="primary" icon="plus" onClick={() => void navigate({ to: '/services/new' as never })}>
+    <Button kind={nowhere ? 'secondary' : 'primary'} icon="plus" onClick={() => void navigate({ to: '/services/new' as never })}>
       {t('services.create')}
     </Button>
   );
@@ -121,6 +123,12 @@ function Totals({ services }: { services: Service[] }) {
   );
 }
 
+/** Where it is too short for the clock to tell, less than one. */
+export function roundTrip(ms: number | null | undefined, number: (n: number, options?: Intl.NumberFormatOptions) => string): string {
+  if (ms === null || ms === undefined) return '–';
+  return ms < 1 ? `< ${number(1)} ms` : `${number(ms, { maximumFractionDigits: 1 })} ms`;
+}
+
 export function linkOf(i: Infrastructure) {
   const enrolled = i.agents.filter((a) => a.state === 'enrolled');
   return { enrolled, connected: enrolled.filter((a) => a.connected) };
@@ -146,7 +154,7 @@ function InfrastructureCard({ infrastructure: i }: { infrastructure: Infrastruct
           [t('infrastructure.account'), i.accountName],
           [t('infrastructure.link'), agent ? <State value={connected.length ? 'connected' : 'disconnected'} /> : t('infrastructure.noAgent')],
           agent?.connected && agent.connectedSince ? [t('agent.since'), <Time value={agent.connectedSince} relative />] : null,
-          agent?.connected && agent.roundTripMs !== null ? [t('agent.roundTrip'), `${number(agent.roundTripMs, { maximumFractionDigits: 1 })} ms`] : null,
+          agent?.connected && agent.roundTripMs !== null ? [t('agent.roundTrip'), roundTrip(agent.roundTripMs, number)] : null,
           agent ? [t('agent.version'), agent.version] : null,
         ]}
       />
@@ -158,13 +166,13 @@ const SHOWN_REQUESTS = 3;
 
 /** Requests that wait for signatures: the first few by name, the rest as a number. */
 function useSignatures(requests: Request[] = [], infrastructures: Infrastructure[] = []): Need[] {
-  const { t, word } = useWords();
+  const { t, word, list } = useWords();
   const { can } = useSession();
   const waiting = requests.filter((r) => stateOf(r) === 'waiting' && r.haveCustomer + r.haveVendor < r.needCustomer + r.needVendor);
   const needs: Need[] = waiting.slice(0, SHOWN_REQUESTS).map((r) => ({
     key: r.id,
     state: 'warning',
-    title: t('home.signature', { what: r.operations.map((o) => word('operation', o)).join(', '), name: infrastructures.find((i) => i.id === r.infrastructureId)?.displayName ?? '' }),
+    title: t('home.signature', { what: list(r.operations.map((o) => word('operation', o))), name: infrastructures.find((i) => i.id === r.infrastructureId)?.displayName ?? t('infrastructure.title') }),
     text: t(can('requestApprove') ? 'home.signature.do' : 'home.signature.mayNot', { have: r.haveCustomer + r.haveVendor, need: r.needCustomer + r.needVendor }),
     action: <Link to={`/requests/${r.id}` as never}>{t('home.show')}</Link>,
   }));

@@ -5,6 +5,7 @@ import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import { approverText } from '../lib/consent';
 import { saveFile } from '../lib/csv';
 import { Button, Card, Check, Empty, Facts, Notice, TextInput, Time } from '../ui/basics';
 import { Copyable } from '../ui/code';
@@ -16,6 +17,7 @@ import { announce } from '../ui/toast';
 import { DriftCard } from './Drift';
 import { LockCard, PolicyCard } from './Lock';
 import { RemovalCard } from './Removal';
+import { roundTrip } from './Home';
 import { State } from './states';
 
 type Data = Schemas['Infrastructure'];
@@ -36,7 +38,7 @@ export function Infrastructure() {
 
 export function planSummary(summary: Schemas['PlanSummary'], t: (key: never, values?: never) => string): string {
   const parts = (['create', 'change', 'replace', 'destroy'] as const).filter((k) => summary[k] > 0);
-  return parts.length ? parts.map((k) => t(`plan.count.${k}` as never, { n: summary[k] } as never)).join(', ') : t('plan.count.nothing' as never);
+  return parts.length ? parts.map((k) => t(`plan.count.${k}` as never, { n: summary[k] } as never)).join(t('list.and' as never)) : t('plan.count.nothing' as never);
 }
 
 function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: string; label: string } }) {
@@ -67,7 +69,15 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
       },
       { key: 'state', title: t('service.state'), width: '10rem', value: (p) => word('state', p.state), render: (p) => <State value={p.state} /> },
       { key: 'made', title: t('plan.made'), width: '11rem', value: (p) => p.createdAt, render: (p) => <Time value={p.createdAt} /> },
-      { key: 'by', title: t('plan.approvedBy'), value: (p) => p.approvedBy, render: (p) => p.approvedBy ?? '–', minor: true },
+      { key: 'by', title: t('plan.approvedBy'), value: (p) => p.approvedBy, render: (p) => (p.approvedBy ? approverText(p.approvedBy, t as never) : '–'), minor: true },
+    ],
+    [t, word],
+  );
+  const workloads = useMemo<Column<Data['workloads'][number]>[]>(
+    () => [
+      { key: 'name', title: t('infrastructure.name'), width: 'minmax(12rem, 3fr)', value: (w) => w.name, render: (w) => <code className="oh-break">{w.name}</code> },
+      { key: 'state', title: t('service.state'), width: '10rem', value: (w) => word('state', w.state), render: (w) => <State value={w.state} /> },
+      { key: 'restarts', title: t('infrastructure.restarted'), width: '9rem', value: (w) => w.restarts, render: (w) => t('infrastructure.restarts', { n: w.restarts }), end: true },
     ],
     [t, word],
   );
@@ -142,7 +152,7 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
                   [t('agent.since'), <Time value={a.connectedSince} relative />],
                   [t('agent.seen'), <Time value={a.lastSeen} relative />],
                   [t('agent.version'), a.version],
-                  [t('agent.roundTrip'), a.roundTripMs === null ? '–' : `${number(a.roundTripMs, { maximumFractionDigits: 1 })} ms`],
+                  [t('agent.roundTrip'), roundTrip(a.roundTripMs, number)],
                   [t('agent.address'), <code>{a.address}</code>],
                   [t('agent.certificate'), <Time value={a.certificateNotAfter} />],
                 ]}
@@ -152,34 +162,20 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
             <Empty title={t('infrastructure.noAgent')}>{t('infrastructure.noAgent.do')}</Empty>
           )}
         </Card>
-        {!over && (
-          <Card title={t('infrastructure.workloads')}>
-            {i.workloads.length ? (
-              <ul className="oh-lines">
-                {i.workloads.map((w) => (
-                  <li key={w.name}>
-                    <code className="oh-break">{w.name}</code>
-                    <span className="oh-line-end">
-                      <State value={w.state} />
-                      {w.restarts > 0 && <span className="oh-muted">{t('infrastructure.restarts', { n: w.restarts })}</span>}
-                    </span>
-                  </li>
-                ))}
-              </ul>
-            ) : (
-              <p className="oh-muted">{t('infrastructure.noWorkloads')}</p>
-            )}
-          </Card>
-        )}
         {!over && <PolicyCard infrastructureId={i.id} />}
-        {!over && i.agents.length > 0 && <LockCard connected={i.agents.some((a) => a.connected)} />}
       </div>
+      {!over && i.agents.length > 0 && <LockCard connected={i.agents.some((a) => a.connected)} />}
       {can('driftGetList') && !over && <DriftCard infrastructure={i} />}
       <Card title={t('plan.all')}>
         <Loaded query={plans}>
-          {(list) => <List label={t('plan.all')} rows={list as Plan[]} columns={columns} rowKey={(p) => p.id} search={false} sort={{ key: 'made', down: true }} empty={<Empty title={t('plan.none')}>{t('plan.none.do')}</Empty>} />}
+          {(list) => <List label={t('plan.all')} rows={list as Plan[]} columns={columns} rowKey={(p) => p.id} sort={{ key: 'made', down: true }} empty={<Empty title={t('plan.none')}>{t('plan.none.do')}</Empty>} />}
         </Loaded>
       </Card>
+      {!over && (
+        <Card title={t('infrastructure.workloads')}>
+          <List label={t('infrastructure.workloads')} rows={i.workloads} columns={workloads} rowKey={(w) => w.name} sort={{ key: 'name' }} empty={<Empty title={t('infrastructure.noWorkloads')} />} />
+        </Card>
+      )}
       {dialog === 'remove' && (
         <Confirm
           title={t('infrastructure.remove.title', { name: i.displayName })}

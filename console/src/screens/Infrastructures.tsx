@@ -10,7 +10,7 @@ import { Confirm } from '../ui/dialog';
 import { Loaded } from '../ui/errors';
 import { Page } from '../ui/page';
 import { List, type Column } from '../ui/table';
-import { linkOf } from './Home';
+import { linkOf, roundTrip } from './Home';
 import { State } from './states';
 
 type Infrastructure = Schemas['Infrastructure'];
@@ -52,15 +52,23 @@ export function Infrastructures() {
         title: t('agent.roundTrip'),
         width: '8rem',
         value: (i) => linkOf(i).connected[0]?.roundTripMs,
-        render: (i) => {
-          const ms = linkOf(i).connected[0]?.roundTripMs;
-          return ms === undefined || ms === null ? '–' : `${number(ms, { maximumFractionDigits: 1 })} ms`;
-        },
+        render: (i) => roundTrip(linkOf(i).connected[0]?.roundTripMs, number),
         minor: true,
         end: true,
       },
     ],
     [t, word, number],
+  );
+  const accountColumns = useMemo<Column<Account>[]>(
+    () => [
+      { key: 'name', title: t('infrastructure.name'), width: 'minmax(10rem, 2fr)', value: (a) => a.name, render: (a) => <strong className="oh-break">{a.name}</strong> },
+      { key: 'provider', title: t('service.place'), value: (a) => word('provider', a.provider), render: (a) => word('provider', a.provider) },
+      { key: 'since', title: t('accounts.connectedAt'), width: '11rem', value: (a) => a.createdAt, render: (a) => <Time value={a.createdAt} /> },
+      ...(can('accountDelete')
+        ? [{ key: 'acts', title: '', width: '5rem', end: true, render: (a: Account) => <IconButton icon="trash" label={t('accounts.remove', { name: a.name })} onClick={() => setLeaving(a)} /> }]
+        : []),
+    ],
+    [t, word, can],
   );
   const connect = can('accountCreate') && (
     <Button kind="primary" icon="plus" onClick={() => void navigate({ to: '/connect' as never })}>
@@ -87,23 +95,20 @@ export function Infrastructures() {
       </Loaded>
       <Card title={t('accounts.title')}>
         <Loaded query={accounts}>
-          {(list) =>
-            list.length ? (
-              <ul className="oh-lines">
-                {(list as Account[]).map((a) => (
-                  <li key={a.id}>
-                    <strong>{a.name}</strong> <span>{word('provider', a.provider)}</span>{' '}
-                    <span className="oh-muted">
-                      {t('accounts.since')} <Time value={a.createdAt} />
-                    </span>
-                    {can('accountDelete') && <IconButton icon="trash" label={t('accounts.remove', { name: a.name })} onClick={() => setLeaving(a)} />}
-                  </li>
-                ))}
-              </ul>
-            ) : (
-              <p className="oh-muted">{t('accounts.empty')}</p>
-            )
-          }
+          {(list) => (
+            <List
+              label={t('accounts.title')}
+              rows={list as Account[]}
+              columns={accountColumns}
+              rowKey={(a) => a.id}
+              sort={{ key: 'name' }}
+              empty={
+                <Empty title={t('accounts.empty')}>
+                  {t('accounts.empty.do')}
+                </Empty>
+              }
+            />
+          )}
         </Loaded>
       </Card>
       {leaving && (

@@ -25,7 +25,7 @@ type ApiKey = Schemas['ApiKey'];
 type Role = Schemas['RBACRole'];
 
 export function Keys() {
-  const { t, word } = useWords();
+  const { t, word, named, list, sentences } = useWords();
   const { can } = useSession();
   const query = useApi('openapiKeyGetList');
   const { asking, anySealed } = usePolicyModes();
@@ -33,11 +33,12 @@ export function Keys() {
   const [removing, setRemoving] = useState<ApiKey | null>(null);
   const remove = useChange('openapiKeyDelete', () => setRemoving(null));
   const update = useChange('openapiKeyUpdate', () => announce(t('form.saved')));
+  const roleNames = (k: ApiKey) => list(k.assignedRoles?.map((r) => named('role.named', r.roleName)) ?? []);
   const columns = useMemo<Column<ApiKey>[]>(
     () => [
       { key: 'name', title: t('key.name'), width: 'minmax(10rem, 2fr)', value: (k) => k.name, render: (k) => <strong>{k.name}</strong> },
       { key: 'state', title: t('service.state'), width: '8rem', value: (k) => k.state, render: (k) => <State value={k.expireAt && new Date(k.expireAt) < new Date() ? 'expired' : (k.state ?? '')} /> },
-      { key: 'roles', title: t('nav.roles'), value: (k) => k.assignedRoles?.map((r) => r.roleName).join(', '), render: (k) => k.assignedRoles?.map((r) => r.roleName).join(', ') || '–' },
+      { key: 'roles', title: t('nav.roles'), value: (k) => roleNames(k), render: (k) => roleNames(k) || '–' },
       { key: 'suffix', title: t('key.id'), width: '7rem', value: (k) => k.keySuffix, render: (k) => <code>…{k.keySuffix}</code>, minor: true },
       { key: 'used', title: t('key.used'), width: '9rem', value: (k) => k.usedAt, render: (k) => (k.usedAt ? <Time value={k.usedAt} relative /> : t('key.never')), minor: true },
       { key: 'ends', title: t('key.ends'), width: '9rem', value: (k) => k.expireAt, render: (k) => (k.expireAt ? <Time value={k.expireAt} relative /> : t('key.neverEnds')), minor: true },
@@ -68,7 +69,7 @@ export function Keys() {
     </Button>
   );
   return (
-    <Page title={t('nav.keys')} lead={asking ? t('keys.lead') : `${t('keys.lead')} ${t(anySealed ? 'keys.where.sealed' : 'keys.where')}`} actions={(query.data?.length ?? 0) > 0 && create}>
+    <Page title={t('nav.keys')} lead={asking ? t('keys.lead') : sentences(t('keys.lead'), t(anySealed ? 'keys.where.sealed' : 'keys.where'))} actions={(query.data?.length ?? 0) > 0 && create}>
       {update.error && <Problem problem={update.error} />}
       <Loaded query={query}>
         {(list) => (

@@ -17,14 +17,14 @@ type Invitation = Schemas['Invitation'];
 type Role = Schemas['RBACRole'];
 
 export function RolePicker({ chosen, onChange, roles }: { chosen: string[]; onChange: (ids: string[]) => void; roles: Role[] }) {
-  const { t, word } = useWords();
+  const { t, word, named } = useWords();
   return (
     <fieldset className="oh-checks">
       <legend>{t('roles.assigned')}</legend>
       {roles.map((r) => (
         <Check
           key={r.id}
-          label={r.name}
+          label={named('role.named', r.name)}
           hint={r.type === 'custom' ? t('roles.custom') : word('role.hint', r.id?.slice(-2))}
           checked={chosen.includes(r.id!)}
           onChange={(on) => onChange(on ? [...chosen, r.id!] : chosen.filter((x) => x !== r.id))}
@@ -35,7 +35,8 @@ export function RolePicker({ chosen, onChange, roles }: { chosen: string[]; onCh
 }
 
 export function Members() {
-  const { t } = useWords();
+  const words = useWords();
+  const { t, named } = words;
   const { can, signedIn } = useSession();
   const members = useApi('memberGetList');
   const invitations = useApi('invitationGetList');
@@ -52,7 +53,7 @@ export function Members() {
   const withdraw = useChange('invitationDelete', () => setWithdrawing(null));
   const [chosen, setChosen] = useState<string[]>([]);
   const may = can('memberUpdate');
-  const roleNames = (list?: { roleName?: string }[]) => list?.map((r) => r.roleName).join(', ') ?? '';
+  const roleNames = (list?: { roleName?: string }[]) => words.list(list?.map((r) => named('role.named', r.roleName)) ?? []);
   const columns = useMemo<Column<Member>[]>(
     () => [
       { key: 'name', title: t('member.name'), value: (m) => m.name, render: (m) => <strong>{m.name}</strong> },
@@ -84,7 +85,7 @@ export function Members() {
           ]
         : []),
     ],
-    [t, may],
+    [t, named, may],
   );
   const open = useMemo<Column<Invitation>[]>(
     () => [
@@ -108,10 +109,10 @@ export function Members() {
         )
       }
     >
-      <Loaded query={members}>{(list) => <List label={t('nav.members')} rows={list as Member[]} columns={columns} rowKey={(m) => m.userId!} sort={{ key: 'name' }} empty={<Empty title={t('member.empty')} />} />}</Loaded>
+      <Loaded query={members}>{(list) => <List label={t('nav.members')} rows={list as Member[]} columns={columns} rowKey={(m) => m.userId!} sort={{ key: 'name' }} empty={<Empty title={t('member.empty')}>{t('invitation.none.do')}</Empty>} />}</Loaded>
       <Card title={t('invitation.open')}>
         <Loaded query={invitations}>
-          {(list) => <List label={t('invitation.open')} rows={list as Invitation[]} columns={open} rowKey={(i) => i.id!} search={false} empty={<p className="oh-muted">{t('invitation.none')}</p>} />}
+          {(list) => <List label={t('invitation.open')} rows={list as Invitation[]} columns={open} rowKey={(i) => i.id!} sort={{ key: 'email' }} empty={<Empty title={t('invitation.none')}>{can('invitationCreate') && t('invitation.none.do')}</Empty>} />}
         </Loaded>
       </Card>
       {inviting && <Invite roles={(roles.data as Role[] | undefined) ?? []} onClose={() => setInviting(false)} />}

@@ -5,11 +5,13 @@ import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
-import { changesOf, placeNodes, progressOf, showValue, splitResource, type Change, type Step } from '../lib/plan';
+import { approverText } from '../lib/consent';
+import { changesOf, noteText, placeNodes, progressOf, showValue, splitResource, type Change, type Step } from '../lib/plan';
 import { Badge, Button, Card, Facts, Notice, Time, type BadgeState } from '../ui/basics';
 import { Confirm } from '../ui/dialog';
 import { Loaded } from '../ui/errors';
 import { Page } from '../ui/page';
+import { Plain } from '../ui/table';
 import { Tabs } from '../ui/tabs';
 import { announce } from '../ui/toast';
 import { planSummary } from './Infrastructure';
@@ -102,7 +104,7 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
       )}
       {plan.error && <Notice state="danger" title={t('plan.failed')}>{plan.error}</Notice>}
       {notes.map((n) => (
-        <Notice key={n}>{n}</Notice>
+        <Notice key={n}>{noteText(n, t as never)}</Notice>
       ))}
       {acting > 0 && plan.state !== 'proposed' && plan.state !== 'discarded' && plan.state !== 'superseded' && (
         <div className="oh-progress">
@@ -116,7 +118,7 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
             [t('plan.digest'), <Digest document={plan.document} said={plan.digest} />],
             [t('plan.made'), <Time value={plan.createdAt} />],
             plan.approvedAt ? [t('plan.approvedAt'), <Time value={plan.approvedAt} />] : null,
-            plan.approvedBy ? [t('plan.approvedBy'), plan.approvedBy] : null,
+            plan.approvedBy ? [t('plan.approvedBy'), approverText(plan.approvedBy, t as never)] : null,
             plan.finishedAt ? [t('plan.finishedAt'), <Time value={plan.finishedAt} />] : null,
             plan.finishedAt && plan.approvedAt ? [t('plan.took'), `${number((new Date(plan.finishedAt).getTime() - new Date(plan.approvedAt).getTime()) / 1000, { maximumFractionDigits: 1 })} s`] : null,
           ]}
@@ -183,7 +185,8 @@ function Detail({ plan, up }: { plan: Details; up: { to: string; label: string }
 function Estimate({ estimate: e }: { estimate: Schemas['PlanEstimate'] }) {
   const { t, word, number, date } = useWords();
   const money = (hundredths: number) => number(hundredths / 100, { style: 'currency', currency: e.cost.currency, currencyDisplay: 'code' });
-  const minutes = (seconds: number) => number(Math.max(1, Math.ceil(seconds / 60)));
+  const minutes = (seconds: number) => Math.max(1, Math.ceil(seconds / 60));
+  const takes = (low: number, high: number) => (low === high ? t('plan.takes.about', { n: high }) : t('plan.takes.range', { low: number(low), high: number(high) }));
   const c = e.cost;
   const free = !c.table && !c.items.length && !c.unknown.length && !c.usage.length;
   return (
@@ -191,49 +194,26 @@ function Estimate({ estimate: e }: { estimate: Schemas['PlanEstimate'] }) {
       <Facts
         items={[
           [t('plan.cost'), free ? t('plan.cost.free') : c.before === c.after ? t('plan.cost.same', { amount: money(c.after) }) : t('plan.cost.change', { before: money(c.before), after: money(c.after) })],
-          e.seconds.high > 0 && [t('plan.takes'), t('plan.takes.range', { low: minutes(e.seconds.low), high: minutes(e.seconds.high) })],
+          e.seconds.high > 0 && [t('plan.takes'), takes(minutes(e.seconds.low), minutes(e.seconds.high))],
         ]}
       />
       {c.notes.map((n) => (
         <p key={n} className="oh-muted">
-          {n}
+          {noteText(n, t as never)}
         </p>
       ))}
       {(c.items.length > 0 || c.unknown.length > 0 || c.usage.length > 0) && (
         <details className="oh-more">
           <summary>{t('plan.cost.parts')}</summary>
-          <div className="oh-scroll" tabIndex={0} role="region" aria-label={t('plan.cost.parts')}>
-            <table className="oh-plain">
-              <thead>
-                <tr>
-                  <th scope="col">{t('plan.cost.resource')}</th>
-                  <th scope="col">{t('plan.before')}</th>
-                  <th scope="col">{t('plan.after')}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {c.items.map((i) => (
-                  <tr key={i.resource}>
-                    <th scope="row">{i.resource}</th>
-                    <td>{money(i.before)}</td>
-                    <td>{money(i.after)}</td>
-                  </tr>
-                ))}
-                {c.unknown.map((u) => (
-                  <tr key={u.resource}>
-                    <th scope="row">{u.resource}</th>
-                    <td colSpan={2}>{t('plan.cost.unknown', { why: u.why })}</td>
-                  </tr>
-                ))}
-                {c.usage.map((u) => (
-                  <tr key={u}>
-                    <th scope="row">{u}</th>
-                    <td colSpan={2}>{t('plan.cost.usage')}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Plain
+            label={t('plan.cost.parts')}
+            heads={[t('plan.cost.resource'), t('plan.before'), t('plan.after')]}
+            rows={[
+              ...c.items.map((i) => ({ key: i.resource, cells: [i.resource, money(i.before), money(i.after)] })),
+              ...c.unknown.map((u) => ({ key: u.resource, cells: [u.resource, t('plan.cost.unknown', { why: u.why })] })),
+              ...c.usage.map((u) => ({ key: u, cells: [u, t('plan.cost.usage')] })),
+            ]}
+          />
           {c.table && <p className="oh-muted">{t('plan.cost.table', { date: date(c.table.date, { dateStyle: 'medium', timeZone: 'UTC' }), region: c.table.region, source: c.table.source })}</p>}
         </details>
       )}
@@ -282,39 +262,25 @@ function Tree({ changes, progress }: { changes: Change[]; progress: Map<string, 
                 {c.destroysData && <Notice state="danger">{t('plan.destroysData')}</Notice>}
                 {c.dependsOn.length > 0 && (
                   <p className="oh-muted">
-                    {t('plan.dependsOn')} {c.dependsOn.map((d) => splitResource(d).type).join(', ')}
+                    {t('plan.dependsOn')} {c.dependsOn.map((d) => splitResource(d).type).join(t('list.and'))}
                   </p>
                 )}
                 {c.why.length > 0 && (
-                  <div className="oh-scroll" tabIndex={0} role="region" aria-label={c.resource}>
-                    <table className="oh-plain">
-                      <thead>
-                        <tr>
-                          <th scope="col">{t('plan.attribute')}</th>
-                          {!fresh && <th scope="col">{t('plan.before')}</th>}
-                          <th scope="col">{t('plan.after')}</th>
-                        </tr>
-                      </thead>
-                      <tbody>
-                        {c.why.map((w) => (
-                          <tr key={w.attribute}>
-                            <th scope="row">
-                              {w.attribute}
-                              {w.replaces && <span className="oh-replaces"> {t('plan.replaces')}</span>}
-                            </th>
-                            {!fresh && (
-                              <td>
-                                <code>{showValue(w.before) || '–'}</code>
-                              </td>
-                            )}
-                            <td>
-                              <code>{showValue(w.after) || '–'}</code>
-                            </td>
-                          </tr>
-                        ))}
-                      </tbody>
-                    </table>
-                  </div>
+                  <Plain
+                    label={c.resource}
+                    heads={[t('plan.attribute'), ...(fresh ? [] : [t('plan.before')]), t('plan.after')]}
+                    rows={c.why.map((w) => ({
+                      key: w.attribute,
+                      cells: [
+                        <>
+                          {w.attribute}
+                          {w.replaces && <span className="oh-replaces"> {t('plan.replaces')}</span>}
+                        </>,
+                        ...(fresh ? [] : [<code>{showValue(w.before) || '–'}</code>]),
+                        <code>{showValue(w.after) || '–'}</code>,
+                      ],
+                    }))}
+                  />
                 )}
               </div>
             </details>
@@ -383,7 +349,7 @@ function Log({ steps }: { steps: (Step & { action: string })[] }) {
     <ol className="oh-log">
       {steps.map((s, i) => (
         <li key={i}>
-          <Time value={s.at} /> <Mark step={s} action={s.action} /> {word('action', s.action)} <code className="oh-break">{s.resource}</code> {s.detail && <span className="oh-muted">{s.detail}</span>}
+          <Time value={s.at} exact /> <Mark step={s} action={s.action} /> {word('action', s.action)} <code className="oh-break">{s.resource}</code> {s.detail && <span className="oh-muted">{s.detail}</span>}
         </li>
       ))}
     </ol>

@@ -1,5 +1,5 @@
 // One's own account: name, password, authenticator, sessions.
-import { useState, type FormEvent } from 'react';
+import { useMemo, useState, type FormEvent } from 'react';
 import { encode } from 'uqr';
 import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
@@ -11,6 +11,7 @@ import { CodeBlock, Copyable } from '../ui/code';
 import { Confirm, Dialog } from '../ui/dialog';
 import { Loaded, Problem } from '../ui/errors';
 import { Page } from '../ui/page';
+import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
 import { NewPassword, passwordError } from './passwords';
 
@@ -284,11 +285,35 @@ function NewCodes({ onClose }: { onClose: () => void }) {
   );
 }
 
+type Session = Schemas['Session'];
+
 function Sessions() {
   const { t, word } = useWords();
   const query = useApi('sessionGetList');
   const end = useChange('sessionRevoke', () => announce(t('session.ended')));
   const endOthers = useChange('sessionDeleteOthers', () => announce(t('session.ended')));
+  const { mutate } = end;
+  const columns = useMemo<Column<Session>[]>(() => {
+    const signedInBy = (s: Session) => `${word('session.method', s.method)}${s.secondFactor ? ` + ${t('session.code')}` : ''}`;
+    return [
+      {
+        key: 'browser',
+        title: t('session.browser'),
+        width: 'minmax(10rem, 2fr)',
+        value: (s) => browserName(s.userAgent) || t('session.unknown'),
+        render: (s) => (
+          <span className="oh-tags">
+            <strong className="oh-break">{browserName(s.userAgent) || t('session.unknown')}</strong>
+            {s.current && <Badge text={t('session.current')} state="success" className="oh-badge" />}
+          </span>
+        ),
+      },
+      { key: 'from', title: t('activity.from'), width: '10rem', value: (s) => s.ipAddress, render: (s) => s.ipAddress || '–' },
+      { key: 'method', title: t('session.how'), value: (s) => signedInBy(s), render: (s) => signedInBy(s), minor: true },
+      { key: 'seen', title: t('session.seen'), width: '10rem', value: (s) => s.lastSeenAt, render: (s) => <Time value={s.lastSeenAt} relative /> },
+      { key: 'acts', title: '', width: '6rem', end: true, render: (s) => !s.current && <Button onClick={() => mutate({ path: { sessionId: s.id } })}>{t('session.end')}</Button> },
+    ];
+  }, [t, word, mutate]);
   return (
     <Card
       title={t('session.title')}
@@ -302,31 +327,7 @@ function Sessions() {
     >
       {(end.error || endOthers.error) && <Problem problem={end.error ?? endOthers.error} />}
       <Loaded query={query}>
-        {(list) =>
-          list.length ? (
-            <ul className="oh-lines is-tall">
-              {(list as Schemas['Session'][]).map((s) => (
-                <li key={s.id}>
-                  <span>
-                    <strong className="oh-break">{browserName(s.userAgent) || t('session.unknown')}</strong>{' '}
-                    {s.current && <Badge text={t('session.current')} state="success" className="oh-badge" />}
-                    <span className="oh-block oh-muted">
-                      {s.ipAddress ?? ''} · {word('session.method', s.method)}
-                      {s.secondFactor ? ` + ${t('session.code')}` : ''} · {t('session.seen')} <Time value={s.lastSeenAt} relative />
-                    </span>
-                  </span>
-                  {!s.current && (
-                    <span className="oh-line-end">
-                      <Button onClick={() => end.mutate({ path: { sessionId: s.id } })}>{t('session.end')}</Button>
-                    </span>
-                  )}
-                </li>
-              ))}
-            </ul>
-          ) : (
-            <Empty title={t('session.none')} />
-          )
-        }
+        {(list) => <List label={t('session.title')} rows={list as Session[]} columns={columns} rowKey={(s) => s.id} sort={{ key: 'seen', down: true }} empty={<Empty title={t('session.none')} />} />}
       </Loaded>
     </Card>
   );

@@ -6,6 +6,7 @@ import { splitResource } from '../lib/plan';
 import { leftOf, reasonOf } from '../lib/removal';
 import { Badge, Card, Notice, Time, type BadgeState } from '../ui/basics';
 import { Problem } from '../ui/errors';
+import { Plain } from '../ui/table';
 
 type Report = Schemas['RemovalReport'];
 type Item = Report['items'][number];
@@ -93,41 +94,24 @@ function Reason({ why }: { why: string }) {
 function Table({ label, items, money }: { label: string; items: Item[]; money?: (cents: number) => string }) {
   const { t, word } = useWords();
   return (
-    <div className="oh-scroll" tabIndex={0} role="region" aria-label={label}>
-      <table className="oh-plain is-wide">
-        <thead>
-          <tr>
-            <th scope="col">{t('plan.cost.resource')}</th>
-            <th scope="col">{t('service.state')}</th>
-            <th scope="col">{t('removal.why')}</th>
-            <th scope="col">{t(money ? 'plan.cost' : 'removal.removedAt')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.map((item, i) => {
-            const { type, name } = splitResource(item.resource);
-            return (
-              <tr key={i}>
-                <th scope="row">
-                  {type} <span className="oh-muted">{name}</span>
-                  {item.identity && (
-                    <div>
-                      <code className="oh-break">{item.identity}</code>
-                    </div>
-                  )}
-                </th>
-                <td>
-                  <Badge text={word('removal.state', item.state)} state={colours[item.state]} className="oh-badge" />
-                </td>
-                <td>
-                  <Reason why={item.why} />
-                </td>
-                <td>{!money ? <Time value={item.removedAt} /> : item.monthly === null ? t('removal.byUse') : money(item.monthly)}</td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <Plain
+      label={label}
+      heads={[t('plan.cost.resource'), t('service.state'), t('removal.why'), t(money ? 'plan.cost' : 'removal.removedAt')]}
+      rows={items.map((item, i) => {
+        const { type, name } = splitResource(item.resource);
+        return {
+          key: String(i),
+          cells: [
+            <>
+              {type} <span className="oh-muted">{name}</span>
+              {item.identity && <code className="oh-block oh-break">{item.identity}</code>}
+            </>,
+            <Badge text={word('removal.state', item.state)} state={colours[item.state]} className="oh-badge" />,
+            <Reason why={item.why} />,
+            !money ? <Time value={item.removedAt} /> : item.monthly === null ? t('removal.byUse') : money(item.monthly),
+          ],
+        };
+      })}
+    />
   );
 }

@@ -5,11 +5,12 @@ import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
-import { readRequest, showJson, type RequestView } from '../lib/consent';
+import { readRequest, showJson, whyText, type RequestView } from '../lib/consent';
 import { Card, Facts, Notice, Time } from '../ui/basics';
 import { Copyable } from '../ui/code';
 import { Loaded } from '../ui/errors';
 import { Page } from '../ui/page';
+import { Plain } from '../ui/table';
 import { announce } from '../ui/toast';
 import { stateOf, useInfrastructureNames } from './Requests';
 import { Count, Digest, DigestWarning, Signatures, SignHere } from './Signing';
@@ -31,7 +32,7 @@ export function Request() {
 }
 
 function Detail({ request: r, up }: { request: Details; up: { to: string; label: string } }) {
-  const { t, word } = useWords();
+  const { t, word, list, sentences } = useWords();
   const { can } = useSession();
   const [turn, setTurn] = useState(0);
   const names = useInfrastructureNames();
@@ -45,9 +46,9 @@ function Detail({ request: r, up }: { request: Details; up: { to: string; label:
   });
   const access = view.operations.some((o) => o.startsWith('access.'));
   return (
-    <Page title={view.operations.map((o) => word('operation', o)).join(', ')} up={up} badge={<State value={state} />} lead={view.reason}>
+    <Page title={list(view.operations.map((o) => word('operation', o)))} up={up} badge={<State value={state} />} lead={view.reason}>
       <DigestWarning document={r.document} said={r.digest} />
-      {r.why && <Notice state={state === 'refused' || state === 'failed' ? 'danger' : 'info'} title={t('request.why')}>{r.why}</Notice>}
+      {r.why && <Notice state={state === 'refused' || state === 'failed' ? 'danger' : 'info'} title={t('request.why')}>{whyText(r.why, t as never)}</Notice>}
       <Effect view={view} />
       <Card title={t('request.about')}>
         <Facts
@@ -67,11 +68,10 @@ function Detail({ request: r, up }: { request: Details; up: { to: string; label:
       <Card title={t('sign.signatures')} actions={<Count have={have} need={need} />}>
         {need > 0 && (
           <p className="oh-muted">
-            {t('sign.countWhat', { have: r.haveCustomer, need: r.needCustomer })}
-            {r.needVendor > 0 && ` ${t('sign.countVendor', { have: r.haveVendor, need: r.needVendor })}`}
+            {sentences(t('sign.countWhat', { have: r.haveCustomer, need: r.needCustomer }), r.needVendor > 0 ? t('sign.countVendor', { have: r.haveVendor, need: r.needVendor }) : '')}
           </p>
         )}
-        <Signatures infrastructureId={r.infrastructureId} approvals={r.approvals} />
+        {(need > 0 || r.approvals.length > 0) && <Signatures infrastructureId={r.infrastructureId} approvals={r.approvals} />}
       </Card>
       {state === 'waiting' && can('requestApprove') && (
         <SignHere
@@ -133,34 +133,21 @@ function Effect({ view: v }: { view: RequestView }) {
         </>
       )}
       {v.changes.length > 0 && (
-        <div className="oh-scroll" tabIndex={0} role="region" aria-label={t('request.changes')}>
-          <table className="oh-plain">
-            <caption className="oh-hidden">{t('request.changes')}</caption>
-            <thead>
-              <tr>
-                <th scope="col">{t('request.field')}</th>
-                <th scope="col">{t('plan.before')}</th>
-                <th scope="col">{t('plan.after')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {v.changes.map((c, i) => (
-                <tr key={i}>
-                  <th scope="row">
-                    <span className="oh-break">{c.path}</span>
-                    <span className="oh-block oh-muted">{word('class', c.class)}</span>
-                  </th>
-                  <td>
-                    <code>{showJson(c.before) || '–'}</code>
-                  </td>
-                  <td>
-                    <code>{showJson(c.after) || '–'}</code>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Plain
+          label={t('request.changes')}
+          heads={[t('request.field'), t('plan.before'), t('plan.after')]}
+          rows={v.changes.map((c, i) => ({
+            key: String(i),
+            cells: [
+              <>
+                <span className="oh-break">{c.path}</span>
+                <span className="oh-block oh-muted">{word('class', c.class)}</span>
+              </>,
+              <code>{showJson(c.before) || '–'}</code>,
+              <code>{showJson(c.after) || '–'}</code>,
+            ],
+          }))}
+        />
       )}
     </Card>
   );

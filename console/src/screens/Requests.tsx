@@ -43,7 +43,7 @@ export function useInfrastructureNames(): Map<string, string> {
 }
 
 export function Requests() {
-  const { t, word } = useWords();
+  const { t, word, list } = useWords();
   const { can } = useSession();
   const [which, setWhich] = useState<'waiting' | 'all'>('waiting');
   const requests = useApi('requestGetList');
@@ -68,7 +68,7 @@ export function Requests() {
       return {
         id: r.id,
         to: `/requests/${r.id}`,
-        what: r.operations.map((o) => word('operation', o)).join(', '),
+        what: list(r.operations.map((o) => word('operation', o))),
         detail: v.reason,
         infrastructureId: r.infrastructureId,
         state: stateOf(r),
@@ -80,7 +80,7 @@ export function Requests() {
       };
     });
     return [...fromPlans, ...fromRequests];
-  }, [plans.data, requests.data, t, word]);
+  }, [plans.data, requests.data, t, word, list]);
   const shown = which === 'all' ? rows : rows.filter((r) => r.state === 'waiting' || r.state === 'proposed');
   const columns = useMemo<Column<Row>[]>(
     () => [

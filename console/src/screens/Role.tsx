@@ -11,6 +11,7 @@ import { Badge, Button, Card, Check, Empty, IconButton, Notice, Select, TextInpu
 import { Confirm } from '../ui/dialog';
 import { Loaded, Problem } from '../ui/errors';
 import { Page } from '../ui/page';
+import { Plain } from '../ui/table';
 import { announce } from '../ui/toast';
 
 type Role = Schemas['RBACRole'];
@@ -38,7 +39,7 @@ function toPolicies(role: Role | null): Policy[] {
 }
 
 function Editor({ role, up }: { role: Role | null; up: { to: string; label: string } }) {
-  const { t, word } = useWords();
+  const { t, word, named } = useWords();
   const { can } = useSession();
   const navigate = useNavigate();
   const [name, setName] = useState(role?.name ?? '');
@@ -53,6 +54,14 @@ function Editor({ role, up }: { role: Role | null; up: { to: string; label: stri
   const update = useChange('organizationRolePatch', saved);
   const remove = useChange('organizationRoleDelete', () => void navigate({ to: '/roles' as never }));
   const edit = can(role ? 'organizationRolePatch' : 'organizationRolePost') && role?.type !== 'system';
+  const services = useApi('instanceGetList', {}, { enabled: can('instanceGetList') });
+  /** What a policy is about in words: all services, a service by its name, the organization. */
+  const resourceName = (resource: string) => {
+    const [kind, id] = resource.split('/');
+    if (kind === 'organization') return t('role.kind.organization');
+    if (id === '*') return t('role.everyService');
+    return (services.data as Schemas['Service'][] | undefined)?.find((s) => s.id === id)?.name ?? resource;
+  };
   const sum = useMemo(() => effective(policies, permissions), [policies]);
   const wrong = policies.some((p) => !p.permissions.length || !p.resources.length) || !name.trim();
   const pending = create.isPending || update.isPending;
@@ -67,7 +76,7 @@ function Editor({ role, up }: { role: Role | null; up: { to: string; label: stri
   }
   return (
     <Page
-      title={role?.name ?? t('roles.create')}
+      title={role ? named('role.named', role.name) : t('roles.create')}
       up={up}
       badge={role && <Badge text={word('role.type', role.type)} state="neutral" className="oh-badge" />}
       lead={role?.type === 'system' ? word('role.hint', role.id?.slice(-2)) : t('role.lead')}
@@ -105,36 +114,32 @@ function Editor({ role, up }: { role: Role | null; up: { to: string; label: stri
       {role?.type !== 'system' || policies.length > 0 ? (
         <Card title={t('role.effective')}>
           <p className="oh-muted">{t('role.effective.what')}</p>
-          <div className="oh-scroll" tabIndex={0} role="region" aria-label={t('role.effective')}>
-            <table className="oh-plain">
-              <thead>
-                <tr>
-                  <th scope="col">{t('role.permission')}</th>
-                  <th scope="col">{t('role.on')}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {sum
-                  .filter((e) => e.allowed.length || e.denied.length)
-                  .map((e) => (
-                    <tr key={e.permission}>
-                      <th scope="row">
-                        {word('permission', e.permission)} <code className="oh-muted">{e.permission}</code>
-                      </th>
-                      <td>
-                        {e.allowed.map((r) => (
-                          <Badge key={r} text={r} state="success" className="oh-badge" />
-                        ))}
-                        {e.denied.map((r) => (
-                          <Badge key={r} text={t('role.not', { resource: r })} state="danger" className="oh-badge" />
-                        ))}
-                      </td>
-                    </tr>
-                  ))}
-              </tbody>
-            </table>
-          </div>
-          {!sum.some((e) => e.allowed.length) && <Empty title={t('role.nothing')} />}
+          {sum.some((e) => e.allowed.length) ? (
+            <Plain
+              label={t('role.effective')}
+              heads={[t('role.permission'), t('role.on')]}
+              rows={sum
+                .filter((e) => e.allowed.length || e.denied.length)
+                .map((e) => ({
+                  key: e.permission,
+                  cells: [
+                    <>
+                      {word('permission', e.permission)} <code className="oh-block oh-muted">{e.permission}</code>
+                    </>,
+                    <span className="oh-tags">
+                      {e.allowed.map((r) => (
+                        <Badge key={r} text={resourceName(r)} state="success" className="oh-badge" />
+                      ))}
+                      {e.denied.map((r) => (
+                        <Badge key={r} text={t('role.not', { resource: resourceName(r) })} state="danger" className="oh-badge" />
+                      ))}
+                    </span>,
+                  ],
+                }))}
+            />
+          ) : (
+            <Empty title={t('role.nothing')}>{t('role.nothing.do')}</Empty>
+          )}
         </Card>
       ) : (
         <Notice>{t('role.system')}</Notice>

@@ -13,7 +13,7 @@ import { List, type Column } from '../ui/table';
 type Role = Schemas['RBACRole'];
 
 export function Roles() {
-  const { t, word } = useWords();
+  const { t, word, named } = useWords();
   const { can } = useSession();
   const navigate = useNavigate();
   const query = useApi('organizationRolesGetList');
@@ -23,10 +23,10 @@ export function Roles() {
         key: 'name',
         title: t('role.name'),
         width: 'minmax(10rem, 2fr)',
-        value: (r) => r.name,
+        value: (r) => named('role.named', r.name),
         render: (r) => (
           <Link to="/roles/$roleId" params={{ roleId: r.id! } as never} className="oh-strong">
-            {r.name}
+            {named('role.named', r.name)}
           </Link>
         ),
       },
@@ -34,7 +34,7 @@ export function Roles() {
       { key: 'what', title: t('role.what'), width: 'minmax(12rem, 3fr)', value: (r) => word('role.hint', r.id?.slice(-2)), render: (r) => (r.type === 'system' ? word('role.hint', r.id?.slice(-2)) : t('role.policies', { n: r.policies?.length ?? 0 })), minor: true },
       { key: 'actors', title: t('role.actors'), width: '8rem', value: (r) => r.actors?.length ?? 0, render: (r) => t('role.actors.count', { n: r.actors?.length ?? 0 }), end: true },
     ],
-    [t, word],
+    [t, word, named],
   );
   return (
     <Page
@@ -48,7 +48,7 @@ export function Roles() {
         )
       }
     >
-      <Loaded query={query}>{(list) => <List label={t('nav.roles')} rows={list as Role[]} columns={columns} rowKey={(r) => r.id!} empty={<Empty title={t('list.nothingFound')} />} />}</Loaded>
+      <Loaded query={query}>{(list) => <List label={t('nav.roles')} rows={list as Role[]} columns={columns} rowKey={(r) => r.id!} empty={<Empty title={t('roles.none')}>{can('organizationRolePost') && t('roles.none.do')}</Empty>} />}</Loaded>
     </Page>
   );
 }

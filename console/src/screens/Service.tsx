@@ -58,7 +58,7 @@ function Detail({ service: s, up, gone }: { service: ServiceData; up: { to: stri
   });
   const [deleteData, setDeleteData] = useState(false);
   const set = (next: Record<string, unknown>) =>
-    void navigate({ to: '/services/$serviceId', params: { serviceId: s.id! }, search: { tab: search.tab === 'overview' ? undefined : search.tab, ...next }, replace: true } as never);
+    void navigate({ to: '/services/$serviceId', params: { serviceId: s.id! }, search: { tab: search.tab === 'overview' ? undefined : search.tab, ...next }, replace: true, resetScroll: false } as never);
 
   const tabs: Tab<TabName>[] = [
     { value: 'overview', label: t('service.overview'), panel: () => <Overview service={s} /> },

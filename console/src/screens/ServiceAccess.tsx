@@ -45,7 +45,7 @@ export function ServiceAccess({ service: s }: { service: Schemas['Service'] }) {
         <ul className="oh-lines">
           {saved.map((e) => (
             <li key={e.source}>
-              <code>{e.source}</code> <span className="oh-muted">{e.description}</span>
+              <code>{e.source}</code> <span className="oh-muted">{e.description === 'anywhere' ? t('access.anywhere') : e.description}</span>
             </li>
           ))}
           {saved.length === 0 && <li className="oh-muted">{t('access.nobody')}</li>}

@@ -43,7 +43,7 @@ export function ServiceBackups({ service: s }: { service: Schemas['Service'] }) 
       {can('backupBucketGet') && <BackupBucket service={s} />}
       <Card title={t('service.backups')}>
         <Loaded query={backups}>
-          {(list) => <List label={t('service.backups')} rows={list as Backup[]} columns={columns} rowKey={(b) => b.id!} sort={{ key: 'started', down: true }} search={false} empty={<Empty title={t('backup.empty')}>{t('backup.empty.do')}</Empty>} />}
+          {(list) => <List label={t('service.backups')} rows={list as Backup[]} columns={columns} rowKey={(b) => b.id!} sort={{ key: 'started', down: true }} empty={<Empty title={t('backup.empty')}>{t('backup.empty.do')}</Empty>} />}
         </Loaded>
       </Card>
     </div>

@@ -158,6 +158,7 @@ export function SignHere({ kind, id, digest, document, approvals, optional, busy
               {t('sign.choose')}
               <input
                 type="file"
+                className="oh-hidden"
                 accept=".json,application/json,text/plain"
                 onChange={(e) => {
                   void takeFile(e.target.files?.[0]);

@@ -227,10 +227,11 @@ export function Empty({ title, children, action }: { title: string; children?: R
   );
 }
 
-export function Time({ value, relative = false }: { value: string | null | undefined; relative?: boolean }) {
+/** `exact`: to the second, for records. */
+export function Time({ value, relative = false, exact = false }: { value: string | null | undefined; relative?: boolean; exact?: boolean }) {
   const { date, ago } = useWords();
   if (!value) return <>–</>;
-  const full = date(value);
+  const full = date(value, exact ? { dateStyle: 'medium', timeStyle: 'medium' } : undefined);
   return (
     <time dateTime={value} title={full}>
       {relative ? ago(value) : full}

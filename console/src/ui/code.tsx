@@ -32,7 +32,7 @@ export function CodeBlock({ text, label }: { text: string; label: string }) {
   const { t } = useWords();
   return (
     <div className="oh-code">
-      <pre tabIndex={0} role="region" aria-label={label}>
+      <pre className="oh-pre" tabIndex={0} role="region" aria-label={label}>
         <code>{text}</code>
       </pre>
       <Button icon={copied ? 'check' : 'copy'} onClick={() => put(text)}>
