@@ -62,7 +62,7 @@ export class Person {
     person.page.on('pageerror', (e) => note(`page error: ${e.stack}`));
     person.page.on('request', (r) => {
       const to = new URL(r.url());
-      if (!['data:', 'blob:'].includes(to.protocol) && to.origin !== new URL(url).origin) note(`request to ${r.url()}`);
+      if (!['data:', 'blob:', 'about:'].includes(to.protocol) && to.origin !== new URL(url).origin) note(`request to ${r.url()}`);
     });
     return person;
   }
@@ -70,6 +70,8 @@ export class Person {
   async go(to) {
     for (let tries = 0; tries < 5; tries++) {
       this.cutOff = false;
+      // From an address that differs only behind # nothing would be loaded again.
+      if (tries > 0) await this.page.goto('about:blank').catch(() => undefined);
       await this.page.goto(to.startsWith('https:') ? to : url + to).catch((problem) => {
         if (!/ERR_NETWORK_CHANGED|chrome-error:/.test(String(problem))) throw problem;
         this.cutOff = true;

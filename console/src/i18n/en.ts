@@ -1027,7 +1027,7 @@ export const en = {
   "role.named.Service API reader": "Service API reader",
   "role.named.Service admin": "Service admin",
   "role.named.Service reader": "Service reader",
-  "role.nobody": "Nobody has it.",
+  "role.nobody": "Nobody has it. It is given under Members and API keys.",
   "role.not": "not {resource}",
   "role.nothing": "It allows nothing yet",
   "role.nothing.do": "Choose permissions above; what they come to is shown here.",

@@ -1029,7 +1029,7 @@ export const zh: Catalogue = {
   "role.named.Service API reader": "服务 API 读者",
   "role.named.Service admin": "服务管理员",
   "role.named.Service reader": "服务读者",
-  "role.nobody": "没有人拥有。",
+  "role.nobody": "没有人拥有。可在“成员”和“API 密钥”中分配。",
   "role.not": "除外 {resource}",
   "role.nothing": "尚未允许任何操作",
   "role.nothing.do": "请在上方选择权限；结果会显示在此处。",

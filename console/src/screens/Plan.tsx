@@ -347,7 +347,7 @@ function Log({ steps }: { steps: (Step & { action: string })[] }) {
   if (!steps.length) return <p className="oh-muted">{t('plan.log.empty')}</p>;
   return (
     <ol className="oh-log">
-      {steps.map((s, i) => (
+      {[...steps].sort((a, b) => Date.parse(a.at) - Date.parse(b.at)).map((s, i) => (
         <li key={i}>
           <Time value={s.at} exact /> <Mark step={s} action={s.action} /> {word('action', s.action)} <code className="oh-break">{s.resource}</code> {s.detail && <span className="oh-muted">{s.detail}</span>}
         </li>
