@@ -62,7 +62,7 @@ export class Person {
     person.page.on('pageerror', (e) => note(`page error: ${e.stack}`));
     person.page.on('request', (r) => {
       const to = new URL(r.url());
-      if (!['data:', 'blob:', 'about:'].includes(to.protocol) && to.origin !== new URL(url).origin) note(`request to ${r.url()}`);
+      if (!['data:', 'blob:'].includes(to.protocol) && to.origin !== new URL(url).origin) note(`request to ${r.url()}`);
     });
     return person;
   }
@@ -71,13 +71,14 @@ export class Person {
     for (let tries = 0; tries < 5; tries++) {
       this.cutOff = false;
       // From an address that differs only behind # nothing would be loaded again.
-      if (tries > 0) await this.page.goto('about:blank').catch(() => undefined);
-      await this.page.goto(to.startsWith('https:') ? to : url + to).catch((problem) => {
+      const again = tries > 0 ? to.replace('#', `?again=${tries}#`) : to;
+      await this.page.goto(again.startsWith('https:') ? again : url + again).catch((problem) => {
         if (!/ERR_NETWORK_CHANGED|chrome-error:/.test(String(problem))) throw problem;
         this.cutOff = true;
       });
-      if (!this.cutOff) await this.page.locator('h1').first().waitFor({ timeout: 5000 }).catch(() => undefined);
-      if (!this.cutOff) return;
+      const patience = this.cutOff ? 1 : 10000 * (tries + 1);
+      const there = await this.page.locator('h1').first().waitFor({ timeout: patience }).then(() => true, () => false);
+      if (there && !this.cutOff) return;
     }
   }
   /** Until nothing is loading any more. */
@@ -105,10 +106,10 @@ export class Person {
     }
     await frame.waitFor();
   }
-  async shot(name) {
+  async shot(name, { fullPage = true } = {}) {
     // What sticks to the window lies elsewhere in the picture of a whole page that was scrolled.
     await this.page.evaluate(() => window.scrollTo(0, 0));
-    await this.page.screenshot({ path: path.join(results, `${name}.png`), fullPage: true, animations: 'disabled' });
+    await this.page.screenshot({ path: path.join(results, `${name}.png`), fullPage, animations: 'disabled' });
   }
   /** Sentences, one a violation of WCAG 2.2 AA. */
   async axe() {
@@ -140,6 +141,28 @@ export class Person {
         .map((e) => `${e.textContent.slice(0, 30)} in ${e.clientWidth} px`);
       return [...beyond, ...cut, ...squeezed].slice(0, 5);
     });
+  }
+  /** Pictures of the page as it stands, at each width and in both themes, for a person to look at; gives sentences about
+   * what is cut there, and what axe finds at the first width: in light where it is English and in dark where Chinese, since
+   * colours do not depend on the language. Leaves the first width and light behind. */
+  async pictures(name, language, widths = [1280, 2560, 360]) {
+    const { page } = this;
+    const complaints = [];
+    const wear = (theme) => page.evaluate((t) => (document.documentElement.dataset.cuiTheme = t), theme);
+    const size = (width) => page.setViewportSize({ width, height: { 360: 740, 1280: 900, 2560: 1300 }[width] });
+    for (const width of widths) {
+      await size(width);
+      for (const theme of ['light', 'dark']) {
+        await wear(theme);
+        await this.shot(`${name}.${language}.${theme}.${width}`);
+        if (width === widths[0] && (language === 'en') === (theme === 'light'))
+          complaints.push(...(await this.axe()).map((c) => `${name} ${language} ${theme}: ${c}`));
+      }
+      complaints.push(...(await this.overflow()).map((c) => `${name} ${language} ${width} px: ${c}`));
+    }
+    await size(widths[0]);
+    await wear('light');
+    return complaints;
   }
   async close() {
     await this.context.close();

@@ -44,7 +44,7 @@ async function instead(ends, answer) {
   return () => ada.page.unroute(match, handler);
 }
 
-/** Pictures of the state in both languages and themes, and at 360 px; gives what is wrong with them. */
+/** Pictures of the state in both languages and themes; gives what is wrong with them. */
 async function look(name, to, ready) {
   const { page } = ada;
   const complaints = [];
@@ -52,19 +52,9 @@ async function look(name, to, ready) {
     await ada.wear(language, 'light');
     await ada.go(to);
     await ready();
-    for (const theme of ['light', 'dark']) {
-      await page.evaluate((t) => (document.documentElement.dataset.cuiTheme = t), theme);
-      await ada.shot(`${name}.${language}.${theme}.1280`);
-      if ((language === 'en') === (theme === 'light')) complaints.push(...(await ada.axe()).map((c) => `${name} ${language} ${theme}: ${c}`));
-    }
-    complaints.push(...(await ada.overflow()).map((c) => `${name} ${language}: ${c}`));
+    complaints.push(...(await ada.pictures(name, language, [1280, 360])));
   }
-  await page.evaluate(() => (document.documentElement.dataset.cuiTheme = 'light'));
-  await page.setViewportSize({ width: 360, height: 740 });
-  await ada.shot(`${name}.zh.light.360`);
-  complaints.push(...(await ada.overflow()).map((c) => `${name} 360 px: ${c}`));
   await ada.wear('en', 'light');
-  await page.setViewportSize({ width: 1280, height: 900 });
   return complaints;
 }
 

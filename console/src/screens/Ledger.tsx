@@ -2,6 +2,7 @@
 import { Link } from '@tanstack/react-router';
 import { useApi } from '../api/hooks';
 import type { Schemas } from '../api/client';
+import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { readCheckpoint } from '../lib/consent';
 import { saveFile } from '../lib/csv';
@@ -17,6 +18,7 @@ type Consent = Schemas['Consent'];
 
 export function Ledger() {
   const { t } = useWords();
+  const { can } = useSession();
   const query = useApi('infrastructureGetList');
   return (
     <Page title={t('nav.ledger')} lead={t('ledger.lead')}>
@@ -31,7 +33,9 @@ export function Ledger() {
             </>
           ) : (
             <Card>
-              <Empty title={t('infrastructures.empty')}>{t('ledger.none.do')}</Empty>
+              <Empty title={t('infrastructures.empty')} action={can('accountCreate') && <Link to={'/connect' as never}>{t('infrastructures.connect')}</Link>}>
+                {t('ledger.none.do')}
+              </Empty>
             </Card>
           )
         }

@@ -243,7 +243,7 @@ function Mark({ step, action }: { step?: Step; action: string }) {
 }
 
 function Tree({ changes, progress }: { changes: Change[]; progress: Map<string, Step> }) {
-  const { t } = useWords();
+  const { t, list } = useWords();
   return (
     <ul className="oh-tree">
       {changes.map((c) => {
@@ -261,8 +261,8 @@ function Tree({ changes, progress }: { changes: Change[]; progress: Map<string, 
                 {step?.phase === 'failed' && <Notice state="danger">{step.detail}</Notice>}
                 {c.destroysData && <Notice state="danger">{t('plan.destroysData')}</Notice>}
                 {c.dependsOn.length > 0 && (
-                  <p className="oh-muted">
-                    {t('plan.dependsOn')} {c.dependsOn.map((d) => splitResource(d).type).join(t('list.and'))}
+                  <p className="oh-muted oh-break">
+                    {t('plan.dependsOn')} {list(c.dependsOn)}
                   </p>
                 )}
                 {c.why.length > 0 && (

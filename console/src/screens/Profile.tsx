@@ -327,7 +327,7 @@ function Sessions() {
     >
       {(end.error || endOthers.error) && <Problem problem={end.error ?? endOthers.error} />}
       <Loaded query={query}>
-        {(list) => <List label={t('session.title')} rows={list as Session[]} columns={columns} rowKey={(s) => s.id} sort={{ key: 'seen', down: true }} empty={<Empty title={t('session.none')} />} />}
+        {(list) => <List label={t('session.title')} rows={list as Session[]} columns={columns} rowKey={(s) => s.id} sort={{ key: 'seen', down: true }} empty={<Empty title={t('session.none')}>{t('session.none.do')}</Empty>} />}
       </Loaded>
     </Card>
   );

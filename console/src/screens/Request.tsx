@@ -58,7 +58,7 @@ function Detail({ request: r, up }: { request: Details; up: { to: string; label:
             [t('request.by'), r.origin === 'agent' ? t('request.byAgent') : view.by],
             view.ticket ? [t('request.ticket'), view.ticket] : null,
             [t('request.asked'), <Time value={r.createdAt} />],
-            state === 'waiting' ? [t('request.until'), <Time value={r.notAfter} />] : null,
+            state === 'waiting' || state === 'expired' ? [t('request.until'), <Time value={r.notAfter} />] : null,
             view.state ? [t('request.from'), <code>{`${view.state.slice(0, 16)}…`}</code>] : null,
             [t('request.id'), <Copyable text={r.id} />],
             access ? [t('grant.title'), <Link to={`/access/${r.id}` as never}>{t('request.toAccess')}</Link>] : null,

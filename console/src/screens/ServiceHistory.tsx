@@ -13,7 +13,7 @@ export function ServiceHistory({ service: s }: { service: Schemas['Service'] }) 
     <Loaded query={query}>
       {(all) => {
         const own = (all as Schemas['Activity'][]).filter((a) => a.serviceId === s.id);
-        return <ActivityList activities={own} empty={<Empty title={t('activities.empty')} />} />;
+        return <ActivityList activities={own} empty={<Empty title={t('activities.empty')}>{t('history.empty.do')}</Empty>} />;
       }}
     </Loaded>
   );
