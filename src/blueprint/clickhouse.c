@@ -1,6 +1,7 @@
 /* Makes the ClickHouse workload of each replica: a real server with its XML files, or the embedded engine's program. */
 #include "blueprint/build.h"
 #include "blueprint/diag.h"
+#include "blueprint/grant_user.h"
 #include "blueprint/operator_sql.h"
 #include "blueprint/xml.h"
 
@@ -40,7 +41,9 @@ static void embedded_config(const struct desired_service *s, const struct bluepr
     if (setting_of(s, "max_concurrent_queries"))
         buf_printf(out, "max_concurrent_queries = %s\n", setting_of(s, "max_concurrent_queries"));
     if (env->reader_sha256)
-        buf_adds(out, "startup_file = ${files}/diag.sql\n");
+        buf_adds(out, "startup_file = ${files}/diag.sql\n"
+                      "query_log = ${volume:data}/log/queries.log\n" /* to be joined with the ledger's leaves */
+                      "query_log_users = ownhouse_\n");
     if (backups_here(env))
         buf_printf(out, "backup_path = ${param:backup_dir}/%s\n", s->id);
     if (backups_here(env) && s->restore_service)
@@ -104,7 +107,7 @@ static void embedded_users(const struct desired_service *s, const struct bluepri
         buf_adds(out, "}");
     }
     if (env->reader_sha256)
-        buf_printf(out, "%s\n  {\"name\": \"" DIAG_READER "\", \"sha256\": \"%s\", \"readonly\": true}",
+        buf_printf(out, "%s\n  {\"name\": \"" DIAG_READER "\", \"sha256\": \"%s\", \"duty\": \"gate\"}",
                    s->n_users ? "," : "", env->reader_sha256);
     if (backups_here(env))
         buf_printf(out, ",\n  {\"name\": \"" BLUEPRINT_OPERATOR "\", \"sha256\": \"%s\", \"duty\": \"backup\"}",
@@ -345,7 +348,8 @@ static void server_user(struct xml *x, const struct desired_user *u)
     xml_close(x);
 }
 
-/* Whom the gate is to the server, and in whose name the views look. Neither has a right on a customer's table. */
+/* Whom the gate is to the server: it makes the users of engineers' grants (blueprint/grant_user.h), whose profile this
+ * is. And in whose name the views look. None of them has a right on a customer's table. */
 static void server_gate(struct xml *x, const char *sha256)
 {
     xml_open(x, DIAG_READER);
@@ -353,11 +357,11 @@ static void server_gate(struct xml *x, const char *sha256)
     xml_open(x, "networks");
     xml_text(x, "ip", "::/0");
     xml_close(x);
-    xml_text(x, "profile", DIAG_READER);
+    xml_text(x, "profile", "default");
     xml_text(x, "quota", "default");
     xml_open(x, "grants");
-    xml_text(x, "query", "GRANT SELECT ON " DIAG_DATABASE ".*");
-    xml_text(x, "query", "GRANT SELECT ON " DIAG_TEXT_DATABASE ".*");
+    for (size_t i = 0; grant_user_grants[i]; i++)
+        xml_text(x, "query", grant_user_grants[i]);
     xml_close(x);
     xml_close(x);
     xml_open(x, DIAG_DEFINER);

@@ -23,6 +23,7 @@ const struct conf_key config_keys[] = {
     {"library", CONF_PATH, AT(library), NULL, 0, 0, "libchdb.so as tools/fetch-chdb leaves it"},
     {"users_file", CONF_PATH, AT(users_file), NULL, 0, 0, "JSON file of users and password hashes"},
     {"query_log", CONF_STRING, AT(query_log), "", 0, 0, "file for one JSON line an executed query, without its text"},
+    {"query_log_users", CONF_STRING, AT(query_log_users), "", 0, 64, "only users whose names begin so; empty: all"},
     {"metrics_listen", CONF_STRING, AT(metrics_listen), "", 0, 0, "address:port of the loopback for GET /metrics"},
     {"settings_file", CONF_STRING, AT(settings_file), "", 0, 0, "JSON file of the engine's settings"},
     {"startup_file", CONF_STRING, AT(startup_file), "", 0, 0, "statements to run before serving, one a line"},

@@ -4,21 +4,22 @@
 #include "base/conf.h"
 
 struct config {
-    char *listen;         /* "/path/to/socket" or "127.0.0.1:8123" or "[::1]:8123" */
-    char *socket_mode;    /* octal permissions of a Unix socket */
-    char *data_path;      /* metadata, temporary files, lock */
-    char *bucket_path;    /* where MergeTree data lie: a local_blob_storage disk */
-    char *backup_path;    /* BACKUP ... TO File may write below; "" = none */
-    char *restore_path;   /* RESTORE FROM File may read below, too; "" = none */
-    char *library;        /* libchdb.so */
-    char *users_file;     /* see users.h */
-    char *query_log;      /* one JSON line an executed query; "" = none */
-    char *metrics_listen; /* as listen, TCP only: see metrics.h; "" = none */
-    char *settings_file;  /* the engine's settings, see config_engine(); "" = none */
-    char *startup_file;   /* statements to run before serving, one a line; "" = none */
-    char *engine_grants;  /* the engine's user has these rights only, as after GRANT; "" = all but files */
-    char *display_name;   /* X-ClickHouse-Server-Display-Name; "" = the host's name */
-    char *timezone;       /* "" = the machine's */
+    char *listen;          /* "/path/to/socket" or "127.0.0.1:8123" or "[::1]:8123" */
+    char *socket_mode;     /* octal permissions of a Unix socket */
+    char *data_path;       /* metadata, temporary files, lock */
+    char *bucket_path;     /* where MergeTree data lie: a local_blob_storage disk */
+    char *backup_path;     /* BACKUP ... TO File may write below; "" = none */
+    char *restore_path;    /* RESTORE FROM File may read below, too; "" = none */
+    char *library;         /* libchdb.so */
+    char *users_file;      /* see users.h */
+    char *query_log;       /* one JSON line an executed query; "" = none */
+    char *query_log_users; /* whose: names that begin so; "" = all */
+    char *metrics_listen;  /* as listen, TCP only: see metrics.h; "" = none */
+    char *settings_file;   /* the engine's settings, see config_engine(); "" = none */
+    char *startup_file;    /* statements to run before serving, one a line; "" = none */
+    char *engine_grants;   /* the engine's user has these rights only, as after GRANT; "" = all but files */
+    char *display_name;    /* X-ClickHouse-Server-Display-Name; "" = the host's name */
+    char *timezone;        /* "" = the machine's */
     char *log_level;
     int64_t max_connections, max_concurrent_queries, max_sessions;
     int64_t max_memory_bytes; /* of the engine; 0 = 90 % of the machine's */

@@ -140,8 +140,8 @@ static void make_query_tables(struct service *s)
 
 static int open_service(struct service *s, struct err *err)
 {
-    autofree char *engine_config = NULL, *startup = NULL;
     const struct config *c = &s->config;
+    autofree char *engine_config = NULL, *startup = NULL, *log = parent(c->query_log);
 
     s->clock = &clock_system;
     if (*c->display_name)
@@ -157,8 +157,10 @@ static int open_service(struct service *s, struct err *err)
         r = take_lock(c->data_path, err);
     if (r == 0)
         r = config_engine(c, &engine_config, err);
+    if (r == 0 && *c->query_log)
+        r = fs_mkdirs(log, 0700, err);
     if (r == 0)
-        r = qlog_open(c->query_log, &s->qlog, err);
+        r = qlog_open(c->query_log, c->query_log_users, &s->qlog, err);
     if (r == 0 && *c->startup_file)
         r = fs_read(c->startup_file, MIB(1), &startup, NULL, err);
     if (r == 0)

@@ -6,9 +6,10 @@
 #include "base/mem.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 struct qlog {
-    char *path;
+    char *path, *users;
     pthread_mutex_t lock;
     int fd;
 };
@@ -19,13 +20,14 @@ static int open_file(const char *path, struct err *err)
     return fd >= 0 ? fd : err_set(err, -errno, "query_log: cannot open %s: %s", path, strerror(errno));
 }
 
-int qlog_open(const char *path, struct qlog **ret, struct err *err)
+int qlog_open(const char *path, const char *users, struct qlog **ret, struct err *err)
 {
     int fd = *path ? open_file(path, err) : -1;
     if (*path && fd < 0)
         return fd;
     struct qlog *q = mem_alloc(sizeof(*q));
     q->path = mem_strdup(path);
+    q->users = mem_strdup(users);
     q->fd = fd;
     pthread_mutex_init(&q->lock, NULL);
     *ret = q;
@@ -54,13 +56,28 @@ void qlog_close(struct qlog *q)
         close(q->fd);
     pthread_mutex_destroy(&q->lock);
     free(q->path);
+    free(q->users);
     free(q);
+}
+
+/* Under the lock. What cannot be moved is gone on with. */
+static void rotate(struct qlog *q)
+{
+    struct stat st;
+    autofree char *old = mem_printf("%s.1", q->path);
+    int fd;
+    if (!*q->users || fstat(q->fd, &st) < 0 || st.st_size < (off_t)QLOG_KEPT_MAX || rename(q->path, old) < 0)
+        return;
+    if ((fd = open_file(q->path, NULL)) >= 0) {
+        close(q->fd);
+        q->fd = fd;
+    }
 }
 
 void qlog_write(struct qlog *q, const struct qlog_entry *e)
 {
     char time[CLOCK_ISO_SIZE];
-    if (q->fd < 0)
+    if (q->fd < 0 || strncmp(e->user, q->users, strlen(q->users)))
         return;
     clock_iso(e->wall_ms, time);
     autojson json_t *v =
@@ -74,6 +91,7 @@ void qlog_write(struct qlog *q, const struct qlog_entry *e)
     autofree char *text = js_text(v);
     autofree char *line = mem_printf("%s\n", text);
     pthread_mutex_lock(&q->lock);
+    rotate(q);
     /* One write a line, so that lines of several writers never mix; a full disk must not fail the query. */
     ssize_t n = write(q->fd, line, strlen(line));
     (void)n;

@@ -9,8 +9,11 @@
 
 struct qlog; /* opaque; safe to use from many threads */
 
-/* path "" makes a log that writes nothing. */
-OH_MUST_CHECK int qlog_open(const char *path, struct qlog **ret, struct err *err);
+#define QLOG_KEPT_MAX MIB(16) /* of a log of some users: then it is moved to PATH.1, in the place of the one before */
+
+/* path "" makes a log that writes nothing. users: only those whose names begin so; "" is all, and a log that whoever
+ * keeps it rotates. */
+OH_MUST_CHECK int qlog_open(const char *path, const char *users, struct qlog **ret, struct err *err);
 /* Opens the file anew by name, after a rotation; on failure the one of before stays. */
 OH_MUST_CHECK int qlog_reopen(struct qlog *q, struct err *err);
 void qlog_close(struct qlog *q); /* NULL is fine */

@@ -116,7 +116,8 @@ static int check_user(struct request *r, const struct request_head *head)
     if (auth_credentials(head->authorization, head->user, head->key, r->params, &c, &err) < 0)
         return request_fail(r, CH_AUTHENTICATION_FAILED, err.message);
     r->user = mem_strdup(c.user);
-    bool right = users_check(r->service->users, c.user, c.password, c.password_len, &r->rights);
+    bool right = users_check(r->service->users, c.user, c.password, c.password_len, clock_wall_ms(r->service->clock),
+                             &r->rights);
     bool given = c.given;
     auth_free(&c);
     if (right)
@@ -329,6 +330,10 @@ static int take_body(void *user, const void *data, size_t len)
                              (long long)r->service->config.max_body_bytes);
     if (r->job)
         return send_data(r, data, len);
+    if (r->rights.gate_only) {
+        buf_add(&r->text, data, len);
+        return r->text.len > KIB(4) ? too_large(r) : 0;
+    }
     if (*r->boundary)
         return take_form(r, data, len);
     buf_add(&r->text, data, len);
@@ -423,11 +428,23 @@ static void translate_kill(struct request *r)
     r->text = text;
 }
 
+/* The engine itself has one user: those for grants are this server's. */
+static int gate_statement(struct request *r)
+{
+    struct err err = ERR_INIT;
+    r->sql.kind = SQL_OTHER;
+    int ret = users_gate_statement(r->service->users, r->text.data ? r->text.data : "", r->text.len,
+                                   clock_wall_ms(r->service->clock), &err);
+    return ret < 0 ? request_fail(r, ret == -ENOSPC ? CH_BAD_ARGUMENTS : CH_ACCESS_DENIED, err.message) : 0;
+}
+
 static int run_statement(struct request *r)
 {
     struct err err = ERR_INIT;
     if (r->decoder && decoder_finish(r->decoder, &err) < 0)
         return request_fail(r, CH_CANNOT_DECOMPRESS, err.message);
+    if (r->rights.gate_only)
+        return gate_statement(r);
     if (r->job)
         return end_insert(r);
     if (*r->boundary &&

@@ -1,6 +1,7 @@
 /* Reads the users file and checks passwords against the hashes in it. */
 #include "clickhouse/users.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/js.h"
 #include "base/keys.h"
@@ -21,10 +22,21 @@ struct list {
     size_t count;
 };
 
+#define GRANTED "ownhouse_grant_"
+#define GRANTED_NAME_SIZE (sizeof(GRANTED) + UUID_SIZE - 1)
+
+struct granted {
+    char name[GRANTED_NAME_SIZE];
+    unsigned char sha256[SHA256_SIZE];
+    int64_t until_ms;
+};
+
 struct users {
     char *path;
     pthread_rwlock_t lock;
     struct list list;
+    struct granted *granted; /* USERS_GRANTED_MAX of them */
+    size_t n_granted;
 };
 
 static void list_free(struct list *l)
@@ -58,9 +70,10 @@ static int user_parse(const json_t *v, size_t index, struct user *ret, struct er
         r = js_string_opt(v, path, "duty", 16, &duty, err);
     if (r < 0)
         return r;
-    if (duty && strcmp(duty, "backup"))
-        return err_set(err, -EINVAL, "%s.duty: must be backup", path);
-    ret->rights.backup_only = duty != NULL;
+    if (duty && strcmp(duty, "backup") && strcmp(duty, "gate"))
+        return err_set(err, -EINVAL, "%s.duty: must be backup or gate", path);
+    ret->rights.backup_only = duty && !strcmp(duty, "backup");
+    ret->rights.gate_only = duty && !strcmp(duty, "gate");
     if (!*name)
         return err_set(err, -EINVAL, "%s.name: must not be empty", path);
     if (strlen(hash) != 2 * SHA256_SIZE || hex_decode(hash, ret->sha256, SHA256_SIZE) < 0)
@@ -124,6 +137,7 @@ int users_load(const char *path, struct users **ret, struct err *err)
     struct users *u = mem_alloc(sizeof(*u));
     u->path = mem_strdup(path);
     u->list = list;
+    u->granted = mem_alloc(USERS_GRANTED_MAX * sizeof(*u->granted));
     pthread_rwlock_init(&u->lock, NULL);
     *ret = u;
     return 0;
@@ -148,12 +162,14 @@ void users_free(struct users *u)
     if (!u)
         return;
     list_free(&u->list);
+    free(u->granted);
     pthread_rwlock_destroy(&u->lock);
     free(u->path);
     free(u);
 }
 
-bool users_check(struct users *u, const char *name, const char *password, size_t password_len, struct user_rights *ret)
+bool users_check(struct users *u, const char *name, const char *password, size_t password_len, int64_t now_ms,
+                 struct user_rights *ret)
 {
     unsigned char given[SHA256_SIZE], none[SHA256_SIZE] = {0};
     const unsigned char *want = none;
@@ -168,11 +184,87 @@ bool users_check(struct users *u, const char *name, const char *password, size_t
             rights = u->list.items[i].rights;
             known = true;
         }
+    for (size_t i = 0; i < u->n_granted; i++)
+        if (strcmp(u->granted[i].name, name) == 0 && now_ms < u->granted[i].until_ms) {
+            want = u->granted[i].sha256;
+            rights = (struct user_rights){.readonly = true};
+            known = true;
+        }
     bool right = bytes_equal(given, want, SHA256_SIZE) && known;
     pthread_rwlock_unlock(&u->lock);
     mem_wipe(given, sizeof(given));
     *ret = rights;
     return right;
+}
+
+/* ---- users for grants ---- */
+
+static bool take_word(const char **at, const char *word)
+{
+    size_t len = strlen(word);
+    if (strncmp(*at, word, len))
+        return false;
+    *at += len;
+    return true;
+}
+
+static bool take_name(const char **at, char name[GRANTED_NAME_SIZE])
+{
+    char id[UUID_SIZE] = "";
+    if (!take_word(at, "`" GRANTED) || strlen(*at) < UUID_SIZE)
+        return false;
+    memcpy(id, *at, UUID_SIZE - 1);
+    *at += UUID_SIZE - 1;
+    snprintf(name, GRANTED_NAME_SIZE, GRANTED "%s", id);
+    return uuid_valid(id) && take_word(at, "`");
+}
+
+static bool take_created(const char *at, struct granted *ret)
+{
+    char hash[2 * SHA256_SIZE + 1] = "", until[CLOCK_ISO_SIZE] = "";
+    if (!take_word(&at, "CREATE USER ") || !take_name(&at, ret->name) ||
+        !take_word(&at, " IDENTIFIED WITH sha256_hash BY '") || strlen(at) < 2 * SHA256_SIZE)
+        return false;
+    memcpy(hash, at, 2 * SHA256_SIZE);
+    at += 2 * SHA256_SIZE;
+    if (hex_decode(hash, ret->sha256, SHA256_SIZE) < 0 || !take_word(&at, "' VALID UNTIL '"))
+        return false;
+    size_t n = strcspn(at, "'");
+    if (n >= sizeof(until))
+        return false;
+    memcpy(until, at, n);
+    at += n;
+    return clock_iso_parse(until, &ret->until_ms) == 0 && !strcmp(at, "' SETTINGS PROFILE `ownhouse_gate`");
+}
+
+/* Under the lock. Those whose time is over go, too. */
+static void forget_granted(struct users *u, const char *name, int64_t now_ms)
+{
+    for (size_t i = 0; i < u->n_granted;)
+        if (!strcmp(u->granted[i].name, name) || now_ms >= u->granted[i].until_ms)
+            u->granted[i] = u->granted[--u->n_granted];
+        else
+            i++;
+}
+
+int users_gate_statement(struct users *u, const char *text, size_t len, int64_t now_ms, struct err *err)
+{
+    autofree char *whole = mem_strndup(text, len);
+    struct granted made = {0};
+    const char *at = whole;
+    bool create = !strncmp(whole, "CREATE USER ", 12);
+    if (strlen(whole) != len || (create ? !take_created(whole, &made)
+                                        : !take_word(&at, "DROP USER IF EXISTS ") || !take_name(&at, made.name) || *at))
+        return err_set(err, -EACCES, "this user may only make and drop users for engineers' grants");
+    int r = 0;
+    pthread_rwlock_wrlock(&u->lock);
+    forget_granted(u, made.name, now_ms);
+    if (create && u->n_granted == USERS_GRANTED_MAX)
+        r = err_set(err, -ENOSPC, "there are users for %d grants", USERS_GRANTED_MAX);
+    else if (create)
+        u->granted[u->n_granted++] = made;
+    pthread_rwlock_unlock(&u->lock);
+    return r;
 }
 
 bool users_backup_may(const char *text, size_t len, bool *ret_reads)

@@ -1,5 +1,7 @@
 """Engineers' access on a whole system: request, the customer's signature, sessions through the relay to the gate, records in the
 ledger, and every way in which it ends."""
+import base64
+import contextlib
 import http.client
 import json
 import os
@@ -9,7 +11,7 @@ import subprocess
 import pytest
 
 from access_parts import Session, agent_config, agent_home, approved, control, leaves, of_grant, request, sign, sql
-from full_system import BUILD, wait_until
+from full_system import BUILD, IS_ROOT, wait_until
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_request_signature_connect_query_record(system):
     assert int(result.stdout) > 10
     found = of_grant(system, grant["id"])
     events = [leaf["body"]["event"] for leaf in found]
-    assert events[:5] == ["grant-open", "certificate", "session-open", "request", "result"]
+    assert events[:6] == ["grant-open", "certificate", "session-open", "user-made", "request", "result"]
     asked = next(leaf["body"] for leaf in found if leaf["body"]["event"] == "request")
     said = next(leaf["body"] for leaf in found if leaf["body"]["event"] == "result")
     assert asked["query"].startswith("SELECT count()") and asked["id"] == said["id"]
@@ -74,6 +76,94 @@ def test_every_statement_of_the_gates_has_its_leaf_and_each_leaf_its_statement(s
     asked = [b["id"] for b in found if b["event"] == "request"]
     said = [b["id"] for b in found if b["event"] == "result"]
     assert len(asked) == 5 and sorted(asked) == sorted(said)
+    log = next(system.home.glob("accounts/laptop/**/queries.log"))
+    rows = {row["query_id"]: row for row in map(json.loads, log.read_text().splitlines())}
+    assert {rows[i]["user"] for i in asked} == {f"ownhouse_grant_{session.grant['id']}"}
+
+    def reconciled(path):
+        return system.run("reconcile", "--query-log", str(path)).stdout
+    # The customer's bucket has the leaves within seconds.
+    wait_until("the leaves in the bucket", 90, lambda: "acts" in (said := reconciled(log)) and not any(i in said for i in rows))
+    bent = system.root / "bent.log"
+    hidden = asked[2]
+    bent.write_text("".join(line + "\n" for line in log.read_text().splitlines() if hidden not in line) +
+                    json.dumps(dict(rows[hidden], query_id="canary-query")) + "\n")
+    found = reconciled(bent)
+    assert f"statement {hidden} was recorded" in found and "query canary-query" in found
+
+
+SNIFF = """import re, socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+print("ready", flush=True)
+while True:
+    for m in re.finditer(rb"Authorization: Basic ([A-Za-z0-9+/=]+)\\r", s.recv(65535)):
+        print(m.group(1).decode(), flush=True)
+"""
+
+
+@contextlib.contextmanager
+def overheard(system):
+    """What is asked with passwords on the wires inside the data plane meanwhile: a function that gives {user: password}."""
+    sniffer = subprocess.Popen(["ip", "netns", "exec", system.netns, "/usr/bin/python3", "-c", SNIFF], stdout=subprocess.PIPE)
+    assert sniffer.stdout.readline() == b"ready\n"
+    os.set_blocking(sniffer.stdout.fileno(), False)
+    heard = {}
+
+    def users():
+        for line in (sniffer.stdout.read() or b"").split():
+            user, _, password = base64.b64decode(line).decode().partition(":")
+            heard[user] = password
+        return heard
+    try:
+        yield users
+    finally:
+        sniffer.kill()
+        sniffer.wait()
+        sniffer.stdout.close()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="skipped: root not available, which network namespaces need")
+def test_a_grants_user_at_the_engine_is_gone_with_the_grant(system, session):
+    """Its name and password, overheard inside the data plane, are good for reading until the revocation, and for nothing after it."""
+    with overheard(system) as users:
+        assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+        name = f"ownhouse_grant_{session.grant['id']}"
+        wait_until("the grant's user on the wire", 30, lambda: name in users() and "ownhouse_gate" in users())
+        password, maker = users()[name], users()["ownhouse_gate"]
+        assert system.query("SELECT 5", user=name, password=password).text == "5\n"
+        assert system.query("CREATE TABLE canary (x Int8) ENGINE = Memory", user=name, password=password).status == 500
+        # The gate's own user makes and drops such users, and can read nothing; nobody else can make one.
+        assert "497" in system.query("SELECT 1", user="ownhouse_gate", password=maker).text
+        forged = f"CREATE USER `{name}` IDENTIFIED WITH sha256_hash BY '{'0' * 64}' VALID UNTIL '2100-01-01T00:00:00Z'"
+        assert system.query(forged, user=name, password=password).status != 200
+        # An engine that has forgotten it is told again, without a word to the engineer.
+        assert system.query(f"DROP USER IF EXISTS `{name}`", user="ownhouse_gate", password=maker).status == 200
+        assert system.query("SELECT 5", user=name, password=password).status == 403
+        assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+        assert system.query("SELECT 5", user=name, password=password).status == 200
+        assert system.run("access", "revoke", session.grant["id"]).returncode == 0
+        gone = system.query("SELECT 5", user=name, password=password)
+        assert gone.status == 403 and "516" in gone.text
+    by_event = {leaf["body"]["event"]: leaf["body"] for leaf in of_grant(system, session.grant["id"])}
+    assert by_event["user-made"]["user"] == by_event["user-drop"]["user"] == name
+    assert by_event["grant-ended"]["usersDropped"] == 1 and by_event["grant-ended"]["usersLeft"] == 0
+    written = [path for path in agent_home(system).parent.rglob("*") if path.is_file() and path.stat().st_size < 1 << 24 and
+               password.encode() in path.read_bytes()]
+    assert written == []  # the password was never on a disk
+
+
+def test_a_user_that_cannot_be_dropped_is_named_and_dropped_later(system, session):
+    """The engine does not answer while the grant ends: the end is told and recorded with what is left, and the rest follows."""
+    assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+    assert system.kill("ownhouse-clickhouse", signal.SIGSTOP)
+    try:
+        assert system.run("access", "revoke", session.grant["id"]).returncode == 0
+        ended = next(leaf["body"] for leaf in of_grant(system, session.grant["id"]) if leaf["body"]["event"] == "grant-ended")
+        assert ended["usersLeft"] == 1 and ended["usersDropped"] == 0
+    finally:
+        system.kill("ownhouse-clickhouse", signal.SIGCONT)
+    wait_until("the user to be dropped", 90, lambda: any(leaf["body"]["event"] == "user-dropped"
+                                                         for leaf in of_grant(system, session.grant["id"])))
 
 
 def test_the_agents_connection_for_a_session_is_recorded(system, session):

@@ -9,7 +9,8 @@
 
 #define BACKLOG 64
 #define ENDING_RETRY_MS 1000
-#define ENDING_WAIT_MS 3000 /* for statements that were told to stop */
+#define ENDING_WAIT_MS 3000    /* for statements that were told to stop */
+#define DROPPING_WAIT_MS 12000 /* for the grant's users at engines, of which one may not answer */
 
 /* A grant that has ended: nothing of it is served any more; what is left is the record and the word. */
 struct gate_ending {
@@ -19,6 +20,8 @@ struct gate_ending {
     int64_t since_ms, retry_ms;
     int64_t lasted_ms; /* from the opening to the moment when nothing was served any more, both monotonic */
     uint64_t sessions;
+    size_t users; /* at engines */
+    bool dropping;
 };
 
 void gate_event(struct gate *g, bool error, const char *fmt, ...)
@@ -40,7 +43,7 @@ int gate_record(struct gate *g, const char *kind, json_t *body, uint64_t *ret_in
     return r < 0 ? err_wrap(err, r, "it could not be recorded, so it does not happen") : 0;
 }
 
-/* ---- endings: stop forwarding, close TLS, stop statements, record, say so ---- */
+/* ---- endings: stop forwarding, close TLS, stop statements, drop users, record, say so ---- */
 
 static void finish_ending(struct gate *g, struct gate_ending *e)
 {
@@ -58,16 +61,27 @@ static void go_on(struct gate *g, struct gate_ending *e)
 {
     struct err err = ERR_INIT;
     int64_t now = clock_mono_ms(g->config.clock);
+    bool busy = false;
     if (now < e->retry_ms || (gate_job_count(g, e->id) && now < e->since_ms + ENDING_WAIT_MS))
         return;
-    json_t *body = json_pack("{ss ss ss sb sI sI sI}", "event", "grant-ended", "grant", e->id, "why", e->why, "wasOpen",
-                             (int)e->was_open, "lastedMs", (json_int_t)e->lasted_ms, "sessionsCut",
-                             (json_int_t)e->sessions, "statementsStillRunning", (json_int_t)gate_job_count(g, e->id));
+    if (!e->dropping) {
+        e->dropping = true;
+        gate_users_drop(g, e->id);
+    }
+    size_t left = gate_users_left(g, e->id, &busy);
+    if (busy && now < e->since_ms + DROPPING_WAIT_MS)
+        return;
+    json_t *body =
+        json_pack("{ss ss ss sb sI sI sI sI sI}", "event", "grant-ended", "grant", e->id, "why", e->why, "wasOpen",
+                  (int)e->was_open, "lastedMs", (json_int_t)e->lasted_ms, "sessionsCut", (json_int_t)e->sessions,
+                  "statementsStillRunning", (json_int_t)gate_job_count(g, e->id), "usersDropped",
+                  (json_int_t)(e->users - MIN(left, e->users)), "usersLeft", (json_int_t)left);
     if (gate_record(g, "access.end", body, NULL, &err) < 0) {
         gate_event(g, true, "the end of grant %s: %s", e->id, err.message);
         e->retry_ms = now + ENDING_RETRY_MS;
         return;
     }
+    gate_users_are_late(g, e->id);
     finish_ending(g, e);
 }
 
@@ -113,6 +127,7 @@ void gate_end_grant(struct gate *g, const char *id, const char *why)
     }
     if (grant)
         e->lasted_ms = clock_mono_ms(g->config.clock) - grant->opened_ms;
+    e->users = gate_users_end(g, id);
     gate_kill_jobs(g, id);
     if (grants_end(g->grants, id, &err) < 0)
         gate_event(g, true, "the end of grant %s could not be kept for a restart: %s", id, err.message);
@@ -182,6 +197,7 @@ static void on_tick(uv_timer_t *t)
     int64_t now = clock_mono_ms(g->config.clock);
     expire(g, now);
     gate_endings_go_on(g);
+    gate_users_go_on(g, now);
     if (now < g->again_ms)
         return;
     g->again_ms = now + GATE_AGAIN_MS;
@@ -216,6 +232,7 @@ static void free_gate(struct gate *g)
         g->endings = e->next;
         free(e);
     }
+    gate_users_free(g);
     grants_free(g->grants);
     authority_free(g->authority);
     free(g->workloads);
@@ -271,7 +288,7 @@ static void on_tick_closed(uv_handle_t *h)
     void (*done)(void *) = g->done;
     void *data = g->done_data;
     link_loop_free(g->links);
-    if (!g->n_jobs && !g->conns)
+    if (!g->n_jobs && !g->conns && !g->n_drops)
         free_gate(g);
     if (done)
         done(data);
@@ -280,7 +297,7 @@ static void on_tick_closed(uv_handle_t *h)
 static void on_stop_tick(uv_timer_t *t)
 {
     struct gate *g = t->data;
-    if ((g->conns || g->n_jobs) && clock_mono_ms(g->config.clock) < g->again_ms)
+    if ((g->conns || g->n_jobs || g->n_drops) && clock_mono_ms(g->config.clock) < g->again_ms)
         return;
     uv_close((uv_handle_t *)t, on_tick_closed);
 }
@@ -296,8 +313,10 @@ void gate_stop(struct gate *g, void (*done)(void *data), void *data)
         next = c->next;
         gate_conn_close(c);
     }
-    for (struct grant *grant = grants_first(g->grants); grant; grant = grant->next)
+    for (struct grant *grant = grants_first(g->grants); grant; grant = grant->next) {
         gate_kill_jobs(g, grant->id);
+        gate_users_drop(g, grant->id); /* the next gate makes others */
+    }
     gate_control_close(g);
     g->again_ms = clock_mono_ms(g->config.clock) + ENDING_WAIT_MS;
     uv_timer_start(&g->tick, on_stop_tick, 1, GATE_TICK_MS);

@@ -92,11 +92,14 @@ static json_t *status(const struct gate *g)
         json_array_append_new(list, json_pack("{ss ss sI sI}", "id", grant->id, "by", grant->by, "remainingMs",
                                               (json_int_t)(grant->ends_ms - now), "sessions",
                                               (json_int_t)gate_conn_count(g, grant->id)));
-    return json_pack("{ss ss sb so sI s{ss ss}}", "type", "status", "pin", authority_pin(g->authority), "locked",
+    return json_pack("{ss ss sb so sI s{ss ss ss}}", "type", "status", "pin", authority_pin(g->authority), "locked",
                      (int)g->locked, "grants", list, "connections", (json_int_t)g->n_conns, "engines", "kind",
                      g->server ? "server" : "embedded", "judge",
                      g->server ? "the statement list, and the server's own rights"
-                               : "the statement list alone: the embedded engine has no rights of its own for the gate");
+                               : "the statement list alone: the embedded engine has no rights of its own for the gate",
+                     "users",
+                     g->server ? "one for each grant, with its views' rights, dropped with it"
+                               : "one for each grant, kept by the server in front of the engine, dropped with it");
 }
 
 static void take(struct gate_client *c, const json_t *m)

@@ -44,8 +44,10 @@ struct gate {
     struct gate_client *operator; /* the one that told us of workloads last */
     struct gate_workload *workloads;
     size_t n_workloads;
-    char *reader; /* password of DIAG_READER */
-    bool server;  /* the engines are real servers */
+    struct gate_user *users; /* made at engines */
+    size_t n_drops;          /* of them, under way */
+    char *reader;            /* password of DIAG_READER, who makes them */
+    bool server;             /* the engines are real servers */
     bool locked, stopping;
     int64_t again_ms; /* monotonic: when grants are judged again */
     uv_timer_t tick;
@@ -97,6 +99,8 @@ struct gate_job {
     char grant[UUID_SIZE];
     struct target_ask ask;
     struct target_answer answer;
+    struct engine_user *as; /* ClickHouse: who asks */
+    char make_id[UUID_SIZE];
     bool keep_alive, logs, killed;
     uint64_t log_ask;
     int64_t begun_ms;
@@ -131,6 +135,18 @@ void gate_stream_logs(struct gate *g, uint64_t ask, const char *text);
 /* Stops what runs of a grant. */
 void gate_kill_jobs(struct gate *g, const char *grant);
 size_t gate_job_count(const struct gate *g, const char *grant);
+
+/* ---- engine_users.c ---- */
+struct engine_user;
+/* The grant's user at a service, recorded when it is new; *ret and the query id of its making stay ours. */
+OH_MUST_CHECK int gate_user_for(struct gate *g, const struct grant *grant, const char *service,
+                                struct engine_user **ret, const char **ret_make_id, struct err *err);
+size_t gate_users_end(struct gate *g, const char *grant); /* nothing is asked as them any more; how many there are */
+void gate_users_drop(struct gate *g, const char *grant);  /* begins to drop them */
+size_t gate_users_left(const struct gate *g, const char *grant, bool *ret_busy); /* busy: some are being dropped */
+void gate_users_are_late(struct gate *g, const char *grant); /* the end is recorded: those left go on being tried */
+void gate_users_go_on(struct gate *g, int64_t now);
+void gate_users_free(struct gate *g);
 
 /* ---- gate_control.c ---- */
 OH_MUST_CHECK int gate_control_open(struct gate *g, struct err *err);

@@ -1,4 +1,5 @@
 /* One local connection of an engineer's: its target, its requests one after the other, and what becomes of each. */
+#include "agent/gate/engine_user.h"
 #include "agent/gate/gate_internal.h"
 
 #include "base/keys.h"
@@ -189,6 +190,7 @@ static void finish_job(struct gate_job *j)
     deliver(g, s, j->grant, j->ask.query_id, &j->answer, clock_mono_ms(g->config.clock) - j->begun_ms, j->keep_alive);
     target_answer_free(&j->answer);
     target_ask_free(&j->ask);
+    engine_user_unref(j->as);
     free(j);
     if (s) {
         autobuf struct buf held = s->held;
@@ -201,19 +203,46 @@ static void finish_job(struct gate_job *j)
     gate_endings_go_on(g);
 }
 
+static void not_asked(struct gate_job *j, const char *why)
+{
+    target_answer_free(&j->answer);
+    j->answer = (struct target_answer){.status = 503, .type = TEXT, .body = mem_printf("%s\n", why), .rows = -1};
+    j->answer.len = strlen(j->answer.body);
+}
+
+/* As the grant's own user, which is made first. An engine that was restarted may not know it any more. */
+static void run_as(struct gate_job *j)
+{
+    for (int again = 0; again < 2; again++) {
+        struct err err = ERR_INIT;
+        int r = engine_user_make(j->as, j->ask.address, j->ask.port, j->make_id, again, &err);
+        if (r == 0 && engine_user_over(j->as))
+            r = err_set(&err, -EACCES, "the grant has ended");
+        if (r < 0) {
+            not_asked(j, err.message);
+            return;
+        }
+        target_answer_free(&j->answer);
+        target_run(&j->ask, &j->answer);
+        if (!j->answer.unknown)
+            return;
+    }
+}
+
 static void work_run(uv_work_t *w)
 {
     struct gate_job *j = w->data;
-    target_run(&j->ask, &j->answer);
+    if (j->as)
+        run_as(j);
+    else
+        target_run(&j->ask, &j->answer);
 }
 
 static void work_done(uv_work_t *w, int status)
 {
     struct gate_job *j = w->data;
-    if (status < 0) {
-        j->answer = (struct target_answer){.status = 503, .type = TEXT, .body = mem_strdup("stopping\n"), .rows = -1};
-        j->answer.len = strlen(j->answer.body);
-    }
+    if (status < 0)
+        not_asked(j, "stopping");
     finish_job(j);
 }
 
@@ -244,7 +273,8 @@ void gate_kill_jobs(struct gate *g, const char *grant)
         struct kill_work *k = mem_alloc(sizeof(*k));
         j->killed = true;
         k->work.data = k;
-        k->ask = (struct target_ask){.port = j->ask.port, .user = j->ask.user};
+        k->ask = (struct target_ask){.port = j->ask.port};
+        memcpy(k->ask.user, j->ask.user, sizeof(k->ask.user));
         k->ask.password = mem_strdup(j->ask.password);
         memcpy(k->ask.query_id, j->ask.query_id, UUID_SIZE);
         memcpy(k->ask.address, j->ask.address, sizeof(k->ask.address));
@@ -283,9 +313,14 @@ static bool has_room(struct gate_stream *s, bool keep_alive)
 }
 
 /* Takes over the ask. */
-static void start_job(struct gate_stream *s, struct target_ask *ask, const char *id, bool keep_alive)
+static void start_job(struct gate_stream *s, struct target_ask *ask, const char *id, struct engine_user *as,
+                      const char *make_id, bool keep_alive)
 {
     struct gate_job *j = new_job(s, id, keep_alive);
+    if (as) {
+        j->as = engine_user_ref(as);
+        memcpy(j->make_id, make_id, UUID_SIZE);
+    }
     *ask->query_id = '\0';
     j->ask = *ask;
     memcpy(j->ask.query_id, id, UUID_SIZE);
@@ -294,20 +329,30 @@ static void start_job(struct gate_stream *s, struct target_ask *ask, const char 
     uv_queue_work(s->conn->gate->loop, &j->work, work_run, work_done);
 }
 
-static int record_and_start(struct gate_stream *s, struct target_ask *ask, const char *what, const char *text,
-                            bool keep_alive)
+static void record_and_start(struct gate_stream *s, struct target_ask *ask, const char *what, const char *text,
+                             bool keep_alive)
 {
+    struct gate *g = s->conn->gate;
+    struct engine_user *as = NULL;
+    const char *make_id = "";
     char id[UUID_SIZE];
     struct err err = ERR_INIT;
+    int r = 0;
     uuid_new(id);
-    int r = record_request(s, what, text, id, NULL, &err);
+    if (ask->sql)
+        r = gate_user_for(g, grants_find(g->grants, s->conn->grant), s->service, &as, &make_id, &err);
+    if (r == 0)
+        r = record_request(s, what, text, id, NULL, &err);
     if (r < 0) {
-        gate_event(s->conn->gate, true, "a request under grant %s: %s", s->conn->grant, err.message);
+        gate_event(g, true, "a request under grant %s: %s", s->conn->grant, err.message);
         send_sentence(s, 503, err.message, false);
-        return r;
+        return;
     }
-    start_job(s, ask, id, keep_alive);
-    return 0;
+    if (as) {
+        snprintf(ask->user, sizeof(ask->user), "%s", engine_user_name(as));
+        ask->password = mem_strdup(engine_user_password(as));
+    }
+    start_job(s, ask, id, as, make_id, keep_alive);
 }
 
 static void take_clickhouse(struct gate_stream *s, const struct http1_request *q)
@@ -331,10 +376,8 @@ static void take_clickhouse(struct gate_stream *s, const struct http1_request *q
         snprintf(ask.address, sizeof(ask.address), "%s", w->address);
         ask.port = BLUEPRINT_HTTP_PORT;
         ask.server = g->server;
-        ask.user = DIAG_READER;
-        ask.password = mem_strdup(g->reader);
         autofree char *text = mem_strdup(ask.sql);
-        (void)!record_and_start(s, &ask, "query", text, q->keep_alive);
+        record_and_start(s, &ask, "query", text, q->keep_alive);
     }
     target_ask_free(&ask);
 }
@@ -353,7 +396,7 @@ static void take_prometheus(struct gate_stream *s, const struct http1_request *q
         snprintf(ask.address, sizeof(ask.address), "%s", w->address);
         ask.port = PROMETHEUS_PORT;
         autofree char *text = mem_strdup(ask.path);
-        (void)!record_and_start(s, &ask, "path", text, q->keep_alive);
+        record_and_start(s, &ask, "path", text, q->keep_alive);
     }
     target_ask_free(&ask);
 }

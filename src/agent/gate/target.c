@@ -181,6 +181,7 @@ static void tell_exception(struct target_answer *ret, const struct http_response
     snprintf(text, sizeof(text), "Code: %.10s. The engine refused the statement: %.*s", code,
              name ? (int)MIN(name_len, (size_t)60) : 7, name ? name : "unknown");
     fail(ret, r->status == 404 ? 404 : 400, text);
+    ret->unknown = !strcmp(code, "516") || !strcmp(code, "194") || !strcmp(code, "192");
 }
 
 static void run_clickhouse(const struct target_ask *a, struct target_answer *ret)
@@ -263,7 +264,7 @@ void target_run(const struct target_ask *a, struct target_answer *ret)
 void target_kill(const struct target_ask *a)
 {
     autobuf struct buf url = BUF_INIT;
-    autofree char *basic = mem_printf("%s:%s", a->user ? a->user : "", a->password ? a->password : "");
+    autofree char *basic = mem_printf("%s:%s", a->user, a->password ? a->password : "");
     autofree char *sql = mem_printf("KILL QUERY WHERE query_id = '%s' ASYNC", a->query_id);
     autoresponse struct http_response response = {0};
     base_url(a, &url);

@@ -17,8 +17,8 @@ struct target_ask {
     char query_id[UUID_SIZE];
     char address[64];
     int port;
-    bool server;      /* a real server keeps the limits in the reader's profile; the embedded engine is told them */
-    const char *user; /* of the engine; borrowed, as password */
+    bool server;   /* a real server keeps the limits in the reader's profile; the embedded engine is told them */
+    char user[64]; /* of the engine */
     char *password;
 };
 void target_ask_free(struct target_ask *a); /* wipes the password */
@@ -29,6 +29,7 @@ struct target_answer {
     char *body;       /* never NULL */
     size_t len;
     int64_t rows; /* -1: not known */
+    bool unknown; /* the engine does not know the user, or not with this password */
 };
 void target_answer_free(struct target_answer *a);
 

@@ -4,6 +4,8 @@
 #include "base/js.h"
 #include "clickhouse/qlog.h"
 
+#include <sys/stat.h>
+
 static void one_line_an_entry(void **state)
 {
     autofree char *path = mem_printf("%s/q.log", (char *)*state), *moved = mem_printf("%s.1", path);
@@ -11,7 +13,7 @@ static void one_line_an_entry(void **state)
     size_t len;
     struct qlog *q;
     struct qlog_entry e = {.query_id = "id \"x\"", .user = "u", .kind = "Select", .wall_ms = 0, .duration_ms = 3};
-    assert_int_equal(qlog_open(path, &q, NULL), 0);
+    assert_int_equal(qlog_open(path, "", &q, NULL), 0);
     qlog_write(q, &e);
     assert_int_equal(rename(path, moved), 0);
     assert_int_equal(qlog_reopen(q, NULL), 0);
@@ -30,10 +32,33 @@ static void one_line_an_entry(void **state)
     assert_non_null(strstr(old, "\"exception_code\":0"));
 }
 
+static void some_users_in_so_much_room(void **state)
+{
+    autofree char *path = mem_printf("%s/q.log", (char *)*state), *moved = mem_printf("%s.1", path);
+    autofree char *text = NULL;
+    struct stat st;
+    struct qlog *q;
+    struct qlog_entry e = {.query_id = "a", .user = "ownhouse_grant_x", .kind = "Select"};
+    struct qlog_entry other = {.query_id = "b", .user = "default", .kind = "Select"};
+    assert_int_equal(qlog_open(path, "ownhouse_", &q, NULL), 0);
+    qlog_write(q, &other);
+    qlog_write(q, &e);
+    assert_int_equal(fs_read(path, 4096, &text, NULL, NULL), 0);
+    assert_non_null(strstr(text, "\"a\""));
+    assert_null(strstr(text, "\"b\""));
+    assert_int_equal(truncate(path, QLOG_KEPT_MAX), 0);
+    qlog_write(q, &e);
+    assert_int_equal(stat(moved, &st), 0);
+    assert_int_equal(st.st_size, QLOG_KEPT_MAX);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size > 0 && st.st_size < 4096);
+    qlog_close(q);
+}
+
 static void no_path_writes_nothing(void **state)
 {
     struct qlog *q;
-    assert_int_equal(qlog_open("", &q, NULL), 0);
+    assert_int_equal(qlog_open("", "", &q, NULL), 0);
     qlog_write(q, &(struct qlog_entry){.query_id = "", .user = "", .kind = ""});
     assert_int_equal(qlog_reopen(q, NULL), 0);
     qlog_close(q);
@@ -43,7 +68,7 @@ static void bad_path_is_named(void **state)
 {
     struct qlog *q;
     struct err err = ERR_INIT;
-    assert_int_equal(qlog_open("/nonexistent/q.log", &q, &err), -ENOENT);
+    assert_int_equal(qlog_open("/nonexistent/q.log", "", &q, &err), -ENOENT);
     assert_non_null(strstr(err.message, "query_log: cannot open /nonexistent/q.log"));
 }
 
@@ -51,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_line_an_entry, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(some_users_in_so_much_room, scratch_setup, scratch_teardown),
         cmocka_unit_test(no_path_writes_nothing),
         cmocka_unit_test(bad_path_is_named),
     };

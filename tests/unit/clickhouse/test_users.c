@@ -17,7 +17,7 @@ static char *put(void **state, const char *text)
 static bool check(struct users *u, const char *name, const char *password, bool *readonly)
 {
     struct user_rights rights;
-    bool right = users_check(u, name, password, strlen(password), &rights);
+    bool right = users_check(u, name, password, strlen(password), 0, &rights);
     *readonly = rights.readonly;
     return right;
 }
@@ -37,6 +37,79 @@ static void checks_passwords(void **state)
     assert_false(check(u, "default", "", &readonly));
     assert_false(check(u, "nobody", "secret", &readonly));
     assert_false(check(u, "", "", &readonly));
+    users_free(u);
+}
+
+#define GRANT "ownhouse_grant_0a7b4c1e-5f0e-4a57-9c3b-2f0d9d1b6c11"
+#define MADE(name, until)                                                                    \
+    "CREATE USER `" name "` IDENTIFIED WITH sha256_hash BY '" SECRET "' VALID UNTIL '" until \
+    "' SETTINGS PROFILE `ownhouse_gate`"
+#define UNTIL "1970-01-01T00:01:00Z"
+
+static int gate(struct users *u, const char *text, int64_t now_ms)
+{
+    return users_gate_statement(u, text, strlen(text), now_ms, NULL);
+}
+
+static bool let_in(struct users *u, const char *password, int64_t now_ms)
+{
+    struct user_rights rights = {0};
+    bool right = users_check(u, GRANT, password, strlen(password), now_ms, &rights);
+    assert_true(!right || (rights.readonly && !rights.gate_only));
+    return right;
+}
+
+static void the_gate_makes_and_drops_users_for_grants(void **state)
+{
+    static const char *const others[] = {
+        "SELECT 1",
+        "",
+        "KILL QUERY WHERE 1",
+        MADE("ownhouse_grant_x", UNTIL),
+        MADE("default", UNTIL),
+        MADE(GRANT, "soon"),
+        MADE(GRANT, UNTIL) " ",
+        "CREATE USER `" GRANT "`",
+        "CREATE USER OR REPLACE `" GRANT "`",
+        "DROP USER IF EXISTS `default`",
+        "DROP USER IF EXISTS `" GRANT "`, `default`",
+    };
+    autofree char *path =
+        put(state, "{\"users\":[{\"name\":\"ownhouse_gate\",\"sha256\":\"" OTHER "\",\"duty\":\"gate\"}]}");
+    struct users *u;
+    struct user_rights rights;
+    assert_int_equal(users_load(path, &u, NULL), 0);
+    assert_true(users_check(u, "ownhouse_gate", "other", 5, 0, &rights));
+    assert_true(rights.gate_only && !rights.backup_only);
+    assert_false(let_in(u, "secret", 0));
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        assert_int_equal(gate(u, others[i], 0), -EACCES);
+    assert_int_equal(gate(u, MADE(GRANT, UNTIL), 0), 0);
+    assert_int_equal(gate(u, MADE(GRANT, UNTIL), 0), 0);
+    assert_true(let_in(u, "secret", 0));
+    assert_false(let_in(u, "other", 0));
+    assert_int_equal(users_reload(u, NULL), 0); /* the file's users alone are read anew */
+    assert_true(let_in(u, "secret", 59999));
+    assert_false(let_in(u, "secret", 60000));
+    assert_int_equal(gate(u, "DROP USER IF EXISTS `" GRANT "`", 0), 0);
+    assert_false(let_in(u, "secret", 0));
+    assert_int_equal(gate(u, "DROP USER IF EXISTS `" GRANT "`", 0), 0);
+    users_free(u);
+}
+
+static void users_for_grants_are_bounded(void **state)
+{
+    autofree char *path = put(state, "{\"users\":[{\"name\":\"g\",\"sha256\":\"" OTHER "\",\"duty\":\"gate\"}]}");
+    struct users *u;
+    assert_int_equal(users_load(path, &u, NULL), 0);
+    for (int i = 0; i <= USERS_GRANTED_MAX; i++) {
+        autofree char *sql =
+            mem_printf("CREATE USER `ownhouse_grant_0a7b4c1e-5f0e-4a57-9c3b-%012d` IDENTIFIED WITH "
+                       "sha256_hash BY '" SECRET "' VALID UNTIL '" UNTIL "' SETTINGS PROFILE `ownhouse_gate`",
+                       i);
+        assert_int_equal(gate(u, sql, 0), i < USERS_GRANTED_MAX ? 0 : -ENOSPC);
+    }
+    assert_int_equal(gate(u, MADE(GRANT, "1970-01-01T00:05:00Z"), 60000), 0); /* those whose time is over make room */
     users_free(u);
 }
 
@@ -62,9 +135,9 @@ static void a_duty_is_a_list_of_statements(void **state)
     struct user_rights rights;
     bool reads;
     assert_int_equal(users_load(path, &u, NULL), 0);
-    assert_true(users_check(u, "b", "secret", 6, &rights));
+    assert_true(users_check(u, "b", "secret", 6, 0, &rights));
     assert_true(rights.backup_only);
-    assert_true(users_check(u, "c", "other", 5, &rights));
+    assert_true(users_check(u, "c", "other", 5, 0, &rights));
     assert_false(rights.backup_only);
     for (size_t i = 0; i < ARRAY_SIZE(may); i++) {
         assert_true(users_backup_may(may[i], strlen(may[i]), &reads));
@@ -123,6 +196,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(checks_passwords, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(the_gate_makes_and_drops_users_for_grants, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(users_for_grants_are_bounded, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_duty_is_a_list_of_statements, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(reload_takes_effect_or_changes_nothing, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(errors_name_the_field, scratch_setup, scratch_teardown),
