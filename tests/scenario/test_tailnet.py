@@ -115,7 +115,7 @@ def test_a_session_without_any_relay(system, tailnet):
     finally:
         system.kill("ownhouse-control --role link", signal.SIGCONT)
     found = [leaf["body"]["event"] for leaf in of_grant(system, grant["id"])]
-    assert found[:5] == ["grant-open", "certificate", "session-open", "request", "result"] and "request-refused" in found
+    assert found[:5] == ["grant-open", "certificate", "session-open", "user-made", "request"] and "request-refused" in found
     (source,) = sources(system, grant)
     assert source.startswith(tailnet.device + ":")
 
