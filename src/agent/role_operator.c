@@ -197,6 +197,7 @@ static void write_status(uv_timer_t *t)
     if (o->link)
         json_object_set_new(status, "link", agent_link_status_json(o->link));
     json_object_set_new(status, "desiredVersion", json_integer(operator_desired_version(o->operator)));
+    json_object_set_new(status, "passMicroseconds", json_integer((json_int_t)operator_pass_us(o->operator)));
     if (!strcmp(o->role->config.runtime, "kubernetes"))
         json_object_set_new(status, "cluster", cluster_status(o));
     json_object_set_new(status, "consent", desk_status(o->desk));

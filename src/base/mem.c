@@ -57,7 +57,10 @@ void mem_wipe(void *p, size_t size)
         explicit_bzero(p, size);
 }
 
+/* A chunk is a quarter of what there is already: a large arena is few blocks, that go back to the system when it is
+ * freed instead of leaving holes. */
 #define ARENA_CHUNK KIB(4)
+#define ARENA_CHUNK_MAX KIB(256)
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -67,6 +70,7 @@ struct arena_chunk {
 
 struct arena {
     struct arena_chunk *chunks;
+    size_t total;
 };
 
 struct arena *arena_new(void)
@@ -92,9 +96,10 @@ void *arena_alloc(struct arena *a, size_t size)
     size = (size + 15) & ~(size_t)15;
     struct arena_chunk *c = a->chunks;
     if (!c || c->size - c->used < size) {
-        size_t chunk = MAX(size, ARENA_CHUNK);
+        size_t chunk = MAX(size, MIN(MAX(a->total / 4, ARENA_CHUNK), ARENA_CHUNK_MAX));
         c = mem_alloc(sizeof(*c) + chunk);
         c->size = chunk;
+        a->total += chunk;
         /* A large block goes behind the head so that the head's free space stays usable. */
         if (a->chunks && size > ARENA_CHUNK / 2) {
             c->next = a->chunks->next;

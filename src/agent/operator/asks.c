@@ -76,12 +76,24 @@ static void clear(struct entry *e)
     *e = (struct entry){0};
 }
 
+/* The first whose name is not below: entries are sorted by name. */
+static size_t place_of(const struct asks *a, const char *name)
+{
+    size_t low = 0, high = a->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(a->entries[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static struct entry *find(const struct asks *a, const char *name)
 {
-    for (size_t i = 0; i < a->n; i++)
-        if (!strcmp(a->entries[i].name, name))
-            return &a->entries[i];
-    return NULL;
+    size_t at = place_of(a, name);
+    return at < a->n && !strcmp(a->entries[at].name, name) ? &a->entries[at] : NULL;
 }
 
 const char *asks_get(const struct asks *a, const char *name)
@@ -166,9 +178,11 @@ void asks_want(struct asks *a, const struct question *q)
     autofree char *url = mem_printf("http://%s%s%s:%d%s", left, q->address, right, q->port, q->path);
     struct entry *e = find(a, q->name);
     if (!e) {
+        size_t at = place_of(a, q->name);
         if (a->n == a->cap)
             a->entries = mem_realloc(a->entries, (a->cap = a->cap ? 2 * a->cap : 8) * sizeof(*a->entries));
-        e = &a->entries[a->n++];
+        e = &a->entries[at];
+        memmove(e + 1, e, (a->n++ - at) * sizeof(*e));
         *e = (struct entry){.name = mem_strdup(q->name)};
     }
     if (!e->url || strcmp(e->url, url) || strcmp(e->key, q->key)) {
@@ -183,7 +197,8 @@ void asks_want(struct asks *a, const struct question *q)
                             .parse = q->parse,
                             .pause_ms = q->pause_ms};
     }
-    ask_next(a);
+    if (!*e->answer)
+        ask_next(a);
 }
 
 void asks_free(struct asks *a, void (*done)(void *data), void *data)

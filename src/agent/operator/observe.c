@@ -80,13 +80,18 @@ static json_t *message(const struct observe_input *in, enum detail detail)
     return o;
 }
 
-json_t *observe_message(const struct observe_input *in)
+char *observe_text(const struct observe_input *in)
 {
     for (enum detail detail = DETAIL_ALL;; detail++) {
-        json_t *o = message(in, detail);
+        autojson json_t *o = message(in, detail);
         autofree char *as_text = js_text(o);
         if (detail == DETAIL_NO_TEXTS || strlen(as_text) <= OBSERVE_MAX_BYTES)
-            return o;
-        json_decref(o);
+            return TAKE_PTR(as_text);
     }
+}
+
+json_t *observe_message(const struct observe_input *in)
+{
+    autofree char *text = observe_text(in);
+    return json_loads(text, 0, NULL);
 }

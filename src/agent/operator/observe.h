@@ -23,3 +23,5 @@ struct observe_input {
 /* New reference. Over OBSERVE_MAX_BYTES the metrics are left out first, then the list of workloads, then the texts of
  * services. */
 json_t *observe_message(const struct observe_input *in);
+/* The same as JSON text; free(). */
+char *observe_text(const struct observe_input *in);

@@ -13,6 +13,7 @@
 #include "agent/operator/restarts.h"
 #include "agent/operator/scrape.h"
 #include "agent/operator/sleepers.h"
+#include "agent/operator/slim.h"
 #include "agent/operator/upgrades.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -51,7 +52,8 @@ struct operator_loop {
     struct sleepers *sleepers;
 
     struct blueprint_certificate certificates[2];
-    struct workload_list wanted;
+    struct workload_list wanted; /* slim.h */
+    struct workload_list whole;  /* the same with every file; only while a pass needs it */
     char (*digests)[65];
     bool rendered; /* wanted is of kept and the certificate */
 
@@ -66,8 +68,10 @@ struct operator_loop {
     int64_t waiting_since_ms; /* for the ingress to take up its files; -1 = it has */
     int told_again;           /* in a row, without success */
 
-    json_t *observed, *plain; /* plain: without metrics, whose change alone is no news */
+    char *observed; /* the last message as text: a tenth of the memory of its tree */
+    char plain[65]; /* digest of it without metrics, whose change alone is no news */
     int64_t reported_ms;
+    int64_t pass_us;               /* processor time of the last pass */
     char trouble[ERR_MESSAGE_MAX]; /* last one told, so that it is told once */
 };
 
@@ -185,9 +189,9 @@ static int bring_certificate(struct operator_loop *o, struct err *err)
     return r;
 }
 
-static int render(struct operator_loop *o, struct err *err)
+/* The whole list, with every file. */
+static int build(struct operator_loop *o, struct workload_list *ret, struct err *err)
 {
-    struct workload_list fresh;
     const char *pem[] = {named_pem(o->named), certs_bundle(o->certs)};
     static const char *const names[] = {"acme", "service"};
     o->c.env.certificates = o->certificates;
@@ -196,12 +200,31 @@ static int render(struct operator_loop *o, struct err *err)
     for (size_t i = 0; i < ARRAY_SIZE(pem); i++)
         if (pem[i])
             o->certificates[o->c.env.n_certificates++] = (struct blueprint_certificate){names[i], pem[i]};
-    workload_list_init(&fresh);
-    int r = blueprint_render(o->kept.desired, &o->c.env, &fresh, err);
+    workload_list_init(ret);
+    int r = blueprint_render(o->kept.desired, &o->c.env, ret, err);
     if (r == 0)
-        r = upgrades_apply(&o->upgrades, o->kept.desired, clock_wall_ms(o->c.clock), &fresh, err);
+        r = upgrades_apply(&o->upgrades, o->kept.desired, clock_wall_ms(o->c.clock), ret, err);
     if (r == 0)
-        restarts_apply(&o->restarts, &fresh);
+        restarts_apply(&o->restarts, ret);
+    else
+        workload_list_free(ret);
+    return r;
+}
+
+static void drop_whole(struct operator_loop *o)
+{
+    if (o->whole.arena)
+        workload_list_free(&o->whole);
+    o->whole = (struct workload_list){0};
+}
+
+/* What is kept of the list is slim; the whole lives until the end of the pass. */
+static int render(struct operator_loop *o, struct err *err)
+{
+    struct workload_list fresh, slim;
+    int r = build(o, &fresh, err);
+    if (r < 0)
+        return r;
     char(*digests)[65] = mem_alloc((fresh.n + 1) * sizeof(*digests));
     for (size_t i = 0; r == 0 && i < fresh.n; i++)
         r = runtime_digest(&fresh.items[i], digests[i], err);
@@ -210,14 +233,32 @@ static int render(struct operator_loop *o, struct err *err)
         free(digests);
         return r;
     }
-    notes_render(o->notes, &o->wanted, (const char(*)[65])o->digests, &fresh, (const char(*)[65])digests);
+    slim_copy(&fresh, &slim);
+    notes_render(o->notes, &o->wanted, (const char(*)[65])o->digests, &slim, (const char(*)[65])digests);
     if (o->wanted.arena)
         workload_list_free(&o->wanted);
     free(o->digests);
-    o->wanted = fresh;
+    drop_whole(o);
+    o->whole = fresh;
+    o->wanted = slim;
     o->digests = digests;
     o->rendered = true;
     return 0;
+}
+
+/* The whole of what is wanted; NULL when it is not as remembered any more (its time has come): the next pass renders
+ * anew. */
+static const struct workload *whole_of(struct operator_loop *o, const struct workload *slim)
+{
+    size_t at = (size_t)(slim - o->wanted.items);
+    char digest[65] = "";
+    if (!o->whole.arena && build(o, &o->whole, NULL) < 0)
+        o->whole = (struct workload_list){0};
+    if (at < o->whole.n && runtime_digest(&o->whole.items[at], digest, NULL) == 0 && !strcmp(digest, o->digests[at]))
+        return &o->whole.items[at];
+    o->rendered = false;
+    operator_nudge(o);
+    return NULL;
 }
 
 static const struct runtime_status *status_of(const struct runtime_status_list *l, const char *name)
@@ -232,8 +273,10 @@ static void act(struct operator_loop *o, const struct reconcile_action *a, const
 {
     struct runtime *rt = o->c.runtime;
     struct err err = ERR_INIT;
-    int r = a->workload ? rt->ops->apply(rt, a->workload, &o->wanted, &err)
-                        : rt->ops->remove(rt, a->name, a->delete_data, &err);
+    const struct workload *w = a->workload ? whole_of(o, a->workload) : NULL;
+    if (a->workload && !w)
+        return;
+    int r = a->workload ? rt->ops->apply(rt, w, &o->whole, &err) : rt->ops->remove(rt, a->name, a->delete_data, &err);
     reconcile_done(o->memory, a, clock_mono_ms(o->c.clock), r, err.message);
     notes_action(o->notes, rt, a, status, r, err.message);
     if (r < 0) {
@@ -379,18 +422,23 @@ static void report(struct operator_loop *o, const struct runtime_status_list *ob
         .data = o,
     };
     int64_t now = clock_mono_ms(o->c.clock);
-    json_t *plain = observe_message(&in);
-    bool same = o->plain && json_equal(plain, o->plain) && now - o->reported_ms < REPORT_MS;
-    json_decref(o->plain);
-    json_decref(o->observed);
-    o->plain = plain;
-    in.metrics_of = metrics_of;
-    o->observed = observe_message(&in);
+    char digest[65];
+    free(TAKE_PTR(o->observed));
+    o->observed = observe_text(&in);
+    sha256_hex(o->observed, strlen(o->observed), digest);
+    bool same = !strcmp(digest, o->plain) && now - o->reported_ms < REPORT_MS;
+    memcpy(o->plain, digest, sizeof(digest));
+    if (scrape_any(o->scrape)) {
+        in.metrics_of = metrics_of;
+        free(TAKE_PTR(o->observed));
+        o->observed = observe_text(&in);
+    }
     if (same)
         return;
     o->reported_ms = now;
-    if (o->c.on_observed)
-        o->c.on_observed(o->observed, o->c.data);
+    autojson json_t *message = o->c.on_observed ? operator_observed(o) : NULL;
+    if (message)
+        o->c.on_observed(message, o->c.data);
 }
 
 /* What runs is not yet what was asked for while a service that begins with a backup lacks its data. */
@@ -469,17 +517,27 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
     return first;
 }
 
+static int64_t own_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 static void pass(struct operator_loop *o)
 {
     struct err err = ERR_INIT;
+    int64_t began_us = own_us();
     int64_t now = clock_mono_ms(o->c.clock);
     int64_t again = now + (o->has_change ? LOOK_ANYWAY_MS : POLL_MS);
     int r = look(o, &again, &err);
+    drop_whole(o);
     trouble(o, r < 0 ? err.message : "");
     if (r < 0)
         again = MIN(again, now + RETRY_MS);
     again = MIN(again, o->reported_ms + REPORT_MS);
     wake_at(o, MAX(again, now + SOON_MS));
+    o->pass_us = own_us() - began_us;
 }
 
 /* ---- documents ---- */
@@ -526,7 +584,14 @@ int64_t operator_desired_version(const struct operator_loop *o)
 
 json_t *operator_observed(const struct operator_loop *o)
 {
-    return json_incref(o->observed);
+    json_t *v = NULL;
+    size_t len = o->observed ? strlen(o->observed) : 0;
+    return len && js_parse(o->observed, len, len, &v, NULL) == 0 ? v : NULL;
+}
+
+int64_t operator_pass_us(const struct operator_loop *o)
+{
+    return o->pass_us;
 }
 
 /* ---- life ---- */
@@ -573,6 +638,7 @@ static void release(struct operator_loop *o)
 {
     if (o->wanted.arena)
         workload_list_free(&o->wanted);
+    drop_whole(o);
     free(o->digests);
     kept_clear(&o->kept);
     certs_free(o->certs);
@@ -581,8 +647,7 @@ static void release(struct operator_loop *o)
     notes_free(o->notes);
     restarts_free(&o->restarts);
     upgrades_free(&o->upgrades);
-    json_decref(o->observed);
-    json_decref(o->plain);
+    free(o->observed);
     free(o->kept_path);
     arena_free(o->arena);
     free(o);

@@ -83,6 +83,8 @@ OH_MUST_CHECK int operator_offer_desired(struct operator_loop *o, int64_t versio
 int64_t operator_desired_version(const struct operator_loop *o);
 /* The last `observed` message, for a link that has just connected; NULL before the first pass. New reference. */
 json_t *operator_observed(const struct operator_loop *o);
+/* Processor time of the last pass, in microseconds. */
+int64_t operator_pass_us(const struct operator_loop *o);
 /* Restarts the engines of a service by the rules of a rolling change. -ENOENT: the document has no such service that
  * runs. */
 OH_MUST_CHECK int operator_restart(struct operator_loop *o, const char *service, struct err *err);

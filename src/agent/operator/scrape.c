@@ -114,22 +114,17 @@ static void round_ended(uv_work_t *work, int status OH_UNUSED)
         s->fresh(s->data);
 }
 
-static bool is_wanted(const struct scrape_target *targets, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(targets[i].name, name))
-            return true;
-    return false;
-}
-
 static void forget_others(struct scrape *s, const struct scrape_target *targets, size_t n)
 {
+    autojson json_t *wanted = json_object();
     const char *name;
     json_t *values;
     void *next;
+    for (size_t i = 0; i < n && json_object_size(s->kept); i++)
+        json_object_set_new(wanted, targets[i].name, json_true());
     json_object_foreach_safe(s->kept, next, name, values)
     {
-        if (!is_wanted(targets, n, name))
+        if (!json_object_get(wanted, name))
             json_object_del(s->kept, name);
     }
 }
@@ -151,6 +146,11 @@ void scrape_want(struct scrape *s, const struct scrape_target *targets, size_t n
     s->busy = uv_queue_work(s->loop, &s->work, run_round, round_ended) == 0;
     if (!s->busy)
         clear_round(&s->round);
+}
+
+bool scrape_any(const struct scrape *s)
+{
+    return json_object_size(s->kept) > 0;
 }
 
 json_t *scrape_get(const struct scrape *s, const char *name)

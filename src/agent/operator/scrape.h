@@ -23,5 +23,6 @@ struct scrape_target {
 void scrape_want(struct scrape *s, const struct scrape_target *targets, size_t n);
 /* {metric: value}, whole numbers, of the workload; NULL while there is none. Borrowed until the next scrape_want(). */
 json_t *scrape_get(const struct scrape *s, const char *name);
+bool scrape_any(const struct scrape *s); /* somebody has answered */
 /* Frees; `done` is called (maybe later) when no thread uses it any more. */
 void scrape_free(struct scrape *s, void (*done)(void *data), void *data);

@@ -65,6 +65,7 @@ struct kube {
     struct runtime rt;
     struct arena *arena;
     struct kube_place place;
+    char mark[32]; /* of the place: kube_place_mark() */
     const struct clock *clock;
     char *identity;
     struct kube_client *client;

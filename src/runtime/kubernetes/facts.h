@@ -9,35 +9,41 @@
 
 #define KUBE_DIGEST_SHOWN 12 /* digits of a digest that facts keep */
 
+/* One block of memory with its texts. What only one kind has shares its place with what others have: ask for the kind
+ * before reading it. */
 struct kube_fact {
     enum kube_kind kind;
-    char *namespace; /* "" for objects of the cluster */
-    char *name;
-    char *workload; /* "" for shared ones */
-    char *uid;
+    unsigned mark;         /* of the last list that held it */
+    const char *namespace; /* "" for objects of the cluster */
+    const char *name;
+    const char *workload;        /* "" for shared ones */
+    const char *uid;             /* StatefulSet, Deployment; "" for others */
+    const char *detail;          /* StatefulSet's updateRevision; claim: its phase; Service: its outside address; "" */
+    uint64_t identity;           /* hash of the uid */
     int64_t version, generation; /* resourceVersion */
+    uint64_t owners;             /* hash over who owns which fields, status and the cluster's own controllers aside */
+    uint64_t accepted;           /* owners as of our last write; 0 = none since we started */
     char digest[KUBE_DIGEST_SHOWN + 1];
-    uint64_t owners;   /* hash over who owns which fields, status and the cluster's own controllers aside */
-    uint64_t accepted; /* owners as of our last write; 0 = none since we started */
-    bool foreign;      /* somebody else owns fields */
+    bool foreign; /* somebody else owns fields */
     bool deleting;
-    unsigned mark;               /* of the last list that held it */
-    struct workload_env *labels; /* StatefulSet, Deployment: those with ownhouse/, without it */
-    size_t n_labels;
 
-    /* StatefulSet, Deployment */
-    char workload_digest[65];             /* masked */
-    char *objects;                        /* "Kind/name@digest ..." */
-    char renderer[32];                    /* mark of the place and the rules that made it */
-    int wanted, replicas, ready, updated; /* spec.replicas, status... */
-    int64_t observed_generation;
-    /* Pod */
-    bool pod_ready, was_ready, failed;
-    int restarts;
-    char *address, *error, *revision; /* error: "" or why it does not run; revision: of its template */
-    int64_t since_ms;
-    /* StatefulSet's updateRevision; claim: its phase; Service: its outside address */
-    char *detail;
+    union {
+        struct {                         /* StatefulSet, Deployment */
+            struct workload_env *labels; /* those with ownhouse/, without it */
+            size_t n_labels;
+            const char *objects;                  /* "Kind/name@digest ..." */
+            const char *renderer;                 /* mark of the place and the rules that made it */
+            const char *workload_digest;          /* masked */
+            int wanted, replicas, ready, updated; /* spec.replicas, status... */
+            int64_t observed_generation;
+        };
+        struct {                                    /* Pod */
+            const char *address, *error, *revision; /* error: "" or why it does not run; revision: of its template */
+            int64_t since_ms;
+            int restarts;
+            bool pod_ready, was_ready, failed;
+        };
+    };
 };
 
 struct kube_facts {

@@ -6,6 +6,8 @@
 
 #include "base/buf.h"
 
+#define KUBE_NAME_MAX 253 /* bytes of an object's name */
+
 enum kube_kind {
     KUBE_NAMESPACE,
     KUBE_ROLE_BINDING,

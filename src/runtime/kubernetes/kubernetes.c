@@ -160,10 +160,13 @@ static int apply(struct runtime *rt, const struct workload *w, const struct work
 static char *service_of(const struct kube *k, const char *name)
 {
     const char *prefix = strncmp(name, "keeper-", 7) ? "clickhouse-" : "keeper-";
-    for (size_t i = 0; i < k->facts.n; i++)
-        for (size_t n = 0; !strcmp(k->facts.items[i]->workload, name) && n < k->facts.items[i]->n_labels; n++)
-            if (!strcmp(k->facts.items[i]->labels[n].name, "service"))
-                return mem_strdup(k->facts.items[i]->labels[n].value);
+    static const enum kube_kind kinds[] = {KUBE_STATEFUL_SET, KUBE_DEPLOYMENT};
+    for (size_t s = 0; s < ARRAY_SIZE(kinds); s++)
+        for (size_t i = kube_facts_first(&k->facts, kinds[s], NULL);
+             i < k->facts.n && k->facts.items[i]->kind == kinds[s]; i++)
+            for (size_t n = 0; !strcmp(k->facts.items[i]->workload, name) && n < k->facts.items[i]->n_labels; n++)
+                if (!strcmp(k->facts.items[i]->labels[n].name, "service"))
+                    return mem_strdup(k->facts.items[i]->labels[n].value);
     const char *dash = strrchr(name, '-');
     size_t lead = strlen(prefix);
     return !strncmp(name, prefix, lead) && dash > name + lead ? mem_strndup(name + lead, (size_t)(dash - name) - lead)
@@ -342,6 +345,7 @@ int runtime_kubernetes_new(struct runtime_kubernetes_config *config, struct runt
     k->arena = arena_new();
     k->clock = config->clock;
     copy_place(k, &config->place);
+    kube_place_mark(&k->place, k->mark);
     k->identity = config->identity ? arena_strdup(k->arena, config->identity) : own_identity(k->arena);
     k->lease.self = k->identity;
     k->change = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -11,13 +11,18 @@ struct pods {
 static bool stands(const struct kube *k, const char *namespace, const char *entry, size_t len)
 {
     const char *slash = memchr(entry, '/', len), *at = memchr(entry, '@', len);
+    char name[KUBE_NAME_MAX + 1], digest[65];
     if (!slash || !at || at < slash)
         return false;
-    autofree char *kind = mem_strndup(entry, (size_t)(slash - entry)),
-                  *name = mem_strndup(slash + 1, (size_t)(at - slash - 1)),
-                  *digest = mem_strndup(at + 1, len - (size_t)(at + 1 - entry));
+    size_t kind_len = (size_t)(slash - entry), name_len = (size_t)(at - slash - 1),
+           digest_len = len - (size_t)(at + 1 - entry);
+    if (name_len >= sizeof(name) || digest_len >= sizeof(digest))
+        return false;
+    memcpy(name, slash + 1, name_len);
+    memcpy(digest, at + 1, digest_len);
+    name[name_len] = digest[digest_len] = '\0';
     for (int i = 0; i < KUBE_KIND_COUNT; i++)
-        if (!strcmp(kube_kinds[i].kind, kind))
+        if (!strncmp(kube_kinds[i].kind, entry, kind_len) && !kube_kinds[i].kind[kind_len])
             return kube_fact_stands(
                 kube_facts_find(&k->facts, (enum kube_kind)i, kube_kinds[i].namespaced ? namespace : "", name), digest);
     return false;
@@ -36,10 +41,8 @@ static bool all_stand(const struct kube *k, const struct kube_fact *set)
 
 void kube_effective_digest(const struct kube *k, const struct kube_fact *set, char ret[65])
 {
-    char mark[32];
     *ret = '\0';
-    kube_place_mark(&k->place, mark);
-    if (set->deleting || kube_fact_drifted(set) || strcmp(set->renderer, mark) || !all_stand(k, set))
+    if (set->deleting || kube_fact_drifted(set) || strcmp(set->renderer, k->mark) || !all_stand(k, set))
         return;
     kube_mask(&k->place, set->name, set->workload_digest, ret);
 }

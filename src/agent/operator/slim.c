@@ -1,0 +1,119 @@
+/* Copies a list of workloads without the contents of their files. */
+#include "agent/operator/slim.h"
+
+#include "base/keys.h"
+
+#define FIRST_PLACES 256
+
+/* The texts that the copy has: open addressing, never more than half full. */
+struct texts {
+    struct arena *arena;
+    const char **places;
+    size_t n, cap;
+};
+
+static size_t hash(const char *text)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return (size_t)(h ^ (h >> 32));
+}
+
+static const char **place_of(const char **places, size_t cap, const char *text)
+{
+    size_t at = hash(text) & (cap - 1);
+    while (places[at] && strcmp(places[at], text))
+        at = (at + 1) & (cap - 1);
+    return &places[at];
+}
+
+static void widen(struct texts *t)
+{
+    size_t cap = t->cap ? 2 * t->cap : FIRST_PLACES;
+    const char **places = mem_alloc(cap * sizeof(*places));
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->places[i])
+            *place_of(places, cap, t->places[i]) = t->places[i];
+    free(t->places);
+    t->places = places;
+    t->cap = cap;
+}
+
+static const char *keep(struct texts *t, const char *text)
+{
+    if (!text)
+        return NULL;
+    if (2 * (t->n + 1) > t->cap)
+        widen(t);
+    const char **place = place_of(t->places, t->cap, text);
+    if (!*place) {
+        *place = arena_strdup(t->arena, text);
+        t->n++;
+    }
+    return *place;
+}
+
+static const char *keep_content(struct texts *t, const char *content)
+{
+    char digest[65];
+    size_t len = strlen(content);
+    if (len <= SLIM_CONTENT_MAX)
+        return keep(t, content);
+    sha256_hex(content, len, digest);
+    return keep(t, digest);
+}
+
+static struct workload_env *copy_pairs(struct texts *t, const struct workload_env *from, size_t n)
+{
+    struct workload_env *to = n ? arena_alloc(t->arena, n * sizeof(*to)) : NULL;
+    for (size_t i = 0; i < n; i++)
+        to[i] = (struct workload_env){keep(t, from[i].name), keep(t, from[i].value)};
+    return to;
+}
+
+static void copy_files(struct texts *t, const struct workload *from, struct workload *to)
+{
+    to->files = from->n_files ? arena_alloc(t->arena, from->n_files * sizeof(*to->files)) : NULL;
+    for (size_t i = 0; i < from->n_files; i++) {
+        to->files[i] = from->files[i];
+        to->files[i].path = keep(t, from->files[i].path);
+        to->files[i].content = keep_content(t, from->files[i].content);
+    }
+}
+
+static void copy_lists(struct texts *t, const struct workload *from, struct workload *to)
+{
+    to->labels = copy_pairs(t, from->labels, from->n_labels);
+    to->environment = copy_pairs(t, from->environment, from->n_environment);
+    to->arguments = from->n_arguments ? arena_alloc(t->arena, from->n_arguments * sizeof(*to->arguments)) : NULL;
+    for (size_t i = 0; i < from->n_arguments; i++)
+        to->arguments[i] = keep(t, from->arguments[i]);
+    to->volumes = from->n_volumes ? arena_alloc(t->arena, from->n_volumes * sizeof(*to->volumes)) : NULL;
+    for (size_t i = 0; i < from->n_volumes; i++) {
+        to->volumes[i] = from->volumes[i];
+        to->volumes[i].name = keep(t, from->volumes[i].name);
+        to->volumes[i].bucket = keep(t, from->volumes[i].bucket);
+    }
+    to->ports = from->n_ports ? arena_alloc(t->arena, from->n_ports * sizeof(*to->ports)) : NULL;
+    for (size_t i = 0; i < from->n_ports; i++)
+        to->ports[i] = (struct workload_port){keep(t, from->ports[i].name), from->ports[i].port};
+}
+
+void slim_copy(const struct workload_list *from, struct workload_list *ret)
+{
+    struct texts t = {.arena = arena_new()};
+    struct workload *items = mem_alloc((from->n + 1) * sizeof(*items));
+    for (size_t i = 0; i < from->n; i++) {
+        const struct workload *w = &from->items[i];
+        items[i] = *w;
+        items[i].name = keep(&t, w->name);
+        items[i].image = keep(&t, w->image);
+        items[i].program = keep(&t, w->program);
+        items[i].probe.path = keep(&t, w->probe.path);
+        copy_lists(&t, w, &items[i]);
+        copy_files(&t, w, &items[i]);
+    }
+    free(t.places);
+    *ret = (struct workload_list){.arena = t.arena, .items = items, .n = from->n, .cap = from->n + 1};
+}

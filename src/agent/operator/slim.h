@@ -1,0 +1,12 @@
+/* A list of workloads to remember: everything that is compared and told, but digests instead of the contents of long
+ * files, and each text once. A tenth of the whole list or less; the whole is rendered again when something is applied.
+ */
+#pragma once
+
+#include "blueprint/workload.h"
+
+#define SLIM_CONTENT_MAX 80 /* contents up to this length are kept as they are */
+
+/* *ret is a list of its own (workload_list_free). Names, order and everything but the contents are as in `from`; equal
+ * contents stay equal. */
+void slim_copy(const struct workload_list *from, struct workload_list *ret);
