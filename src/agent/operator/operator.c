@@ -53,7 +53,7 @@ struct operator_loop {
 
     struct blueprint_certificate certificates[2];
     struct workload_list wanted; /* slim.h */
-    struct workload_list whole;  /* the same with every file; only while a pass needs it */
+    struct workload_list whole;  /* the same with every file; only in the pass that rendered it */
     char (*digests)[65];
     bool rendered; /* wanted is of kept and the certificate */
 
@@ -189,8 +189,8 @@ static int bring_certificate(struct operator_loop *o, struct err *err)
     return r;
 }
 
-/* The whole list, with every file. */
-static int build(struct operator_loop *o, struct workload_list *ret, struct err *err)
+/* Everything wanted, with every file, but for the images that an upgrade window holds. */
+static int build_all(struct operator_loop *o, const struct desired *d, struct workload_list *ret, struct err *err)
 {
     const char *pem[] = {named_pem(o->named), certs_bundle(o->certs)};
     static const char *const names[] = {"acme", "service"};
@@ -201,14 +201,35 @@ static int build(struct operator_loop *o, struct workload_list *ret, struct err 
         if (pem[i])
             o->certificates[o->c.env.n_certificates++] = (struct blueprint_certificate){names[i], pem[i]};
     workload_list_init(ret);
-    int r = blueprint_render(o->kept.desired, &o->c.env, ret, err);
-    if (r == 0)
-        r = upgrades_apply(&o->upgrades, o->kept.desired, clock_wall_ms(o->c.clock), ret, err);
+    int r = blueprint_render(d, &o->c.env, ret, err);
     if (r == 0)
         restarts_apply(&o->restarts, ret);
     else
         workload_list_free(ret);
     return r;
+}
+
+static int build(struct operator_loop *o, struct workload_list *ret, struct err *err)
+{
+    int r = build_all(o, o->kept.desired, ret, err);
+    if (r == 0 && (r = upgrades_apply(&o->upgrades, o->kept.desired, clock_wall_ms(o->c.clock), ret, err)) < 0)
+        workload_list_free(ret);
+    return r;
+}
+
+/* Of a service's workload only that service is rendered. */
+static int build_for(struct operator_loop *o, const struct workload *slim, struct workload_list *ret)
+{
+    const struct desired *d = o->kept.desired;
+    const char *id = workload_label(slim, BLUEPRINT_SERVICE);
+    for (size_t i = 0; id && i < d->n_services; i++)
+        if (!strcmp(d->services[i].id, id)) {
+            struct desired one = *d;
+            one.services = &d->services[i];
+            one.n_services = 1;
+            return build_all(o, &one, ret, NULL);
+        }
+    return build_all(o, d, ret, NULL);
 }
 
 static void drop_whole(struct operator_loop *o)
@@ -246,19 +267,28 @@ static int render(struct operator_loop *o, struct err *err)
     return 0;
 }
 
-/* The whole of what is wanted; NULL when it is not as remembered any more (its time has come): the next pass renders
- * anew. */
-static const struct workload *whole_of(struct operator_loop *o, const struct workload *slim)
+static const struct workload *in_list(const struct workload_list *l, const struct workload *slim, const char *wanted)
 {
-    size_t at = (size_t)(slim - o->wanted.items);
     char digest[65] = "";
-    if (!o->whole.arena && build(o, &o->whole, NULL) < 0)
-        o->whole = (struct workload_list){0};
-    if (at < o->whole.n && runtime_digest(&o->whole.items[at], digest, NULL) == 0 && !strcmp(digest, o->digests[at]))
-        return &o->whole.items[at];
-    o->rendered = false;
-    operator_nudge(o);
+    for (size_t i = 0; i < l->n; i++) {
+        struct workload *w = &l->items[i];
+        if (strcmp(w->name, slim->name))
+            continue;
+        w->image = slim->image; /* the one in force */
+        return runtime_digest(w, digest, NULL) == 0 && !strcmp(digest, wanted) ? w : NULL;
+    }
     return NULL;
+}
+
+/* What is wanted, with its files; NULL when it is not as remembered any more (its time has come): the next pass renders
+ * anew. *fresh is the caller's to free. */
+static const struct workload *whole_of(struct operator_loop *o, const struct workload *slim,
+                                       struct workload_list *fresh)
+{
+    const char *digest = o->digests[slim - o->wanted.items];
+    if (o->whole.arena)
+        return in_list(&o->whole, slim, digest);
+    return build_for(o, slim, fresh) == 0 ? in_list(fresh, slim, digest) : NULL;
 }
 
 static const struct runtime_status *status_of(const struct runtime_status_list *l, const char *name)
@@ -273,10 +303,14 @@ static void act(struct operator_loop *o, const struct reconcile_action *a, const
 {
     struct runtime *rt = o->c.runtime;
     struct err err = ERR_INIT;
-    const struct workload *w = a->workload ? whole_of(o, a->workload) : NULL;
-    if (a->workload && !w)
+    autoworkloads struct workload_list fresh = {0};
+    const struct workload *w = a->workload ? whole_of(o, a->workload, &fresh) : NULL;
+    if (a->workload && !w) {
+        o->rendered = false;
+        operator_nudge(o);
         return;
-    int r = a->workload ? rt->ops->apply(rt, w, &o->whole, &err) : rt->ops->remove(rt, a->name, a->delete_data, &err);
+    }
+    int r = a->workload ? rt->ops->apply(rt, w, &o->wanted, &err) : rt->ops->remove(rt, a->name, a->delete_data, &err);
     reconcile_done(o->memory, a, clock_mono_ms(o->c.clock), r, err.message);
     notes_action(o->notes, rt, a, status, r, err.message);
     if (r < 0) {

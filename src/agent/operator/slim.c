@@ -54,14 +54,30 @@ static const char *keep(struct texts *t, const char *text)
     return *place;
 }
 
+/* Whom the text names: whoever renders another workload asks for that. */
+static void add_references(const char *content, struct buf *out)
+{
+    static const char *const kinds[] = {"${address:", "${ready:"};
+    for (const char *p = content; (p = strchr(p, '$')); p++) {
+        const char *end = strchr(p, '}');
+        for (size_t i = 0; end && i < ARRAY_SIZE(kinds); i++)
+            if (!strncmp(p, kinds[i], strlen(kinds[i])))
+                buf_add(out, p, (size_t)(end - p) + 1);
+        p += p[1] == '$'; /* escaped */
+    }
+}
+
 static const char *keep_content(struct texts *t, const char *content)
 {
+    autobuf struct buf text = BUF_INIT;
     char digest[65];
     size_t len = strlen(content);
     if (len <= SLIM_CONTENT_MAX)
         return keep(t, content);
     sha256_hex(content, len, digest);
-    return keep(t, digest);
+    buf_adds(&text, digest);
+    add_references(content, &text);
+    return keep(t, text.data);
 }
 
 static struct workload_env *copy_pairs(struct texts *t, const struct workload_env *from, size_t n)

@@ -1,6 +1,6 @@
-/* A list of workloads to remember: everything that is compared and told, but digests instead of the contents of long
- * files, and each text once. A tenth of the whole list or less; the whole is rendered again when something is applied.
- */
+/* A list of workloads to remember: everything that is compared and told, but of long files only a digest and whom they
+ * name (${address:...}, ${ready:...}), and each text once. A tenth of the whole list or less. It can be the `all` of
+ * runtime_ops.apply(); what is applied itself is rendered again. */
 #pragma once
 
 #include "blueprint/workload.h"
