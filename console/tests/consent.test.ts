@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { en } from '../src/i18n/en';
-import { accessCommand, approverText, canonical, commandLine, digestOf, nameOfKey, readCheckpoint, readRequest, readSignature, signingFile, whyText } from '../src/lib/consent';
+import { accessCommand, approverText, canonical, commandLine, createCommand, digestOf, nameOfKey, readCheckpoint, readRequest, readSignature, signingFile, whyText } from '../src/lib/consent';
 import { noteText } from '../src/lib/plan';
 
 const id = 'a0934170-aba8-42a1-a752-c4ecc0d3bd44';
@@ -124,5 +124,16 @@ describe("what the other side says, in the reader's words", () => {
       expect(noteText(en[`plan.note.${note}`], t as never)).toBe(`plan.note.${note}`);
     }
     expect(noteText('something new', t as never)).toBe('something new');
+  });
+});
+
+describe('the command that makes a service', () => {
+  const wish = { name: "it's", infrastructure: 'i', networks: ['192.0.2.0/24', 'anywhere'], memory: 16, replicas: 2, channel: 'default', idle: true };
+  test('says sizes and every network, and what is not as usual', () => {
+    expect(createCommand(wish)).toBe(`ownhouse services create 'it'\\''s' --infrastructure i --memory 16 --replicas 2 --from 192.0.2.0/24,0.0.0.0/0`);
+    expect(createCommand({ ...wish, channel: 'slow', idle: false, backup: 'b' })).toMatch(/ --channel slow --no-idle --backup b$/);
+  });
+  test('a service that nobody may reach is not one that everybody may', () => {
+    expect(createCommand({ ...wish, networks: [] })).toContain(' --from ');
   });
 });

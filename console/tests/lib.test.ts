@@ -6,6 +6,7 @@ import { addresses, isAligned, isIpSource, isPrivate, parseNetwork } from '../sr
 import { connectLines, shellQuote, type Target } from '../src/lib/connect';
 import { toCsv } from '../src/lib/csv';
 import { changesOf, layersOf, placeNodes, progressOf, showValue, splitResource } from '../src/lib/plan';
+import { restoredName } from '../src/lib/restore';
 import { doubleSha1Hex, makeKey, randomText, sha256Base64 } from '../src/lib/secrets';
 import { overlap, weekGrid } from '../src/lib/week';
 
@@ -43,7 +44,8 @@ describe('connection lines', () => {
   });
   test('the authority is written where it is needed, and only there', () => {
     expect(connectLines('curl', target)).toMatch(/^cat > ownhouse-ca\.pem <<'PEM'\n-----BEGIN-----\nx\nPEM\n/);
-    for (const client of ['curl', 'python', 'node', 'go', 'java'] as const) expect(connectLines(client, { ...target, ca: null })).not.toContain('ownhouse-ca.pem');
+    for (const client of ['curl', 'python', 'node', 'go', 'java', 'csharp'] as const) expect(connectLines(client, target)).toContain('ownhouse-ca.pem');
+    for (const client of ['curl', 'python', 'node', 'go', 'java', 'csharp'] as const) expect(connectLines(client, { ...target, ca: null })).not.toContain('ownhouse-ca.pem');
   });
   test('names under .localhost go to the own port, but for curl and browsers, which know them', () => {
     const here = { ...target, host: 'demo.laptop.ownhouse.localhost' };
@@ -54,14 +56,19 @@ describe('connection lines', () => {
     const native = connectLines('go', { ...here, native: { host: 'n.laptop.ownhouse.localhost', port: 9444 } });
     expect(native).toContain('"localhost:9444"');
     expect(native).toContain('ServerName: "n.laptop.ownhouse.localhost"');
-    expect(connectLines('csharp', here)).toContain('Host=localhost;Port=8501');
+    expect(connectLines('csharp', here)).toContain('@"https://localhost:8501/"');
     expect(connectLines('node', { ...here, localPort: null })).toContain('https://demo.laptop.ownhouse.localhost:8443');
     expect(connectLines('node', target)).toContain('https://demo.example:8443');
   });
   test('a password stays whole in the quotes of each language', () => {
     const odd = { ...target, password: `a"b'c;d\\e` };
-    expect(connectLines('csharp', odd)).toContain(`Password='a""b''c;d\\e'`);
+    expect(connectLines('csharp', odd)).toContain(`@"default:" + @"a""b'c;d\\e"`);
+    expect(connectLines('java', odd)).toContain(`"a\\"b'c;d\\\\e"`);
     expect(connectLines('python', odd)).toContain(`password="a\\"b'c;d\\\\e"`);
+  });
+  test('the JDBC driver is told not to ask for what the embedded engine does not give', () => {
+    expect(connectLines('java', target)).toContain('settings.put("compress", "0");');
+    expect(connectLines('java', { ...target, native: { host: 'n.example', port: 9440 } })).not.toContain('compress');
   });
   test('no native endpoint, no line for it', () => {
     expect(connectLines('clickhouse', target)).toBe('');
@@ -163,4 +170,12 @@ test('backing off grows and stays bounded', () => {
   expect(backoff(0, () => 0)).toBe(1000);
   expect(backoff(3, () => 0)).toBe(8000);
   expect(backoff(30, () => 1)).toBe(18750);
+});
+
+describe('what is restored', () => {
+  test('is called after the old service and the time of its backup, in fifty characters', () => {
+    expect(restoredName('demo', '2026-11-23T12:14:25.098Z')).toBe('demo 2026-11-23 12.14');
+    expect([...restoredName('a long name '.repeat(9), '2026-11-23T12:14:25.098Z')].length).toBeLessThanOrEqual(50);
+    expect(restoredName('demo', '')).toBe('demo 2');
+  });
 });

@@ -104,19 +104,17 @@ static void wipe_free(char *s)
     free(s);
 }
 
-int services_create(struct session *s, const char *name, const char *infrastructure, const char *source,
-                    const char *description, const char *backup, json_t **ret, struct err *err)
+int services_create(struct session *s, const char *name, const char *infrastructure, json_t *wanted, json_t **ret,
+                    struct err *err)
 {
     autojson json_t *infra = NULL, *answer = NULL;
     int r = session_infrastructure(s, infrastructure, &infra, err);
     if (r < 0)
         return r;
     autojson json_t *body =
-        json_pack("{s:s,s:s,s:s,s:s,s:[{s:s,s:s}]}", "name", name, "provider", session_text(infra, "cloudProvider"),
-                  "region", session_text(infra, "regionId"), "byocId", session_text(infra, "id"), "ipAccessList",
-                  "source", source, "description", description);
-    if (backup)
-        json_object_set_new(body, "backupId", json_string(backup));
+        json_pack("{s:s,s:s,s:s,s:s}", "name", name, "provider", session_text(infra, "cloudProvider"), "region",
+                  session_text(infra, "regionId"), "byocId", session_text(infra, "id"));
+    json_object_update_missing(body, wanted);
     r = api_call(s->api, "POST", "/services", body, &answer, err);
     if (r < 0)
         return r;
@@ -132,21 +130,64 @@ int services_create(struct session *s, const char *name, const char *infrastruct
     return r;
 }
 
+json_t *services_from(const char *networks, const char *description)
+{
+    json_t *list = json_array();
+    for (const char *p = networks; *networks; p++) {
+        size_t n = strcspn(p, ",");
+        autofree char *one = mem_strndup(p, n);
+        json_array_append_new(list, json_pack("{s:s,s:s}", "source", one, "description", description));
+        p += n;
+        if (!*p)
+            break;
+    }
+    return list;
+}
+
+/* What create's options ask for, in the API's words. */
+static int wanted_by_options(const struct cli *c, json_t **ret, struct err *err)
+{
+    const char *from = cli_option(c, "from"), *channel = cli_option(c, "channel"), *backup = cli_option(c, "backup");
+    int64_t memory = 0, replicas = 0;
+    int r = cli_option_int(c, "memory", 8, 356, &memory, err);
+    if (r == 0)
+        r = cli_option_int(c, "replicas", 1, 20, &replicas, err);
+    if (r < 0)
+        return r;
+    json_t *v = json_object();
+    json_object_set_new(v, "ipAccessList",
+                        from ? services_from(from, "given at creation") : services_from("0.0.0.0/0", "anywhere"));
+    if (memory) {
+        json_object_set_new(v, "minReplicaMemoryGb", json_integer(memory));
+        json_object_set_new(v, "maxReplicaMemoryGb", json_integer(memory));
+    }
+    if (replicas)
+        json_object_set_new(v, "numReplicas", json_integer(replicas));
+    if (channel)
+        json_object_set_new(v, "releaseChannel", json_string(channel));
+    if (cli_option(c, "no-idle"))
+        json_object_set_new(v, "idleScaling", json_false());
+    if (backup)
+        json_object_set_new(v, "backupId", json_string(backup));
+    *ret = v;
+    return 0;
+}
+
 static int create_run(struct cli *c, struct err *err)
 {
     autosession struct session s = {0};
-    autojson json_t *service = NULL;
-    const char *name = c->arguments[0], *from = cli_option(c, "from");
-    const char *infrastructure = cli_option(c, "infrastructure");
+    autojson json_t *service = NULL, *wanted = NULL;
+    const char *name = c->arguments[0], *infrastructure = cli_option(c, "infrastructure");
     autofree char *password = NULL;
     int timeout = 0, r = wait_ms(c, &timeout, err);
+    if (r == 0)
+        r = wanted_by_options(c, &wanted, err);
     if (r == 0)
         r = session_open(c, &s, err);
     if (r < 0)
         return r;
     ui_step(&c->ui, "service", name);
-    r = services_create(&s, name, infrastructure ? infrastructure : INSTALL_INFRASTRUCTURE, from ? from : "0.0.0.0/0",
-                        from ? "given at creation" : "anywhere", cli_option(c, "backup"), &service, err);
+    r = services_create(&s, name, infrastructure ? infrastructure : INSTALL_INFRASTRUCTURE, wanted, &service, err);
     if (r == 0 && !cli_option(c, "no-wait"))
         r = session_wait_service(&s, session_text(service, "id"), "running", timeout, &c->answer, err);
     if (r < 0)
@@ -309,7 +350,11 @@ static int delete_run(struct cli *c, struct err *err)
 static const struct cli_option create_options[] = {
     {"infrastructure", 'i', "NAME", "where it is to live (default: laptop)"},
     {"backup", 0, "ID", "begin with what this backup has (see `ownhouse backups list`)"},
-    {"from", 0, "CIDR", "the network it may be reached from (default: 0.0.0.0/0)"},
+    {"from", 0, "CIDR,...", "the networks it may be reached from, \"\" for none (default: 0.0.0.0/0)"},
+    {"memory", 0, "GB", "memory of each replica, a multiple of 4 (default: 8)"},
+    {"replicas", 0, "N", "number of replicas (default: 1 on this machine, 3 in a cloud)"},
+    {"channel", 0, "NAME", "how early new versions come: slow, default or fast"},
+    {"no-idle", 0, NULL, "it does not go to sleep when nobody queries it"},
     WAITING,
     {NULL},
 };

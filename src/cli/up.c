@@ -440,9 +440,10 @@ static int step_service(struct up *u, struct err *err)
     struct err why = ERR_INIT;
     ui_step(&u->c->ui, "service", INSTALL_SERVICE);
     int r = session_service(&u->s, INSTALL_SERVICE, &u->service, &why);
-    if (r == -ENOENT)
-        r = services_create(&u->s, INSTALL_SERVICE, u->s.install.infrastructure, "0.0.0.0/0", "anywhere", NULL,
-                            &u->service, &why);
+    if (r == -ENOENT) {
+        autojson json_t *wanted = json_pack("{s:o}", "ipAccessList", services_from("0.0.0.0/0", "anywhere"));
+        r = services_create(&u->s, INSTALL_SERVICE, u->s.install.infrastructure, wanted, &u->service, &why);
+    }
     if (r < 0)
         return err_set(err, r, "%s", why.message);
     r = make_sure_of_password(u, false, err);

@@ -2,7 +2,7 @@
 // program or package is not on this machine is skipped by its name.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -34,6 +34,11 @@ async function lines(client) {
   return page.evaluate(() => navigator.clipboard.readText());
 }
 
+/** A version, after whatever a program writes to colour a terminal. */
+const VERSION = /(^|[^\d.])\d{2}\.\d+\.\d+/;
+
+const run = (text, folder, env) => spawnSync('bash', ['-c', text], { cwd: folder, encoding: 'utf8', env: { ...process.env, ...env }, timeout: 170000, stdio: ['ignore', 'pipe', 'pipe'] });
+
 /** Runs the lines until they answer with a version of ClickHouse: the new password is on its way to the data plane. */
 async function answers(client, env = {}) {
   const text = await lines(client);
@@ -41,14 +46,49 @@ async function answers(client, env = {}) {
   try {
     const deadline = Date.now() + 180000;
     for (;;) {
-      const done = spawnSync('bash', ['-c', text], { cwd: folder, encoding: 'utf8', env: { ...process.env, ...env }, timeout: 170000, stdio: ['ignore', 'pipe', 'pipe'] });
-      if (done.status === 0 && /\b\d{2}\.\d+\.\d+/.test(done.stdout)) return;
+      const done = run(text, folder, env);
+      if (done.status === 0 && VERSION.test(done.stdout)) return;
       assert.ok(Date.now() < deadline, `${client}: ${done.status} ${done.stdout} ${done.stderr}\n${readdirSync(folder)}`);
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The same lines with an authority that signed nothing here: no answer, and a word on certificates. */
+async function refuses(client, env = {}) {
+  const text = await lines(client);
+  const folder = mkdtempSync(path.join(tmpdir(), 'ownhouse-paste-'));
+  try {
+    const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '/dev/null', '-subj', '/CN=OwnHouse data plane'], { encoding: 'utf8' });
+    assert.equal(made.status, 0, made.stderr);
+    const other = text.replace(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----\n/, () => made.stdout);
+    assert.notEqual(other, text);
+    const done = run(other, folder, env);
+    assert.notEqual(done.status, 0, done.stdout);
+    assert.doesNotMatch(done.stdout, VERSION);
+    assert.match(done.stdout + done.stderr, /certificat|PKIX|SSL|x509/i);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * What plays dotnet where there is none: mono's compiler and runtime, which know the same HttpClient. The program is the
+ * shown one as it is; that the .NET SDK's own commands work is not shown by it.
+ */
+function monoAsDotnet() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ownhouse-dotnet-'));
+  mkdirSync(path.join(folder, 'bin'));
+  const file = path.join(folder, 'bin/dotnet');
+  writeFileSync(
+    file,
+    `#!/bin/bash\nset -e\ncase "$*" in\n'new console --output ownhouse-csharp') mkdir -p ownhouse-csharp; : >ownhouse-csharp/ownhouse-csharp.csproj ;;\n` +
+      `run) [ -f ownhouse-csharp.csproj ]; mcs -nologo -out:run.exe -r:System.Net.Http.dll Program.cs; exec mono run.exe ;;\n*) echo "dotnet $*: not known here" >&2; exit 2 ;;\nesac\n`,
+  );
+  chmodSync(file, 0o755);
+  return { folder, env: { PATH: `${path.join(folder, 'bin')}:${process.env.PATH}`, HOME: folder } };
 }
 
 test('curl', { timeout: 400000 }, async () => answers('curl'));
@@ -61,6 +101,30 @@ test('Node.js', { timeout: 400000, skip: !peers['clickhouse-js'] && 'skipped: cl
 
 test('Go', { timeout: 400000, skip: !there('go') && 'skipped: go not available' }, async () => answers('Go', { GOTOOLCHAIN: 'local', GOFLAGS: '-mod=mod' }));
 
-test('clickhouse client', { timeout: 400000, skip: !there('clickhouse') && 'skipped: clickhouse not available' }, async () => answers('clickhouse client'));
+const noJava = (!peers['clickhouse-jdbc'] && 'skipped: clickhouse-jdbc not available') || (!there('mvn') && 'skipped: mvn not available') || (!there('javac') && 'skipped: javac not available');
+test('Java (JDBC)', { timeout: 600000, skip: noJava }, async () => {
+  const env = { MAVEN_OPTS: `-Duser.home=${peers['clickhouse-jdbc']}` };
+  await answers('Java (JDBC)', env);
+  await refuses('Java (JDBC)', env);
+});
+
+const noSharp = !(there('dotnet') || (there('mcs') && there('mono'))) && 'skipped: neither dotnet nor mono-mcs available';
+test('C#', { timeout: 600000, skip: noSharp }, async () => {
+  const mono = there('dotnet') ? null : monoAsDotnet();
+  try {
+    await answers('C#', mono?.env);
+    await refuses('C#', mono?.env);
+  } finally {
+    if (mono) rmSync(mono.folder, { recursive: true, force: true });
+  }
+});
+
+test('a client that the engine does not answer gets no line but the reason', { timeout: 100000 }, async () => {
+  const dialog = ada.page.getByRole('dialog');
+  await dialog.getByRole('tab', { name: 'clickhouse client', exact: true }).click();
+  const panel = dialog.getByRole('tabpanel');
+  await panel.getByText('This service runs on the embedded engine').waitFor();
+  assert.equal(await panel.getByRole('button', { name: 'Copy' }).count(), 0);
+});
 
 test('nothing went wrong on the way', () => assert.deepEqual(ada.problems, []));

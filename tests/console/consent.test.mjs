@@ -175,6 +175,13 @@ test('under the policy sealed no page makes a password: it shows the command', {
   await ada.go('/services/new');
   await page.getByRole('textbox', { name: 'Name' }).fill("sealed one's");
   await page.getByText("ownhouse services create 'sealed one'\\''s'").waitFor(PATIENCE);
+  // What is chosen is in the command; what is not needs no word in it.
+  const command = page.locator('pre', { hasText: 'ownhouse services create' });
+  assert.match(await command.innerText(), /--memory 8 --replicas 1 --from 0\.0\.0\.0\/0$/);
+  await page.getByLabel('Memory of each replica').selectOption('16');
+  await page.getByLabel('Replicas', { exact: true }).selectOption('2');
+  await page.getByRole('checkbox', { name: /sleep/ }).uncheck();
+  assert.match(await command.innerText(), /--memory 16 --replicas 2 --from 0\.0\.0\.0\/0 --no-idle$/);
   assert.equal(await page.locator('button[type=submit]').count(), 0);
   assert.deepEqual(await ada.pictures('service-new-sealed', 'en'), []);
   await ada.go(`/services/${env.OWNHOUSE_SERVICE}`);

@@ -26,6 +26,7 @@ const screens = {
   'service-scaling': [`/services/${service}?tab=scaling`],
   'service-scaling-week': [`/services/${service}?tab=scaling`, press('Add a stretch', '添加时段')],
   'service-backups': [`/services/${service}?tab=backups`],
+  'service-restore': [`/services/${service}?tab=backups`, press('Restore…', '恢复…')],
   'service-endpoints': [`/services/${service}?tab=endpoints`],
   'service-query-endpoint': [`/services/${service}?tab=endpoints`, press('Add a query endpoint', '添加查询端点')],
   'service-backup-bucket': [`/services/${service}?tab=backups`, press('Add a bucket', '添加存储桶')],

@@ -120,13 +120,19 @@ def test_sealed(system, agent, tmp_path):
     wait_state(system, restart, "waiting")
 
     known = {one["id"] for one in system.ok("requests")}
-    creating = subprocess.Popen([str(OWNHOUSE), "services", "create", "second", "--home", str(system.home)],
+    # As the console's page for a new service under sealed shows it: sizes and networks go along.
+    creating = subprocess.Popen([str(OWNHOUSE), "services", "create", "second", "--memory", "16", "--replicas", "2", "--from",
+                                 "192.0.2.0/24,198.51.100.7", "--channel", "slow", "--no-idle", "--home", str(system.home)],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     asked = wait_until("the agent's own request", 60, lambda: [
         one for one in system.ok("requests") if one["id"] not in known and one["origin"] == "agent"])
     assert asked[0]["operations"] == ["desired.exposing"]
     paths = [change["path"] for change in asked[0]["document"]["arguments"]["changes"]]
     assert any(path.endswith(".users") for path in paths) and any(path.endswith(".ipAccessList") for path in paths)
+    second = next(s for s in system.api("GET", "/services")[1]["result"] if s["name"] == "second")
+    assert [e["source"] for e in second["ipAccessList"]] == ["192.0.2.0/24", "198.51.100.7"]
+    assert (second["minReplicaMemoryGb"], second["maxReplicaMemoryGb"], second["numReplicas"]) == (16, 16, 2)
+    assert (second["releaseChannel"], second["idleScaling"]) == ("slow", False)
     assert answers(system, 2)
     desired = json.loads(json.loads((agent / "state/desired.json").read_text())["document"])
     assert [service["name"] for service in desired["services"]] == ["demo"]
@@ -139,7 +145,7 @@ def test_sealed(system, agent, tmp_path):
                 signed.add(one["id"])
                 system.ok("approve", one["id"], "--yes")
         text = json.loads((agent / "state/desired.json").read_text())["document"]
-        return len(json.loads(text)["services"]) == 2
+        return [s["memoryGb"] for s in json.loads(text)["services"]][1:] == [16]
 
     wait_until("the signed document in force", 90, in_force)
     wait_until("its request to be done", 60, lambda: "done" in {state(system, one) for one in signed})

@@ -87,11 +87,39 @@ def test_from_the_set_up_link_to_a_query(house):
 
 def test_the_lines_of_the_connect_dialog(house):
     """Run as they are; a client that is not on this machine is skipped by name, in connect-lines.log too."""
-    clients = {name: str(find_peer(name) or "") for name in ("clickhouse-connect", "clickhouse-js")}
+    clients = {name: str(find_peer(name) or "") for name in ("clickhouse-connect", "clickhouse-js", "clickhouse-jdbc")}
     steps(house, "connect-lines", OWNHOUSE_PEERS=json.dumps(clients), **known(house) | {"OWNHOUSE_SERVICE": known(house)["OWNHOUSE_SPARE"]})
 
 
+def test_a_backup_is_restored_by_clicking(house):
+    """Parts of a table of Ada's, the backup of them, and a new service with the same rows; it and the table go again."""
+    house.select("CREATE TABLE parts_of_ada (id UInt64, note String) ENGINE = MergeTree ORDER BY id")
+    for part in range(3):
+        house.select(f"INSERT INTO parts_of_ada SELECT number + {part} * 1000, hex(number) FROM numbers(1000)")
+    figures = house.select("SELECT count(), sum(cityHash64(*)) FROM parts_of_ada")
+    assert figures.startswith("3000\t")
+    try:
+        steps(house, "restore", **known(house), OWNHOUSE_FIGURES=figures)
+    finally:
+        if any(s["name"] == "restored here" for s in house.api("GET", "/services")[1]["result"]):
+            house.ok("services", "delete", "restored here", "--delete-data", "--yes")
+        house.select("DROP TABLE parts_of_ada SYNC")
+
+
+def backed_up(system):
+    """At least one backup of the first service that can be restored."""
+    path = f"/services/{known(system)['OWNHOUSE_SERVICE']}/back"
+
+    def done():
+        return [b for b in system.api("GET", path + "ups")[1]["result"] if b["status"] == "done"]
+
+    if not done():
+        assert system.api("POST", path + "upRequests")[0] == 200
+        wait_until("a backup", 180, done, 0.3)
+
+
 def test_every_screen_in_two_languages_and_themes(house):
+    backed_up(house)
     steps(house, "screens", **known(house), **asked(house))
 
 

@@ -31,8 +31,8 @@ const quoted = (text: string) => JSON.stringify(text);
 /** As C# writes a text: verbatim, with only its quotes doubled. */
 const verbatim = (text: string) => `@"${text.replaceAll('"', '""')}"`;
 
-/** A value of an ADO connection string: quoted, so that semicolons and quotes in a password stay in it. */
-const adoValue = (text: string) => `'${text.replaceAll("'", "''")}'`;
+/** The edition of clickhouse-jdbc that the lines were run with: Maven wants one named. */
+export const JDBC_VERSION = '0.10.0';
 
 /**
  * Where programs connect to. curl and browsers know that every name under .localhost is this machine; the resolver that
@@ -67,6 +67,48 @@ function goLines(t: Target, password: string): string {
     `mkdir -p ownhouse-go\n${caLines(t.ca).replace(CA_FILE, `ownhouse-go/${CA_FILE}`)}cat > ownhouse-go/main.go <<'GO'\npackage main\n\nimport (\n${imports}` +
     `${t.native ? '\n\t"github.com/ClickHouse/clickhouse-go/v2"\n' : ''})\n\nfunc main() {\n${roots}${body}}\nGO\n` +
     `(cd ownhouse-go && { [ -f go.mod ] || go mod init ownhouse-go; } && ${t.native ? 'go get github.com/ClickHouse/clickhouse-go/v2 && ' : ''}go run .)`
+  );
+}
+
+/** Maven brings the driver, and Java runs the one file as it is: no project is built. */
+function javaLines(t: Target, password: string): string {
+  const at = place(t);
+  return (
+    `mkdir -p ownhouse-java\n${caLines(t.ca).replace(CA_FILE, `ownhouse-java/${CA_FILE}`)}cat > ownhouse-java/pom.xml <<'XML'\n<project>\n  <modelVersion>4.0.0</modelVersion>\n` +
+    `  <groupId>ownhouse</groupId>\n  <artifactId>query</artifactId>\n  <version>1</version>\n  <dependencies>\n    <dependency>\n      <groupId>com.clickhouse</groupId>\n` +
+    `      <artifactId>clickhouse-jdbc</artifactId>\n      <version>${JDBC_VERSION}</version>\n    </dependency>\n  </dependencies>\n</project>\nXML\n` +
+    `cat > ownhouse-java/Query.java <<'JAVA'\nimport java.sql.DriverManager;\nimport java.util.Properties;\n\npublic class Query {\n    public static void main(String[] args) throws Exception {\n` +
+    `        var settings = new Properties();\n        settings.put("user", ${quoted(t.user)});\n        settings.put("password", ${quoted(password)});\n` +
+    // By itself the driver asks for blocks in the native compression, which the embedded engine does not give.
+    `${t.native ? '' : `        settings.put("compress", "0");\n`}${t.ca ? `        settings.put("sslrootcert", "${CA_FILE}");\n` : ''}        var url = ${quoted(`jdbc:clickhouse:https://${at.host}:${at.port}`)};\n` +
+    `        try (var connection = DriverManager.getConnection(url, settings);\n             var rows = connection.createStatement().executeQuery("SELECT version()")) {\n` +
+    `            rows.next();\n            System.out.println(rows.getString(1));\n        }\n    }\n}\nJAVA\n` +
+    `(cd ownhouse-java && mvn --batch-mode --quiet dependency:copy-dependencies -DoutputDirectory=lib && java -cp 'lib/*' Query.java)`
+  );
+}
+
+/**
+ * .NET's own HTTP client. Its certificates are checked as always; only that the authority is not one of the system's is
+ * allowed, and only for the one authority in the file.
+ */
+function csharpLines(t: Target, password: string): string {
+  const at = place(t);
+  const names = ['System', t.ca && 'System.Linq', 'System.Net.Http', 'System.Net.Http.Headers', t.ca && 'System.Net.Security', t.ca && 'System.Security.Cryptography.X509Certificates', 'System.Text'];
+  const trust = t.ca
+    ? `        var authority = new X509Certificate2("${CA_FILE}");\n        handler.ServerCertificateCustomValidationCallback = (message, certificate, chain, errors) =>\n` +
+      `            errors == SslPolicyErrors.None || (errors == SslPolicyErrors.RemoteCertificateChainErrors && chain != null\n` +
+      `                && chain.ChainStatus.All(s => s.Status == X509ChainStatusFlags.UntrustedRoot)\n` +
+      `                && chain.ChainElements[chain.ChainElements.Count - 1].Certificate.RawData.SequenceEqual(authority.RawData));\n`
+    : '';
+  return (
+    `[ -f ownhouse-csharp/ownhouse-csharp.csproj ] || dotnet new console --output ownhouse-csharp\n${caLines(t.ca).replace(CA_FILE, `ownhouse-csharp/${CA_FILE}`)}` +
+    `cat > ownhouse-csharp/Program.cs <<'CSHARP'\n${names.filter(Boolean).map((name) => `using ${name};\n`).join('')}\nclass Program\n{\n    static void Main()\n    {\n` +
+    `        var handler = new HttpClientHandler();\n${trust}        var client = new HttpClient(handler);\n` +
+    `        var login = Encoding.UTF8.GetBytes(${verbatim(`${t.user}:`)} + ${verbatim(password)});\n` +
+    `        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(login));\n` +
+    `        var answer = client.PostAsync(${verbatim(`https://${at.host}:${at.port}/`)}, new StringContent("SELECT version()")).GetAwaiter().GetResult();\n` +
+    `        var text = answer.Content.ReadAsStringAsync().GetAwaiter().GetResult();\n        if (!answer.IsSuccessStatusCode) throw new Exception((int)answer.StatusCode + " " + text);\n` +
+    `        Console.Write(text);\n    }\n}\nCSHARP\n(cd ownhouse-csharp && dotnet run)`
   );
 }
 
@@ -114,18 +156,9 @@ export function connectLines(client: Client, t: Target): string {
     case 'go':
       return goLines(t, password);
     case 'java':
-      return (
-        `// com.clickhouse:clickhouse-jdbc\nvar settings = new java.util.Properties();\nsettings.put("user", ${quoted(t.user)});\n` +
-        `settings.put("password", ${quoted(password)});\n${t.ca ? `settings.put("sslrootcert", "${CA_FILE}");\n` : ''}` +
-        `var url = "jdbc:clickhouse:${atUrl}";\ntry (var connection = java.sql.DriverManager.getConnection(url, settings);\n` +
-        `     var rows = connection.createStatement().executeQuery("SELECT version()")) {\n    rows.next();\n    System.out.println(rows.getString(1));\n}`
-      );
+      return javaLines(t, password);
     case 'csharp':
-      return (
-        `// dotnet add package ClickHouse.Driver\nusing ClickHouse.Driver.ADO;\n\n` +
-        `await using var connection = new ClickHouseConnection(\n    ${verbatim(`Host=${at.host};Port=${at.port};Protocol=https;Username=${adoValue(t.user)};Password=${adoValue(password)}`)});\n` +
-        `var command = connection.CreateCommand();\ncommand.CommandText = "SELECT version()";\nConsole.WriteLine(await command.ExecuteScalarAsync());`
-      );
+      return csharpLines(t, password);
     case 'browser':
       return `${url}/?query=SELECT%20version()`;
   }

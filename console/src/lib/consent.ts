@@ -181,6 +181,29 @@ export function accessCommand(w: AccessWish): string {
   ]);
 }
 
+/** A service as somebody wants it, for the command that makes it on the customer's device. */
+export interface ServiceWish {
+  name: string;
+  infrastructure: string;
+  networks: string[];
+  memory: number;
+  replicas: number;
+  channel: string;
+  idle: boolean;
+  backup?: string;
+}
+
+export function createCommand(w: ServiceWish): string {
+  return commandLine([
+    'ownhouse', 'services', 'create', w.name, '--infrastructure', w.infrastructure, '--memory', String(w.memory), '--replicas', String(w.replicas),
+    // Always said: left out it would mean that everybody may come; empty, nobody.
+    '--from', w.networks.map((n) => (n === 'anywhere' ? '0.0.0.0/0' : n)).join(','),
+    ...(w.channel !== 'default' ? ['--channel', w.channel] : []),
+    ...(w.idle ? [] : ['--no-idle']),
+    ...(w.backup ? ['--backup', w.backup] : []),
+  ]);
+}
+
 /** The file that `ownhouse approve --request` reads, and its name. */
 export function signingFile(kind: 'request' | 'plan', id: string, document: unknown, approvals: unknown): { name: string; text: string } {
   const body = kind === 'request' ? { request: document, approvals } : { plan: { id, document }, approvals };

@@ -61,10 +61,11 @@ export function Connect({ service, onReset }: { service: Schemas['Service']; onR
           label: t(`connect.${value}` as Key),
           panel: () => {
             const text = connectLines(value, target);
+            if (!text) return <Notice title={t('connect.noNative')}>{t(service.ownhouse?.engine === 'embedded' ? 'connect.noNative.embedded' : 'connect.noNative.unknown')}</Notice>;
             return (
               <div className="oh-stack">
                 <p className="oh-muted">{t(`connect.${value}.how` as Key)}</p>
-                {text ? <CodeBlock text={text} label={t(`connect.${value}` as Key)} /> : <Notice>{t('connect.noNative')}</Notice>}
+                <CodeBlock text={text} label={t(`connect.${value}` as Key)} />
               </div>
             );
           },

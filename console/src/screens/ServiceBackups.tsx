@@ -4,36 +4,39 @@ import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import { bytes } from '../lib/bytes';
 import { Button, Card, Empty, Facts, Select, TextInput, Time } from '../ui/basics';
 import { Loaded, Problem } from '../ui/errors';
 import { List, type Column } from '../ui/table';
 import { announce } from '../ui/toast';
 import { BackupBucket } from './BackupBucket';
+import { Restore } from './Restore';
 import { State } from './states';
 
 type Configuration = Schemas['BackupConfiguration'];
 type Backup = Schemas['Backup'];
-
-export function bytes(n: number, locale: string): string {
-  const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
-  const step = n > 0 ? Math.min(Math.floor(Math.log10(n) / 3), units.length - 1) : 0;
-  return new Intl.NumberFormat(locale, { style: 'unit', unit: units[step], maximumFractionDigits: 1 }).format(n / 1000 ** step);
-}
 
 export function ServiceBackups({ service: s }: { service: Schemas['Service'] }) {
   const { t, locale, word, number } = useWords();
   const { can } = useSession();
   const configuration = useApi('backupConfigurationGet', { path: { serviceId: s.id! } });
   const backups = useApi('backupGetList', { path: { serviceId: s.id! } });
+  const [restored, setRestored] = useState<Backup | null>(null);
+  const ask = useChange('backupCreate', () => announce(t('backup.asked')));
+  const mayCreate = can('instanceCreate');
   const columns = useMemo<Column<Backup>[]>(
     () => [
       { key: 'started', title: t('backup.started'), value: (b) => b.startedAt, render: (b) => <Time value={b.startedAt} /> },
-      { key: 'status', title: t('service.state'), width: '9rem', value: (b) => word('state', b.status), render: (b) => <State value={b.status ?? ''} /> },
+      { key: 'status', title: t('service.state'), width: '8rem', value: (b) => word('state', b.status), render: (b) => <Outcome backup={b} /> },
       { key: 'type', title: t('backup.type'), value: (b) => b.type, render: (b) => word('backup', b.type), minor: true },
-      { key: 'size', title: t('backup.size'), width: '8rem', value: (b) => b.sizeInBytes, render: (b) => (b.sizeInBytes === undefined ? '–' : bytes(b.sizeInBytes, locale)), end: true },
-      { key: 'took', title: t('backup.took'), width: '8rem', value: (b) => b.durationInSeconds, render: (b) => (b.durationInSeconds === undefined ? '–' : `${number(b.durationInSeconds)} s`), minor: true, end: true },
+      { key: 'size', title: t('backup.size'), width: '6rem', value: (b) => b.sizeInBytes, render: (b) => (b.sizeInBytes === undefined ? '–' : bytes(b.sizeInBytes, locale)), end: true },
+      { key: 'took', title: t('backup.took'), width: '5rem', value: (b) => b.durationInSeconds, render: (b) => (b.durationInSeconds === undefined ? '–' : `${number(b.durationInSeconds)} s`), minor: true, end: true },
+      { key: 'drill', title: t('backup.drill'), value: (b) => b.ownhouse?.drill, render: (b) => (b.ownhouse?.drill ? word('drill', b.ownhouse.drill) : '–'), minor: true },
+      ...(mayCreate
+        ? [{ key: 'act', title: '', width: '8rem', render: (b: Backup) => b.status === 'done' && <Button onClick={() => setRestored(b)}>{t('restore.open.act')}</Button> }]
+        : []),
     ],
-    [t, locale, word, number],
+    [t, locale, word, number, mayCreate],
   );
   return (
     <div className="oh-stack">
@@ -41,12 +44,33 @@ export function ServiceBackups({ service: s }: { service: Schemas['Service'] }) 
         <Loaded query={configuration}>{(c) => <Form key={JSON.stringify(c)} service={s} saved={c as Configuration} />}</Loaded>
       </Card>
       {can('backupBucketGet') && <BackupBucket service={s} />}
-      <Card title={t('service.backups')}>
+      <Card
+        title={t('service.backups')}
+        actions={
+          can('backupCreate') && (
+            <Button busy={ask.isPending} onClick={() => ask.mutate({ path: { serviceId: s.id! } })}>
+              {t('backup.now')}
+            </Button>
+          )
+        }
+      >
+        {ask.error && <Problem problem={ask.error} />}
         <Loaded query={backups}>
           {(list) => <List label={t('service.backups')} rows={list as Backup[]} columns={columns} rowKey={(b) => b.id!} sort={{ key: 'started', down: true }} empty={<Empty title={t('backup.empty')}>{t('backup.empty.do')}</Empty>} />}
         </Loaded>
       </Card>
+      {restored && <Restore service={s} backup={restored} onClose={() => setRestored(null)} />}
     </div>
+  );
+}
+
+/** How it went and, where it went wrong, why. */
+function Outcome({ backup: b }: { backup: Backup }) {
+  return (
+    <>
+      <State value={b.status ?? ''} />
+      {b.ownhouse?.error && <div className="oh-hint">{b.ownhouse.error}</div>}
+    </>
   );
 }
 

@@ -6,6 +6,7 @@ import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import type { Entry, Tag } from '../lib/patches';
+import { createCommand } from '../lib/consent';
 import { randomText } from '../lib/secrets';
 import { Button, Card, Choice, Empty, Select, TextInput, Check } from '../ui/basics';
 import { Loaded, Problem } from '../ui/errors';
@@ -13,10 +14,10 @@ import { Page } from '../ui/page';
 import { AccessEditor, useOwnAddress } from './AccessList';
 import { keepPassword } from './freshPasswords';
 import { SealedNotice, usePolicyModes } from './Sealed';
+import { REPLICAS, SIZES } from './sizes';
 import { TagEditor } from './Tags';
 
 type Infrastructure = Schemas['Infrastructure'];
-const SIZES = [8, 16, 32, 64, 128, 236, 356];
 
 export function ServiceNew() {
   const { t } = useWords();
@@ -84,9 +85,8 @@ function Form({ ready }: { ready: Infrastructure[] }) {
   const { asking, isSealed } = usePolicyModes();
   const where = useMemo(() => ready.find((i) => i.id === place) ?? ready[0]!, [ready, place]);
 
-  // The command takes name, place and one network; the rest is set afterwards, on the service's own page.
   const sealed = isSealed(where.id);
-  const from = access === 'mine' && own ? own : access === 'list' ? entries[0]?.source : undefined;
+  const list: Entry[] = access === 'list' ? entries : access === 'mine' && own ? [{ source: own, description: t('access.mine') }] : [{ source: '0.0.0.0/0', description: t('access.anywhere') }];
 
   function submit(e: FormEvent) {
     e.preventDefault();
@@ -96,8 +96,6 @@ function Form({ ready }: { ready: Infrastructure[] }) {
       return;
     }
     setError('');
-    const list: Entry[] =
-      access === 'list' ? entries : access === 'mine' && own ? [{ source: own, description: t('access.mine') }] : [{ source: '0.0.0.0/0', description: t('access.anywhere') }];
     create.mutate({
       idempotencyKey: repeat.current,
       body: {
@@ -135,15 +133,11 @@ function Form({ ready }: { ready: Infrastructure[] }) {
             </Link>
           </p>
         )}
-        {!sealed && (
-          <>
-            <div className="oh-columns">
-              <Select label={t('create.memory')} value={memory} onChange={setMemory} options={SIZES.map((n) => ({ value: String(n), label: `${number(n)} GB` }))} />
-              <Select label={t('create.replicas')} value={replicas} onChange={setReplicas} options={[1, 2, 3, 4, 5, 6, 8, 10].map((n) => ({ value: String(n), label: number(n) }))} />
-            </div>
-            <Check label={t('create.idle')} hint={t('create.idle.hint', { n: 15 })} checked={idle} onChange={setIdle} />
-          </>
-        )}
+        <div className="oh-columns">
+          <Select label={t('create.memory')} value={memory} onChange={setMemory} options={SIZES.map((n) => ({ value: String(n), label: `${number(n)} GB` }))} />
+          <Select label={t('create.replicas')} value={replicas} onChange={setReplicas} options={REPLICAS.map((n) => ({ value: String(n), label: number(n) }))} />
+        </div>
+        <Check label={t('create.idle')} hint={t('create.idle.hint', { n: 15 })} checked={idle} onChange={setIdle} />
       </Card>
       <Card title={t('create.who')}>
         <Choice
@@ -158,24 +152,26 @@ function Form({ ready }: { ready: Infrastructure[] }) {
         />
         {access === 'list' && <AccessEditor entries={entries} onChange={setEntries} />}
       </Card>
+      <details className="oh-card">
+        <summary>{t('create.more')}</summary>
+        <div className="oh-form">
+          <Select label={t('service.channel')} hint={t('service.channel.hint')} value={channel} onChange={setChannel} options={['slow', 'default', 'fast'].map((c) => ({ value: c, label: word('channel', c) }))} />
+          {sealed ? <p className="oh-hint">{t('sealed.create.tags')}</p> : <TagEditor tags={tags} onChange={setTags} />}
+        </div>
+      </details>
       {sealed && (
         <Card title={t('sealed.create')}>
-          {name.trim() ? (
-            <SealedNotice what={t('sealed.create.what')} command={['ownhouse', 'services', 'create', name.trim(), '--infrastructure', where.id, ...(from ? ['--from', from] : [])]} />
-          ) : (
+          {!name.trim() ? (
             <p className="oh-muted">{t('sealed.create.name')}</p>
+          ) : !list.length ? (
+            <p className="oh-muted">{t('sealed.create.list')}</p>
+          ) : (
+            <SealedNotice
+              what={t('sealed.create.what')}
+              command={createCommand({ name: name.trim(), infrastructure: where.id, networks: list.map((e) => e.source ?? ''), memory: Number(memory), replicas: Number(replicas), channel, idle })}
+            />
           )}
-          {access === 'list' && entries.length > 1 && <p className="oh-hint">{t('sealed.create.list')}</p>}
         </Card>
-      )}
-      {!sealed && (
-        <details className="oh-card">
-          <summary>{t('create.more')}</summary>
-          <div className="oh-form">
-            <Select label={t('service.channel')} hint={t('service.channel.hint')} value={channel} onChange={setChannel} options={['slow', 'default', 'fast'].map((c) => ({ value: c, label: word('channel', c) }))} />
-            <TagEditor tags={tags} onChange={setTags} />
-          </div>
-        </details>
       )}
       {create.error && <Problem problem={create.error} />}
       <div className="oh-form-actions">

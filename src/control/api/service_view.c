@@ -32,14 +32,27 @@ static json_t *endpoint(const char *protocol, const char *host, int64_t port)
     return json_pack("{s:s,s:s,s:I,s:s}", "protocol", protocol, "host", host, "port", port, "username", DEFAULT_USER);
 }
 
-/* The native protocol needs a real server behind it: on a laptop it may be the embedded engine, and the agent says
- * which. */
+/* "embedded", "server", or "" when the agent has not said: what else a peer may write is not passed on. */
+static const char *engine_of(const struct parts *p)
+{
+    const char *said = text_of(p->observed, "engine");
+    return !strcmp(said, "embedded") || !strcmp(said, "server") ? said : "";
+}
+
+/* The native protocol needs a real server behind it, and the agent says whether there is one. Before its first word a
+ * laptop is taken to have the embedded engine, a cloud a server. */
+static bool speaks_native(const struct parts *p)
+{
+    const char *engine = engine_of(p);
+    return *engine ? !strcmp(engine, "server") : !p->local;
+}
+
 static json_t *endpoints(const struct parts *p)
 {
     json_t *list = json_array();
     autofree char *host = mem_printf("%s.%s", p->slug, p->domain);
     json_array_append_new(list, endpoint("https", host, int_of(p->config, "httpsPort", p->local ? 8444 : 8443)));
-    if (!p->local || !strcmp(text_of(p->observed, "engine"), "server"))
+    if (speaks_native(p))
         json_array_append_new(list, endpoint("nativesecure", host, int_of(p->config, "nativePort", 9440)));
     return list;
 }
@@ -81,11 +94,12 @@ static json_t *local_port(const struct parts *p)
 
 static json_t *own(struct store_rows *rows, const struct parts *p)
 {
-    return json_pack("{s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:o,s:s,s:b}", "infrastructureId", store_column_text(rows, 10),
-                     "slug", p->slug, "ordinal", p->ordinal, "generation", store_column_int(rows, 7), "localPort",
-                     local_port(p), "readyReplicas", int_of(p->observed, "readyReplicas", 0), "replicas",
-                     int_of(p->observed, "replicas", 0), "restarts", int_of(p->observed, "restarts", 0), "notice",
-                     notice(p), "error", text_of(p->observed, "error"), "deleteData", (int)store_column_int(rows, 5));
+    return json_pack("{s:s,s:s,s:I,s:I,s:o,s:s,s:I,s:I,s:I,s:o,s:s,s:b}", "infrastructureId",
+                     store_column_text(rows, 10), "slug", p->slug, "ordinal", p->ordinal, "generation",
+                     store_column_int(rows, 7), "localPort", local_port(p), "engine", engine_of(p), "readyReplicas",
+                     int_of(p->observed, "readyReplicas", 0), "replicas", int_of(p->observed, "replicas", 0),
+                     "restarts", int_of(p->observed, "restarts", 0), "notice", notice(p), "error",
+                     text_of(p->observed, "error"), "deleteData", (int)store_column_int(rows, 5));
 }
 
 static void copy_spec(const json_t *spec, json_t *v)
