@@ -1,7 +1,9 @@
 // What the console reckons and says about cloud accounts.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { awsCapacity, withPrefix, zonesFound } from '../src/lib/awsNetwork';
 import { bucketBody } from '../src/lib/buckets';
+import { en } from '../src/i18n/en';
 import { adviceText, amountText, checkName, inOrderOfNeed } from '../src/lib/findings';
 
 describe('a range on AWS', () => {
@@ -46,6 +48,23 @@ describe('findings', () => {
     expect(amountText('1482 nodes, 1476 replicas', t as never, word)).toBe('finding.carries(1482,1476)');
     expect(amountText('2 of 5 used', t as never, word)).toBe('finding.used(2,5)');
     expect(amountText('let in', t as never, word)).toBe('finding.is.let in');
+  });
+  test('names of parts of an own network, and rights that are denied', () => {
+    expect(checkName('own network: subnet-0abc: way out', t as never, word)).toBe('finding.networkfinding.part(finding.of.subnet-0abc)finding.part(finding.of.way out)');
+    expect(checkName('own network: enableDnsSupport', t as never, word)).toBe('finding.networkfinding.part(finding.of.enableDnsSupport)');
+    expect(amountText('denied: ec2:RunInstances (boundary) and 3 more', t as never, word)).toBe('finding.deniedMore(ec2:RunInstances (boundary),3)');
+    expect(amountText('denied: ec2:RunInstances', t as never, word)).toBe('finding.denied(ec2:RunInstances)');
+  });
+  test('each sentence of advice that the control plane has is known, each to a message of its own', () => {
+    const sources = ['inspect.c', 'own_network.c', 'simulate.c'].map((name) => readFileSync(new URL(`../../src/cloud/aws/${name}`, import.meta.url), 'utf8'));
+    // Texts beside each other are one text to C.
+    const texts = sources.flatMap((source) => source.match(/"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*/g) ?? []).map((text) => text.replace(/"\s+"/g, '').slice(1, -1));
+    const advice = new Set(texts.filter((text) => /^[A-Z][^%]* [^%]*\.$/.test(text)));
+    expect(advice.size).toBeGreaterThan(25);
+    const messages = [...advice].map((one) => [one, adviceText(one, t as never)] as const);
+    for (const [one, message] of messages) expect(en, one).toHaveProperty([message]);
+    // Two sentences may say the same.
+    expect(new Set(messages.map(([, message]) => message)).size).toBeGreaterThanOrEqual(advice.size - 1);
   });
   test('advice that is not known stays as it was written', () => {
     expect(adviceText('Choose a larger range.', t as never)).toBe('finding.do.larger');

@@ -1,10 +1,12 @@
 // The console's logic alone.
 import { describe, expect, test } from 'vitest';
+import { ApiError } from '../src/api/client';
 import { backoff } from '../src/api/events';
 import { covers, effective, resourceKind } from '../src/lib/access';
 import { addresses, isAligned, isIpSource, isPrivate, parseNetwork } from '../src/lib/cidr';
 import { connectLines, shellQuote, type Target } from '../src/lib/connect';
 import { toCsv } from '../src/lib/csv';
+import { askOnce } from '../src/lib/once';
 import { changesOf, layersOf, placeNodes, progressOf, showValue, splitResource } from '../src/lib/plan';
 import { restoredName } from '../src/lib/restore';
 import { doubleSha1Hex, makeKey, randomText, sha256Base64 } from '../src/lib/secrets';
@@ -177,5 +179,21 @@ describe('what is restored', () => {
     expect(restoredName('demo', '2026-11-23T12:14:25.098Z')).toBe('demo 2026-11-23 12.14');
     expect([...restoredName('a long name '.repeat(9), '2026-11-23T12:14:25.098Z')].length).toBeLessThanOrEqual(50);
     expect(restoredName('demo', '')).toBe('demo 2');
+  });
+});
+
+describe('a link that counts once', () => {
+  const lost = new ApiError(0, '', '');
+  const used = new ApiError(400, 'token: the link is used up', '1');
+  const no = (problem: unknown) => () => Promise.reject(problem);
+  test('whose answer was lost lets in by what it has set', async () => {
+    const memory = { lost: false };
+    await expect(askOnce(memory, no(lost), no(lost))).rejects.toBe(lost);
+    await expect(askOnce(memory, no(used), () => Promise.resolve('in'))).resolves.toBe('in');
+    await expect(askOnce(memory, no(used), no(new ApiError(401, '', '')))).rejects.toBe(used);
+  });
+  test('and which was refused at once lets nobody in', async () => {
+    await expect(askOnce({ lost: false }, no(used), () => Promise.resolve('in'))).rejects.toBe(used);
+    await expect(askOnce({ lost: false }, () => Promise.resolve('done'), no(used))).resolves.toBe('done');
   });
 });

@@ -32,7 +32,10 @@ test('the set-up link makes an account', { timeout: 240000 }, async () => {
   const offline = page.getByText('The control plane cannot be reached');
   await home.or(offline).first().waitFor();
   // Where the machine's network changed under it the press was cut off, and the page says so: once more.
-  if (ada.cutOff && (await offline.isVisible())) await page.getByRole('button', { name: 'Begin' }).click();
+  if (ada.cutOff && (await offline.isVisible())) {
+    ada.allowed.push(/status of 400 .*\/setUp$/); // the press that was cut off may have counted
+    await page.getByRole('button', { name: 'Begin' }).click();
+  }
   await home.waitFor();
   await page.getByRole('link', { name: 'laptop' }).waitFor();
 });

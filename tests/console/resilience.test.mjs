@@ -73,6 +73,27 @@ test('a network that breaks off: said, kept, and done once', { timeout: 240000 }
   assert.equal(await page.getByRole('link', { name: 'over a bad line' }).count(), 1);
 });
 
+test('a link that counts once, whose answer is lost on the way: the same press again comes in', { timeout: 240000 }, async () => {
+  const cleo = await Person.at(browser, { allowed });
+  const { page, context } = cleo;
+  await cleo.go(process.env.OWNHOUSE_INVITATION);
+  await page.getByLabel('Your name').fill('Cleo');
+  await page.getByLabel('New password').fill(password);
+  await page.getByLabel('The same again').fill(password);
+  const devtools = await context.newCDPSession(page);
+  let lost = 0;
+  devtools.on('Fetch.requestPaused', ({ requestId }) =>
+    devtools.send(...(lost++ ? ['Fetch.continueRequest', { requestId }] : ['Fetch.failRequest', { requestId, errorReason: 'ConnectionReset' }])));
+  await devtools.send('Fetch.enable', { patterns: [{ urlPattern: '*/v1/invitation/accept', requestStage: 'Response' }] });
+  await page.getByRole('button', { name: 'Join' }).click();
+  await page.getByText('The control plane cannot be reached').waitFor();
+  await page.getByRole('button', { name: 'Join' }).click();
+  await page.locator('.oh-frame').waitFor();
+  assert.equal(lost, 2);
+  assert.deepEqual(cleo.problems, []);
+  await cleo.close();
+});
+
 test('a slow and lossy line: every call late, every fifth broken off, and the page comes all the same', { timeout: 240000 }, async () => {
   const { page, context } = ada;
   let calls = 0;

@@ -234,7 +234,11 @@ def test_what_goes_wrong_in_real_life(house):
 
     helper = threading.Thread(target=bring_back, daemon=True)
     helper.start()
-    steps(house, "resilience", **known(house) | {"OWNHOUSE_SERVICE": known(house)["OWNHOUSE_SPARE"]})
+    status, answer = house.api("POST", "/invitations", {"email": f"cleo-{pid}@example.org", "assignedRoleIds": [
+        "0b5e0000-0000-4000-8000-000000000005"]})
+    assert status == 200, answer
+    steps(house, "resilience", OWNHOUSE_INVITATION=answer["result"]["ownhouse"]["link"],
+          **known(house) | {"OWNHOUSE_SERVICE": known(house)["OWNHOUSE_SPARE"]})
     helper.join(120)
 
 

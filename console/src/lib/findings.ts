@@ -15,6 +15,8 @@ type Text = (key: never, values?: never) => string;
 export function checkName(check: string, t: Text, word: Word): string {
   const role = /^(inspect|provision|operate|remove) role(?:: (.*))?$/.exec(check);
   if (role) return t('finding.role' as never, { phase: word('phaseOf', role[1]) } as never) + (role[2] ? t('finding.part' as never, { part: word('finding.of', role[2]) } as never) : '');
+  const own = /^own network: (?:(subnet-[^:]+): )?(.*)$/.exec(check);
+  if (own) return t('finding.network' as never) + own.slice(1).filter(Boolean).map((part) => t('finding.part' as never, { part: word('finding.of', part) } as never)).join('');
   const named = /^(quota|endpoint): (.*)$/.exec(check);
   if (named) return t(`finding.${named[1]}` as never, { name: word('finding.of', named[2]) } as never);
   return word('finding.of', check);
@@ -25,6 +27,8 @@ const AMOUNTS: [RegExp, string][] = [
   [/^(?<used>\d+) of (?<all>\d+) used$/, 'used'],
   [/^(?<n>\d+) in all$/, 'inAll'],
   [/^(?<n>\d+) free$/, 'free'],
+  [/^(?<n>\d+) addresses$/, 'addresses'],
+  [/^(?<n>\d+) actions allowed$/, 'allowed'],
 ];
 
 /** What is there or needed: amounts and fixed words in the reader's language, everything else as it is. */
@@ -33,6 +37,8 @@ export function amountText(text: string, t: Text, word: Word): string {
     const found = form.exec(text)?.groups;
     if (found) return t(`finding.${key}` as never, Object.fromEntries(Object.entries(found).map(([k, v]) => [k, Number(v)])) as never);
   }
+  const denied = /^denied: (.*?)(?: and (\d+) more)?$/.exec(text);
+  if (denied) return denied[2] ? t('finding.deniedMore' as never, { actions: denied[1], n: Number(denied[2]) } as never) : t('finding.denied' as never, { actions: denied[1] } as never);
   return word('finding.is', text);
 }
 
@@ -44,7 +50,9 @@ export function inOrderOfNeed(findings: Finding[]): Finding[] {
 
 const ADVICE: [RegExp, string][] = [
   [/^The role's trust does not demand sts:ExternalId/, 'trust'],
+  [/^Apply the artefact of this release to have the role's rights/, 'simulate'],
   [/^Apply the artefact of this release/, 'release'],
+  [/^Apply the artefact with the parts/, 'parts'],
   [/^Apply the artefact, or attach the role again/, 'apply'],
   [/^The role is in another account/, 'account'],
   [/^Choose a region with three zones/, 'zones'],
@@ -56,6 +64,18 @@ const ADVICE: [RegExp, string][] = [
   [/^Let the controller reach it/, 'reach'],
   [/^Run `ownhouse account verify`/, 'verify'],
   [/^The operator of the control plane gives/, 'keys'],
+  [/^The role's path is not seen/, 'path'],
+  [/^Overlay networks such as/, 'overlay'],
+  [/^Name the VPC that is to be used/, 'vpc'],
+  [/^Turn it on: nodes find/, 'dns'],
+  [/^This subnet is public/, 'public'],
+  [/^The agent dials out/, 'route'],
+  [/^Without it all data go/, 's3'],
+  [/^Name subnets of the VPC/, 'inside'],
+  [/^Name larger subnets/, 'room'],
+  [/^Set it: private load balancers/, 'tag'],
+  [/^Name three private subnets/, 'subnets'],
+  [/^Name subnets in three/, 'subnetZones'],
 ];
 
 export function adviceText(advice: string, t: Text): string {

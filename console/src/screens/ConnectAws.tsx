@@ -99,7 +99,7 @@ export function AwsRoles({ account, kept, keep, onNext }: StepProps & { onNext: 
         {asked.problem && <Problem problem={asked.problem} />}
         <TextInput
           label={t('aws.controller')}
-          hint={t('aws.controller.hint')}
+          hint={[t('aws.controller.hint'), found && !typed ? adviceText(said?.advice ?? '', t as never) : ''].join(' ').trim()}
           error={controller && !right ? t('aws.controller.rule') : undefined}
           value={typed || found}
           onChange={setTyped}

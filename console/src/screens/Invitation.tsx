@@ -1,9 +1,10 @@
 // The link of an invitation: somebody new makes an account, somebody known joins with the one they have.
 import { useNavigate } from '@tanstack/react-router';
-import { useEffect, useState, type FormEvent } from 'react';
+import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { ApiError, call, type Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import { askOnce } from '../lib/once';
 import { Button, Notice, Skeleton, TextInput } from '../ui/basics';
 import { Problem } from '../ui/errors';
 import { NewPassword, passwordError } from './passwords';
@@ -19,6 +20,7 @@ export function Invitation() {
   const [form, setForm] = useState({ name: '', password: '', again: '', code: '' });
   const [needsCode, setNeedsCode] = useState(false);
   const [tried, setTried] = useState(false);
+  const memory = useRef({ lost: false });
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
   useEffect(() => {
@@ -35,10 +37,13 @@ export function Invitation() {
     setBusy(true);
     setProblem(null);
     try {
-      const body = look.hasAccount
-        ? { token, password: form.password, ...(form.code ? { totpCode: form.code.replaceAll(' ', '') } : {}) }
-        : { token, name: form.name, password: form.password };
-      const answer = await call('invitationAccept', { body });
+      const { name, password } = form;
+      const code = form.code ? { totpCode: form.code.replaceAll(' ', '') } : {};
+      const answer = await askOnce(
+        memory.current,
+        () => call('invitationAccept', { body: look.hasAccount ? { token, password, ...code } : { token, name, password } }),
+        () => call('sessionCreate', { body: { email: look.email, password, ...code } }),
+      );
       if (answer.state === 'code-needed') {
         setNeedsCode(true);
         return;

@@ -1,9 +1,10 @@
 // The set-up link: the first administrator takes the account over.
 import { useNavigate } from '@tanstack/react-router';
-import { useEffect, useState, type FormEvent } from 'react';
+import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { call } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import { askOnce } from '../lib/once';
 import { Button, Notice, TextInput } from '../ui/basics';
 import { Problem } from '../ui/errors';
 import { NewPassword, passwordError } from './passwords';
@@ -25,6 +26,7 @@ export function SetUp() {
   const token = useToken();
   const [form, setForm] = useState({ name: '', email: '', password: '', again: '' });
   const [tried, setTried] = useState(false);
+  const memory = useRef({ lost: false });
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
   useEffect(() => {
@@ -38,7 +40,12 @@ export function SetUp() {
     setBusy(true);
     setProblem(null);
     try {
-      const answer = await call('setUp', { body: { token, password: form.password, name: form.name, email: form.email } });
+      const { name, email, password } = form;
+      const answer = await askOnce(
+        memory.current,
+        () => call('setUp', { body: { token, password, name, email } }),
+        () => call('sessionCreate', { body: { email, password } }),
+      );
       enter(answer.signedIn!);
       await navigate({ to: '/', replace: true });
     } catch (e) {

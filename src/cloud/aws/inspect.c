@@ -44,7 +44,7 @@ static int whoami(struct aws_client *c, char account[16], struct err *err)
 }
 
 /* "arn:aws:sts::1:assumed-role/NAME/SESSION" is the session; its role is what a trust can name. The role's path is not
- * in it. Heap. */
+ * in it: role_with_path asks for it. Heap. */
 static char *trusted_arn(const char *arn)
 {
     const char *mark = ":assumed-role/", *at = strstr(arn, mark), *service = strstr(arn, ":sts::");
@@ -53,6 +53,19 @@ static char *trusted_arn(const char *arn)
     const char *name = at + strlen(mark), *account = service + strlen(":sts::");
     return mem_printf("%.*s:iam::%.*s:role/%.*s", (int)(service - arn), arn, (int)(at - account), account,
                       (int)strcspn(name, "/"), name);
+}
+
+/* The session's role as IAM knows it, with its path; NULL where IAM may not be asked. Heap. */
+static char *role_with_path(struct aws_client *c, const char *trusted)
+{
+    const char *mark = ":role/", *at = strstr(trusted, mark);
+    autojson json_t *params = json_pack("{s:s}", "RoleName", at ? at + strlen(mark) : ""), *answer = NULL;
+    struct aws_request q = {.service = "iam", .action = "GetRole", .params = params};
+    struct err err = ERR_INIT;
+    if (!at || aws_call(c, &q, &answer, NULL, &err) < 0)
+        return NULL;
+    const char *arn = text(json_object_get(json_object_get(answer, "GetRoleResult"), "Role"), "Arn");
+    return *arn ? mem_strdup(arn) : NULL;
 }
 
 json_t *aws_whoami(struct aws_client *c)
@@ -64,12 +77,15 @@ json_t *aws_whoami(struct aws_client *c)
     int r = aws_call(c, &q, &answer, NULL, &err);
     const char *arn = text(json_object_get(answer, "GetCallerIdentityResult"), "Arn");
     autofree char *trusted = trusted_arn(arn);
-    if (r < 0 || !*arn)
+    if (r < 0 || !*arn) {
         row(&t, "unknown", "controller", r < 0 ? err.message : "no ARN", "keys that AWS knows",
             "The operator of the control plane gives the controller keys (docs/onboarding-aws.md).");
-    else
-        row(&t, "ok", "controller", trusted, "the principal that the roles trust",
-            strcmp(trusted, arn) ? "The role's path is not seen from here: add it if the role has one." : "");
+        return t.rows;
+    }
+    bool session = strcmp(trusted, arn) != 0;
+    autofree char *whole = session ? role_with_path(c, trusted) : NULL;
+    row(&t, "ok", "controller", whole ? whole : trusted, "the principal that the roles trust",
+        session && !whole ? "The role's path is not seen from here: add it if the role has one." : "");
     return t.rows;
 }
 

@@ -21,7 +21,8 @@ json_t *aws_verify(const struct aws_inspect *i);
 /* ARNs of whatever carries an infrastructure's tag: a new array, sorted by AWS. */
 OH_MUST_CHECK int aws_tagged(struct aws_client *c, const char *infrastructure, json_t **ret, struct err *err);
 /* As whom the controller acts, so that the roles can trust it: one row, `found` the ARN that a trust policy takes (of
- * an assumed role's session, the role). `c` has the controller's own keys. New array. */
+ * an assumed role's session, the role with its path, which IAM is asked for; where IAM may not be asked, without it,
+ * and `advice` says so). `c` has the controller's own keys. New array. */
 json_t *aws_whoami(struct aws_client *c);
 /* One row of the answers, appended. */
 void aws_inspect_row(json_t *rows, const char *outcome, const char *check, const char *found, const char *needed,

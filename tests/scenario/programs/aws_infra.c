@@ -109,6 +109,18 @@ static void preflight(const json_t *v)
     printf("%s\n", said);
 }
 
+/* As whom the keys of the environment act. */
+static void say_who(const json_t *v, struct err *err)
+{
+    struct aws_client *c = NULL;
+    if (inspector((void *)(uintptr_t)v, AWS_INSPECT, NULL, &c, err) < 0)
+        return;
+    autojson json_t *rows = aws_whoami(c);
+    autofree char *said = js_text(rows);
+    printf("%s\n", said);
+    aws_client_free(c);
+}
+
 /* "services": [{"id", "slug"}...]; without it the graph is the infrastructure's alone. */
 static int add_services(const struct aws_settings *s, const json_t *v, struct plan_graph *g, struct err *err)
 {
@@ -181,7 +193,7 @@ int main(int argc, char **argv)
     struct keeper k = {0};
     autojson json_t *v = NULL;
     if (argc != 3) {
-        fprintf(stderr, "usage: aws-infra plan|apply|resume|remove|purge|graph FOLDER\n");
+        fprintf(stderr, "usage: aws-infra plan|apply|resume|remove|purge|graph|preflight|whoami FOLDER\n");
         return 2;
     }
     signal(SIGTERM, on_signal);
@@ -190,6 +202,8 @@ int main(int argc, char **argv)
         r = keeper_open(&k, argv[2], &err);
     if (r == 0 && !strcmp(argv[1], "preflight"))
         preflight(v);
+    else if (r == 0 && !strcmp(argv[1], "whoami"))
+        say_who(v, &err);
     else if (r == 0)
         r = run(&k, v, argv[1], argv[2], &err);
     if (r < 0)
