@@ -180,7 +180,7 @@ test('under the policy sealed no page makes a password: it shows the command', {
   assert.match(await command.innerText(), /--memory 8 --replicas 1 --from 0\.0\.0\.0\/0$/);
   await page.getByLabel('Memory of each replica').selectOption('16');
   await page.getByLabel('Replicas', { exact: true }).selectOption('2');
-  await page.getByRole('checkbox', { name: /sleep/ }).uncheck();
+  await page.getByRole('checkbox', { name: 'Sleep when nobody queries it' }).uncheck();
   assert.match(await command.innerText(), /--memory 16 --replicas 2 --from 0\.0\.0\.0\/0 --no-idle$/);
   assert.equal(await page.locator('button[type=submit]').count(), 0);
   assert.deepEqual(await ada.pictures('service-new-sealed', 'en'), []);

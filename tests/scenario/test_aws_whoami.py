@@ -33,7 +33,7 @@ def whoami(folder, keys, **endpoints):
 
 def session(moto, name, path):
     moto.calls("iam", "create_role", RoleName=name, Path=path, AssumeRolePolicyDocument=json.dumps(TRUST))
-    answer = moto.calls("sts", "assume_role", RoleArn=f"arn:aws:iam::123456789012:role{path}{name}", RoleSessionName="x")
+    answer = moto.calls("sts", "assume_role", RoleArn=f"arn:aws:iam::123456789012:role{path}{name}", RoleSessionName="controller")
     assert "/platform/" not in answer["AssumedRoleUser"]["Arn"], "a session's ARN has no path"
     return answer["Credentials"]
 
