@@ -3,6 +3,9 @@ import { QueryClient, useMutation, useQuery, useQueryClient, type UseQueryResult
 import { useRef } from 'react';
 import { ApiError, call, type Input, type Operation, type Result } from './client';
 
+/** Until what could not be had, though tried several times, is asked for once more. */
+const LOST_MS = 5000;
+
 export const queryClient = new QueryClient({
   defaultOptions: {
     // Whether there is a network is for each call to find out: one that waits in silence looks like one that hangs.
@@ -27,7 +30,8 @@ export function useApi<O extends Operation>(
     queryKey,
     // An answer without a result becomes null: undefined would mean that there is no answer.
     queryFn: async ({ signal }) => ((await call(operation, input, signal)) ?? null) as Result<O>,
-    ...(again ? { refetchInterval: (query) => again(query.state.data) } : {}),
+    // What the line has lost comes by itself, without a press on Try again and without an event.
+    refetchInterval: (query) => (query.state.error?.temporary ? Math.max(LOST_MS, query.state.error.retryAfter * 1000) : (again?.(query.state.data) ?? false)),
     ...options,
   });
   return useLastError(JSON.stringify(queryKey), result);

@@ -1,9 +1,9 @@
 // Links that count once: what to do when the answer was lost on the way, so that nobody knows whether it counted.
-import { ApiError } from '../api/client';
+import { ApiError, call, type Schemas } from '../api/client';
 
 /**
  * Asks, and where an earlier answer was lost and the link now counts no more, comes in by what that first time has set
- * (`instead`: signing in with what stands in the form). The link's own refusal stays what is shown when that fails, too.
+ * (`instead`, which is comeIn). The link's own refusal stays what is shown when that fails, too.
  */
 export async function askOnce<A>(memory: { lost: boolean }, ask: () => Promise<A>, instead: () => Promise<A>): Promise<A> {
   try {
@@ -17,4 +17,11 @@ export async function askOnce<A>(memory: { lost: boolean }, ask: () => Promise<A
       });
     throw problem;
   }
+}
+
+/** In by what the lost answer has brought all the same, its cookie, if it is this person's; or else by signing in. */
+export async function comeIn(email: string, login: { password: string; totpCode?: string }): Promise<{ state?: string; signedIn?: Schemas['SignedIn'] }> {
+  const there = await call('sessionGet').catch(() => null);
+  if (there?.profile.email.toLowerCase() === email.trim().toLowerCase()) return { signedIn: there };
+  return call('sessionCreate', { body: { email, ...login } });
 }

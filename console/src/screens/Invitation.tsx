@@ -4,7 +4,7 @@ import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { ApiError, call, type Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
-import { askOnce } from '../lib/once';
+import { askOnce, comeIn } from '../lib/once';
 import { Button, Notice, Skeleton, TextInput } from '../ui/basics';
 import { Problem } from '../ui/errors';
 import { NewPassword, passwordError } from './passwords';
@@ -42,7 +42,7 @@ export function Invitation() {
       const answer = await askOnce(
         memory.current,
         () => call('invitationAccept', { body: look.hasAccount ? { token, password, ...code } : { token, name, password } }),
-        () => call('sessionCreate', { body: { email: look.email, password, ...code } }),
+        () => comeIn(look.email, { password, ...code }),
       );
       if (answer.state === 'code-needed') {
         setNeedsCode(true);

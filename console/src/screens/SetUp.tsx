@@ -4,7 +4,7 @@ import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { call } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
-import { askOnce } from '../lib/once';
+import { askOnce, comeIn } from '../lib/once';
 import { Button, Notice, TextInput } from '../ui/basics';
 import { Problem } from '../ui/errors';
 import { NewPassword, passwordError } from './passwords';
@@ -44,7 +44,7 @@ export function SetUp() {
       const answer = await askOnce(
         memory.current,
         () => call('setUp', { body: { token, password, name, email } }),
-        () => call('sessionCreate', { body: { email, password } }),
+        () => comeIn(email, { password }),
       );
       enter(answer.signedIn!);
       await navigate({ to: '/', replace: true });
