@@ -374,7 +374,8 @@ static void call_token(const struct apply *a, const struct plan_step *step, char
     snprintf(ret, PLAN_TOKEN_SIZE, "%.32s", hex);
 }
 
-static void submit(struct apply *a, const struct plan_unit *u, const struct plan_step *step, json_t *want, bool again)
+static void submit(struct apply *a, const struct plan_unit *u, const struct plan_step *step, json_t *want,
+                   enum plan_phase before)
 {
     struct plan_task *t = mem_alloc(sizeof(*t));
     t->job.run = plan_task_run;
@@ -385,7 +386,8 @@ static void submit(struct apply *a, const struct plan_unit *u, const struct plan
     strcpy(t->name, step->name);
     call_token(a, step, t->token);
     t->action = u->action;
-    t->again = again;
+    t->again = before != PLAN_PHASE_NONE;
+    t->unsure = before == PLAN_PHASE_BEGIN || before == PLAN_PHASE_FAILED;
     t->delete_data = a->delete_data;
     t->have = json_deep_copy(observed_of(a, u->key));
     t->want = json_deep_copy(want);
@@ -431,7 +433,7 @@ static void begin(struct apply *a, size_t i)
     }
     u->state = UNIT_RUNNING;
     progress(a, i, PLAN_EVENT_BEGIN, "");
-    submit(a, u, &step, want, a->phase[i] != PLAN_PHASE_NONE);
+    submit(a, u, &step, want, a->phase[i]);
 }
 
 static int record_outcome(struct apply *a, const struct plan_unit *u, const struct plan_step *step,

@@ -136,6 +136,7 @@ struct plan_task {
     char token[PLAN_TOKEN_SIZE];
     enum plan_action action; /* CREATE, CHANGE, DESTROY */
     bool again;              /* the step began before: look first */
+    bool unsure;             /* and nobody saw its end */
     bool delete_data;
     int64_t doubt_ms; /* until then (clock_mono_ms) something made may not be seen */
     json_t *have;     /* as observed, in clear; NULL = absent */

@@ -221,7 +221,7 @@ void plan_task_run(struct plan_job *j)
 {
     struct plan_task *t = CONTAINER_OF(j, struct plan_task, job);
     int64_t limit = clock_mono_ms(t->c->clock) + (t->c->retry_total_ms ? t->c->retry_total_ms : 600000);
-    if (t->again)
+    if (t->unsure)
         doubt(t);
     for (int n = 0;; n++) {
         struct err err = ERR_INIT;

@@ -67,9 +67,23 @@ class Moto(Process):
         port = free_port()
         super().__init__([tool("moto_server"), "-H", "127.0.0.1", "-p", str(port)], port, folder / "moto.log",
                          "/moto-api/data.json")
+        try:
+            self.warm()
+        except OSError:
+            self.close()
+            raise
+
+    def warm(self):
+        """What moto knows of AWS's policies and instances it reads at the first call of IAM and of EC2, and all other calls wait for
+        that: 50 s on a machine with other work, and longer when many threads wait."""
+        for service, action in (("iam", "ListRoles&Version=2010-05-08"), ("ec2", "DescribeVpcs&Version=2016-11-15")):
+            scope = f"AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+            urllib.request.urlopen(urllib.request.Request(self.url, f"Action={action}".encode(), {"Authorization": scope}),
+                                   timeout=300).read()
 
     def reset(self):
         urllib.request.urlopen(urllib.request.Request(self.url + "/moto-api/reset", method="POST"), timeout=30).read()
+        self.warm()
 
 
 def aws(url, *arguments, **more):

@@ -250,6 +250,20 @@ static void what_was_not_made_is_made_after_a_time(void **state)
     json_decref(a.doc);
 }
 
+static void what_came_to_its_end_leaves_no_doubt(void **state)
+{
+    struct sim *s = *state;
+    struct plan_context c = sim_context(s);
+    autograph struct plan_graph *g = plan_graph_new();
+    ADD(g, "shy", "a", "{s:i}", "size", 1);
+    go(s, g, PLAN_APPLY, false);
+    go(s, g, PLAN_REMOVE, true);
+    int64_t since = clock_mono_ms(c.clock);
+    go(s, g, PLAN_APPLY, false); /* the same plan as the first, by its digest */
+    assert_true(clock_mono_ms(c.clock) - since < 55000);
+    assert_int_equal(sim_count(s, "shy.a"), 1);
+}
+
 static void parallel_but_bounded(void **state)
 {
     struct sim *s = *state;
@@ -317,6 +331,7 @@ int main(void)
         T(throttling_and_lost_answers_double_nothing),
         T(what_may_have_been_made_is_looked_for),
         T(what_was_not_made_is_made_after_a_time),
+        T(what_came_to_its_end_leaves_no_doubt),
         T(parallel_but_bounded),
         T(cancel_leaves_a_plan_that_goes_on),
     };
