@@ -103,9 +103,14 @@ static int fetch_artefact(const struct session *s, const char *account, const ch
     buf_printf(&path, "/accounts/%s/artefact?controllerArn=", account);
     append_encoded(&path, controller);
     int r = api_call(s->api, "GET", path.data, NULL, &artefact, err);
-    return r < 0 ? r
-                 : artefact_write(folder, json_object_get(artefact, "cloudformation"),
-                                  json_object_get(artefact, "terraform"), err);
+    return r < 0
+               ? r
+               : artefact_write(folder,
+                                &(struct artefact){
+                                    json_object_get(artefact, "cloudformation"), json_object_get(artefact, "terraform"),
+                                    json_object_get(json_object_get(artefact, "buckets"), "cloudformation"),
+                                    json_object_get(json_object_get(artefact, "buckets"), "terraform")},
+                                err);
 }
 
 static int connect_run(struct cli *c, struct err *err)

@@ -139,7 +139,9 @@ static int artefact_run(struct cli *c, struct err *err)
         return err_set(err, CLI_BAD_USAGE, "--external-id, --controller-arn and --out: must be set");
     autojson json_t *stack = aws_artefact_cloudformation(c->arguments[0], external, controller);
     autojson json_t *terraform = aws_artefact_terraform(c->arguments[0], external, controller);
-    int r = artefact_write(folder, stack, terraform, err);
+    autojson json_t *buckets = aws_artefact_buckets_cloudformation(c->arguments[0]);
+    autojson json_t *module = aws_artefact_buckets_terraform(c->arguments[0]);
+    int r = artefact_write(folder, &(struct artefact){stack, terraform, buckets, module}, err);
     if (r == 0)
         ui_line(&c->ui, "%s/cloudformation.json, %s/terraform/main.tf.json", folder, folder);
     return r;

@@ -1,20 +1,17 @@
 """The control plane's controller while it works in a customer's account: killed while it applies, and with all its roles detached."""
-import base64
-import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
-import socket
 import sqlite3
-import ssl
 import subprocess
 import sys
 
 import pytest
 
 from aws_peer import aws
+from aws_service import Service
 from full_system import BUILD, OWNHOUSE, System, engine_available, processes, wait_until
 from test_aws_moto import configure, infrastructure
 from test_aws_strict import ACCOUNT, BRISK, NOTHING, WHOLE, World
@@ -119,57 +116,6 @@ def test_a_controller_that_is_killed_while_it_applies_goes_on_where_it_was(made)
     assert plan is None or plan["state"] != "proposed", plan
 
 
-class Service:
-    """A service of this infrastructure, asked through its own ingress."""
-
-    def __init__(self, system, ident, name="shop"):
-        status, answer = system.api("POST", "/services", {
-            "name": name, "provider": "aws", "region": "us-east-1", "byocId": ident, "minReplicaMemoryGb": 8,
-            "maxReplicaMemoryGb": 8, "numReplicas": 1, "ipAccessList": [{"source": "0.0.0.0/0", "description": "all"}]})
-        assert status == 200, answer
-        self.system, self.id, self.password = system, answer["result"]["service"]["id"], answer["result"]["password"]
-
-    def state(self):
-        return self.system.api("GET", f"/services/{self.id}")[1]["result"]
-
-    def connect(self):
-        """To the ingress, its certificate held against this data plane's own authority; the certificate, too."""
-        end = next(e for e in self.state()["endpoints"] if e["protocol"] == "https")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        for authority in self.system.home.glob("accounts/prod/**/ca.pem"):  # this data plane's own
-            context.load_verify_locations(authority)
-        connection = http.client.HTTPSConnection(end["host"], end["port"], timeout=30)
-        connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", end["port"]), 30), server_hostname=end["host"])
-        return connection, connection.sock.getpeercert()
-
-    def certificate(self):
-        """Its serial number; None while the ingress does not answer."""
-        try:
-            connection, seen = self.connect()
-        except OSError:
-            return None
-        connection.close()
-        return seen["serialNumber"]
-
-    def engines(self):
-        return [p for p, command in self.system.processes().items() if "/clickhouse-" in command and self.id in command]
-
-    def select(self, sql):
-        connection, _ = self.connect()
-        secret = base64.b64encode(f"default:{self.password}".encode()).decode()
-        connection.request("POST", "/", body=sql, headers={"Authorization": f"Basic {secret}"})
-        answer = connection.getresponse()
-        text = answer.read().decode().strip()
-        connection.close()
-        return text if answer.status == 200 else f"{answer.status}: {text}"
-
-    def answers(self, sql, text):
-        try:
-            return self.select(sql) == text
-        except OSError:
-            return False
-
-
 def trust(world, external, phases=PHASES):
     """Who may take roles up: with another external id nobody of ours can, as if they were detached."""
     document = {"Version": "2012-10-17", "Statement": [{
@@ -182,7 +128,7 @@ def trust(world, external, phases=PHASES):
 
 def test_with_all_roles_detached_services_go_on_and_what_cannot_be_done_is_said(made):
     world, system, ident, external = made
-    service = Service(system, ident)
+    service = Service.make(system, ident)
     wait_until("the service runs", 300, lambda: service.state()["state"] == "running")
     wait_until("an answer", 60, lambda: service.answers("SELECT 1", "1"))
     (one,) = wait_until("its identity", 240, lambda: associations(world, ident, service.id))
@@ -274,7 +220,7 @@ def test_the_operate_role_alone_serves_services(made):
     for it, and it is done when the role is there again."""
     world, system, ident, external = made
     trust(world, "nobody-has-this-one", ("provision", "remove"))
-    service = Service(system, ident, "blog")
+    service = Service.make(system, ident, "blog")
     (one,) = wait_until("its identity", 240, lambda: associations(world, ident, service.id))
     assert one["serviceAccount"] == "clickhouse" and one["roleArn"].endswith(":role/ownhouse/ownhouse-prod-data")
     wait_until("it runs", 300, lambda: service.state()["state"] == "running")

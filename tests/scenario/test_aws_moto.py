@@ -9,7 +9,12 @@ import pytest
 
 import aws_peer
 from aws_peer import aws
+from aws_service import Service
 from full_system import System, engine_available, processes, wait_until
+from peers import find_peer
+from test_aws_policy import filled
+from test_peer_clickhousectl import CommandLine
+from test_terraform_requests import NEVER_SENT, Provider, destroy, hashes
 
 ACCOUNT = "123456789012"
 CANARY = "held by the controller alone"
@@ -179,6 +184,53 @@ def check_name(system, moto, ident, service):
     assert [p[0] for p in own_plans(system, ident)] == ["applied"] * 3
 
 
+def verify_sees_another_boundary(system, moto):
+    """What bounds the roles that we make is compared with the artefact's, word by word."""
+    def boundary():
+        said = system.run("account", "verify", "prod")
+        (row,) = [line.split() for line in said.stdout.splitlines() if line.split()[:1] == ["boundary"]] or [said.stderr]
+        return row[1]
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary"
+    assert boundary() == "ok"
+    wide = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    aws(moto.url, "iam", "create-policy-version", "--policy-arn", arn, "--set-as-default", "--policy-document", json.dumps(wide))
+    assert boundary() == "WRONG"
+    aws(moto.url, "iam", "set-default-policy-version", "--policy-arn", arn, "--version-id", "v1")
+    assert boundary() == "ok"
+
+
+def made_by_official_clients(system, moto, ident, folder):
+    """The official command line, and what the official Terraform provider asks: both name the infrastructure by `byocId`, as they would
+    name one of ClickHouse Cloud's own, read it back, and their services answer a query."""
+    before, terraform = names(moto, ident), Provider(system)
+    wanted = {"isReadonly": False, "name": "terraform", "provider": "aws", "region": "us-east-1", "byocId": ident, "idleScaling": True,
+              "idleTimeoutMinutes": 5, "ipAccessList": [{"source": "127.0.0.0/8", "description": "here"}], "minReplicaMemoryGb": 8,
+              "maxReplicaMemoryGb": 16, "numReplicas": 1, "tags": [{"key": "team", "value": "data"}]}
+    one = Service(system, terraform.ask("POST", "/services", wanted)["service"]["id"], NEVER_SENT)
+    terraform.ask("PATCH", f"/services/{one.id}/password", hashes(NEVER_SENT))
+    services = [one]
+    if find_peer("clickhousectl"):
+        official = CommandLine(system, folder)
+        create = ("service", "create", "--provider", "aws", "--region", "us-east-1", "--num-replicas", "1", "--min-replica-memory-gb", "8",
+                  "--max-replica-memory-gb", "8", "--ip-allow", "127.0.0.0/8=here")
+        made = official.json(*create, "--name", "official", "--byoc-id", ident)
+        assert made["service"]["byocId"] == ident, made
+        services.append(Service(system, made["service"]["id"], made["password"]))
+        refused = official.refused(*create, "--name", "nowhere", "--byoc-id", "00000000-0000-4000-8000-000000000000")
+        assert "byocId" in refused, refused
+    for service in services:
+        wait_until("the service runs", 240, lambda: service.state()["state"] == "running")
+        wait_until("an answer", 60, lambda: service.answers("SELECT sum(number) FROM numbers(100)", "4950"))
+    state = terraform.read_service(one.id)
+    assert {k: state[k] for k in wanted} == wanted and state == terraform.read_service(one.id)  # a plan without changes
+    wait_until("their names", 240, lambda: len(names(moto, ident)) == len(before) + len(services))
+    if services[1:]:
+        assert official.json("service", "get", services[1].id)["state"] == "running"
+        official.text("service", "delete", services[1].id, "--force")
+    destroy(terraform, one.id)
+    wait_until("their names went with them", 240, lambda: names(moto, ident) == before)
+
+
 def check_report(system, moto, ident, made):
     """All that the journal made is in it, gone, with what AWS called it; what the tag still finds is explained."""
     report = system.ok("plan", "report", ident)
@@ -203,6 +255,7 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     # The customer applies it with his own rights.
     aws(moto.url, "cloudformation", "create-stack", "--stack-name", "ownhouse-prod", "--capabilities", "CAPABILITY_NAMED_IAM",
         "--template-body", f"file://{artefact}/cloudformation.json")
+    verify_sees_another_boundary(system, moto)
     # moto lets a role be taken up without an external id: verify must see that.
     verify = system.run("account", "verify", "prod", "--json")
     said = json.loads(verify.stdout or "{}")
@@ -226,6 +279,15 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     assert applied.returncode == 0, applied.stdout + applied.stderr + system.logs()
     wait_until("it is ready", 120, lambda: infrastructure(system, ident)["state"] == "infra-ready")
 
+    # What only the customer may write to the buckets, by hand since moto's CloudFormation leaves such policies out; that is no drift.
+    module = json.loads((artefact / "terraform-buckets/main.tf.json").read_text())["resource"]["aws_s3_bucket_policy"]
+    assert set(module) == {"data", "backups", "metrics", "logs"}
+    for one in module.values():
+        bucket, policy = (filled(one[k], **{"var.infrastructure": ident[:8], "var.role_path": "/ownhouse/"}) for k in ("bucket", "policy"))
+        aws(moto.url, "s3api", "put-bucket-policy", "--bucket", bucket, "--policy", policy)
+        kept = json.loads(aws(moto.url, "s3api", "get-bucket-policy", "--bucket", bucket)["Policy"])
+        assert [s["Sid"] for s in kept["Statement"]] == ["OnlyTls", "OnlyDataRole"]
+
     # Seen from outside.
     arns = tagged(moto.url, ident)
     for kind, count in (("vpc/", 1), ("subnet/", 6), ("natgateway/", 3), ("route-table/", 6)):
@@ -240,15 +302,12 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
         block = aws(moto.url, "s3api", "get-public-access-block", "--bucket", f"{prefix}-{ACCOUNT}-{bucket}")
         assert all(block["PublicAccessBlockConfiguration"].values())
 
-    # A service in it answers a query.
-    made = system.api("POST", "/services", {
-        "name": "shop", "provider": "aws", "region": "us-east-1", "byocId": ident, "minReplicaMemoryGb": 8,
-        "maxReplicaMemoryGb": 8, "numReplicas": 1, "ipAccessList": [{"source": "0.0.0.0/0", "description": "all"}]})
-    assert made[0] == 200, made
-    service = made[1]["result"]["service"]["id"]
-    wait_until("the service runs", 240, lambda: system.api("GET", f"/services/{service}")[1]["result"]["state"] == "running")
-
-    check_name(system, moto, ident, service)
+    # A service in it answers a query, whoever made it.
+    shop = Service.make(system, ident)
+    wait_until("the service runs", 240, lambda: shop.state()["state"] == "running")
+    wait_until("an answer", 60, lambda: shop.answers("SELECT 6 * 7", "42"))
+    check_name(system, moto, ident, shop.id)
+    made_by_official_clients(system, moto, ident, tmp_path)
 
     # Somebody deletes a route: nothing is put back without being asked, and what is proposed is only that.
     table = aws(moto.url, "ec2", "describe-route-tables", "--filters",

@@ -19,6 +19,9 @@ static const struct {
     {"data", "DeleteData", "delete_data", "The remove role may delete buckets with their data and the key", false},
 };
 
+#define INFRASTRUCTURE_PART "The first eight characters of the infrastructure's id"
+#define AGENT_ZONE "Id of your Route 53 zone for the agent's names and ACME challenges (empty: none)"
+
 /* What user data does: one thing, then it shuts the instance down, which terminates it. */
 static const char user_data[] =
     "#!/bin/bash\n"
@@ -57,6 +60,21 @@ static json_t *bootstrap_policy(const char *partition, const char *account)
                      json_sprintf("arn:%s:eks:*:%s:cluster/oh-*", partition, account));
 }
 
+/* What the agent's own names role needs in a zone that the customer names; the pods of services have the same role, but
+ * another namespace. */
+static json_t *zone_policy(const char *partition, const char *zone)
+{
+    return json_pack(
+        "{s:s, s:[{s:s, s:s, s:[s,s], s:o, s:{s:{s:s}, s:{s:[s,s,s,s]}}}, {s:s, s:s, s:s, s:o, s:{s:{s:s}}}]}",
+        "Version", "2012-10-17", "Statement", "Sid", "Zone", "Effect", "Allow", "Action",
+        "route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets", "Resource",
+        json_sprintf("arn:%s:route53:::hostedzone/%s", partition, zone), "Condition", "StringEquals",
+        "aws:PrincipalTag/kubernetes-namespace", "ownhouse", "ForAllValues:StringEquals",
+        "route53:ChangeResourceRecordSetsRecordTypes", "A", "AAAA", "CNAME", "TXT", "Sid", "Settled", "Effect", "Allow",
+        "Action", "route53:GetChange", "Resource", json_sprintf("arn:%s:route53:::change/*", partition), "Condition",
+        "StringEquals", "aws:PrincipalTag/kubernetes-namespace", "ownhouse");
+}
+
 /* --- CloudFormation --- */
 
 /* Texts with ${AWS::...} or ${RolePath} become Fn::Sub; IAM's own variables are escaped in them. */
@@ -76,7 +94,7 @@ static json_t *substituted(const json_t *v)
         return out;
     }
     const char *text = json_string_value(v);
-    if (!text || (!strstr(text, "${AWS::") && !strstr(text, "${RolePath}")))
+    if (!text || (!strstr(text, "${AWS::") && !strstr(text, "${RolePath}") && !strstr(text, "${AgentZone}")))
         return json_deep_copy(v);
     autofree char *escaped = replaced(text, "${aws:", "${!aws:");
     return json_pack("{s:s}", "Fn::Sub", escaped);
@@ -107,7 +125,7 @@ static json_t *stack_parameters(const char *external_id, const char *controller)
 {
     json_t *p = json_pack(
         "{s:{s:s,s:s,s:b,s:i,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, "
-        "s:{s:s,s:s,s:s}}",
+        "s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}}",
         "ExternalId", "Type", "String", "Default", external_id, "NoEcho", false, "MinLength", 16, "Description",
         "Made by OwnHouse for this account; do not change it", "ControllerArn", "Type", "String", "Default", controller,
         "Description", "Principal of the OwnHouse controller that may take up the roles", "RolePath", "Type", "String",
@@ -115,7 +133,8 @@ static json_t *stack_parameters(const char *external_id, const char *controller)
         "", "Description", "ARN of a permissions boundary for the four roles themselves (empty: none)",
         "AgentManifestUrl", "Type", "String", "Default", "", "Description",
         "Where the bootstrap instance finds the agent's manifest", "AgentManifestSha256", "Type", "String", "Default",
-        "", "Description", "SHA-256 of that manifest, from your signed release list");
+        "", "Description", "SHA-256 of that manifest, from your signed release list", "AgentZone", "Type", "String",
+        "Default", "", "Description", AGENT_ZONE);
     for (size_t i = 0; i < ARRAY_SIZE(choices); i++)
         json_object_set_new(p, choices[i].parameter,
                             json_pack("{s:s, s:s, s:[s,s], s:s}", "Type", "String", "Default",
@@ -126,7 +145,9 @@ static json_t *stack_parameters(const char *external_id, const char *controller)
 
 static json_t *stack_conditions(void)
 {
-    json_t *c = json_pack("{s:{s:[{s:[o,s]}]}}", "HasRolesBoundary", "Fn::Not", "Fn::Equals", ref("RolesBoundary"), "");
+    json_t *c = json_pack("{s:{s:[{s:[o,s]}]}, s:{s:[{s:[{s:[o,s]}]}, {s:s}]}}", "HasRolesBoundary", "Fn::Not",
+                          "Fn::Equals", ref("RolesBoundary"), "", "HasAgentZone", "Fn::And", "Fn::Not", "Fn::Equals",
+                          ref("AgentZone"), "", "Condition", "MakeCluster");
     for (size_t i = 0; i < ARRAY_SIZE(choices); i++)
         json_object_set_new(c, choices[i].parameter,
                             json_pack("{s:[o,s]}", "Fn::Equals", ref(choices[i].parameter), "true"));
@@ -166,6 +187,7 @@ static void stack_phase(json_t *all, const struct aws_policy_for *f, enum aws_ph
 static void stack_rest(json_t *all, const struct aws_policy_for *f)
 {
     autojson json_t *boundary = aws_policy_boundary(f), *data OH_CLEANUP(js_decrefp) = aws_policy_data(f),
+                    *zone OH_CLEANUP(js_decrefp) = zone_policy(f->partition, "${AgentZone}"),
                     *boot OH_CLEANUP(js_decrefp) = bootstrap_policy(f->partition, f->account);
     autofree char *script = replaced(user_data, "${", "${!"),
                   *urls OH_CLEANUP(oh_freep) = replaced(script, "@URL@", "${AgentManifestUrl}"),
@@ -179,6 +201,10 @@ static void stack_rest(json_t *all, const struct aws_policy_for *f)
                        ref("RolePath"), "AssumeRolePolicyDocument", service_trust("pods.eks.amazonaws.com", true),
                        "Policies", "PolicyName", "data", "PolicyDocument", substituted(data)),
              "MakeCluster");
+    resource(all, "PolicyAgentZone", "AWS::IAM::Policy",
+             json_pack("{s:s, s:o, s:[o]}", "PolicyName", "zone", "PolicyDocument", substituted(zone), "Roles",
+                       ref("RoleData")),
+             "HasAgentZone");
     resource(all, "RoleBootstrap", "AWS::IAM::Role",
              json_pack("{s:o, s:o, s:o, s:[{s:s, s:o}]}", "RoleName", json_sprintf("ownhouse-%s-bootstrap", f->name),
                        "Path", ref("RolePath"), "AssumeRolePolicyDocument", service_trust("ec2.amazonaws.com", false),
@@ -228,7 +254,8 @@ static json_t *template_text(const json_t *doc)
 static json_t *variables(const char *external_id, const char *controller)
 {
     json_t *v = json_pack(
-        "{s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}}",
+        "{s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}, "
+        "s:{s:s,s:s,s:s}}",
         "external_id", "type", "string", "default", external_id, "description",
         "Made by OwnHouse for this account; do not change it", "controller_arn", "type", "string", "default",
         controller, "description", "Principal of the OwnHouse controller that may take up the roles", "role_path",
@@ -237,7 +264,8 @@ static json_t *variables(const char *external_id, const char *controller)
         "ARN of a permissions boundary for the four roles themselves (empty: none)", "agent_manifest_url", "type",
         "string", "default", "", "description", "Where the bootstrap instance finds the agent's manifest",
         "agent_manifest_sha256", "type", "string", "default", "", "description",
-        "SHA-256 of that manifest, from your signed release list");
+        "SHA-256 of that manifest, from your signed release list", "agent_zone", "type", "string", "default", "",
+        "description", AGENT_ZONE);
     for (size_t i = 0; i < ARRAY_SIZE(choices); i++)
         json_object_set_new(
             v, choices[i].variable,
@@ -298,6 +326,7 @@ static json_t *module_role(const char *name, const char *kind, json_t *trust)
 static void module_rest(json_t *roles, json_t *policies, json_t *all, json_t *locals, const struct aws_policy_for *f)
 {
     autojson json_t *boundary = aws_policy_boundary(f), *data OH_CLEANUP(js_decrefp) = aws_policy_data(f),
+                    *zone OH_CLEANUP(js_decrefp) = zone_policy(f->partition, "${var.agent_zone}"),
                     *boot OH_CLEANUP(js_decrefp) = bootstrap_policy(f->partition, f->account);
     autofree char *script = replaced(user_data, "${", "$${"),
                   *urls OH_CLEANUP(oh_freep) = replaced(script, "@URL@", "${var.agent_manifest_url}"),
@@ -310,11 +339,13 @@ static void module_rest(json_t *roles, json_t *policies, json_t *all, json_t *lo
                         module_role(f->name, "bootstrap", service_trust("ec2.amazonaws.com", false)));
     json_object_set_new(locals, "bootstrap", json_string(all_set));
     json_object_set_new(all, "aws_iam_role_policy",
-                        json_pack("{s:{s:s, s:s, s:s, s:o}, s:{s:s, s:s, s:s, s:o}}", "data", "count",
-                                  "${var.make_cluster ? 1 : 0}", "name", "data", "role", "${aws_iam_role.data[0].name}",
-                                  "policy", template_text(data), "bootstrap", "count", "${var.make_cluster ? 1 : 0}",
-                                  "name", "describe", "role", "${aws_iam_role.bootstrap[0].name}", "policy",
-                                  template_text(boot)));
+                        json_pack("{s:{s:s, s:s, s:s, s:o}, s:{s:s, s:s, s:s, s:o}, s:{s:s, s:s, s:s, s:o}}", "data",
+                                  "count", "${var.make_cluster ? 1 : 0}", "name", "data", "role",
+                                  "${aws_iam_role.data[0].name}", "policy", template_text(data), "zone", "count",
+                                  "${var.make_cluster && var.agent_zone != \"\" ? 1 : 0}", "name", "zone", "role",
+                                  "${aws_iam_role.data[0].name}", "policy", template_text(zone), "bootstrap", "count",
+                                  "${var.make_cluster ? 1 : 0}", "name", "describe", "role",
+                                  "${aws_iam_role.bootstrap[0].name}", "policy", template_text(boot)));
     json_object_set_new(all, "aws_iam_instance_profile",
                         json_pack("{s:{s:s, s:o, s:s, s:s}}", "bootstrap", "count", "${var.make_cluster ? 1 : 0}",
                                   "name", json_sprintf("ownhouse-%s-bootstrap", f->name), "path", "${var.role_path}",
@@ -350,4 +381,65 @@ json_t *aws_artefact_terraform(const char *name, const char *external_id, const 
                      "required_version", ">= 1.3", "required_providers", "aws", "source", "hashicorp/aws", "version",
                      ">= 5.0", "variable", variables(external_id, controller_arn), "data", "aws_caller_identity",
                      "current", "aws_partition", "current", "resource", all, "locals", locals, "output", outputs);
+}
+
+/* --- the second part: what only the customer may write, once there are buckets --- */
+
+static const char *const bucket_names[] = {"data", "backups", "metrics", "logs"};
+
+/* Nobody without TLS; objects only by the data role, and by AWS's own services, which the buckets name themselves. */
+static json_t *bucket_policy(const char *arn, const char *data_role)
+{
+    return json_pack("{s:s, s:[{s:s, s:s, s:s, s:s, s:[s, s+], s:{s:{s:s}}}, {s:s, s:s, s:s, s:[s,s,s], s:s+, "
+                     "s:{s:{s:s}, s:{s:s}}}]}",
+                     "Version", "2012-10-17", "Statement", "Sid", "OnlyTls", "Effect", "Deny", "Principal", "*",
+                     "Action", "s3:*", "Resource", arn, arn, "/*", "Condition", "Bool", "aws:SecureTransport", "false",
+                     "Sid", "OnlyDataRole", "Effect", "Deny", "Principal", "*", "Action", "s3:AbortMultipartUpload",
+                     "s3:GetObject*", "s3:PutObject*", "Resource", arn, "/*", "Condition", "ArnNotEquals",
+                     "aws:PrincipalArn", data_role, "Bool", "aws:PrincipalIsAWSService", "false");
+}
+
+json_t *aws_artefact_buckets_cloudformation(const char *name)
+{
+    autofree char *role =
+        mem_printf("arn:${AWS::Partition}:iam::${AWS::AccountId}:role${RolePath}ownhouse-%s-data", name);
+    json_t *all = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(bucket_names); i++) {
+        autofree char *bucket = mem_printf("oh-${Infrastructure}-${AWS::AccountId}-%s", bucket_names[i]),
+                      *arn OH_CLEANUP(oh_freep) = mem_printf("arn:${AWS::Partition}:s3:::%s", bucket),
+                      *id OH_CLEANUP(oh_freep) =
+                          mem_printf("Policy%c%s", bucket_names[i][0] - 'a' + 'A', bucket_names[i] + 1);
+        autojson json_t *policy = bucket_policy(arn, role);
+        resource(all, id, "AWS::S3::BucketPolicy",
+                 json_pack("{s:{s:s}, s:o}", "Bucket", "Fn::Sub", bucket, "PolicyDocument", substituted(policy)), NULL);
+    }
+    return json_pack("{s:s, s:s, s:{s:{s:s,s:s,s:s}, s:{s:s,s:s,s:s}}, s:o}", "AWSTemplateFormatVersion", "2010-09-09",
+                     "Description",
+                     "OwnHouse: the policies of one infrastructure's buckets, artefact version " AWS_ARTEFACT_VERSION,
+                     "Parameters", "Infrastructure", "Type", "String", "AllowedPattern", "^[0-9a-f]{8}$", "Description",
+                     INFRASTRUCTURE_PART, "RolePath", "Type", "String", "Default", "/ownhouse/", "Description",
+                     "IAM path of all roles", "Resources", all);
+}
+
+json_t *aws_artefact_buckets_terraform(const char *name)
+{
+    autofree char *role = mem_printf("arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity."
+                                     "current.account_id}:role${var.role_path}ownhouse-%s-data",
+                                     name);
+    json_t *policies = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(bucket_names); i++) {
+        autofree char *bucket = mem_printf("oh-${var.infrastructure}-${data.aws_caller_identity.current.account_id}-%s",
+                                           bucket_names[i]),
+                      *arn OH_CLEANUP(oh_freep) =
+                          mem_printf("arn:${data.aws_partition.current.partition}:s3:::%s", bucket);
+        autojson json_t *policy = bucket_policy(arn, role);
+        json_object_set_new(policies, bucket_names[i],
+                            json_pack("{s:s, s:o}", "bucket", bucket, "policy", template_text(policy)));
+    }
+    return json_pack("{s:{s:s, s:{s:{s:s, s:s}}}, s:{s:{s:s,s:s}, s:{s:s,s:s,s:s}}, s:{s:{s:{}}, s:{s:{}}}, s:{s:o}}",
+                     "terraform", "required_version", ">= 1.3", "required_providers", "aws", "source", "hashicorp/aws",
+                     "version", ">= 5.0", "variable", "infrastructure", "type", "string", "description",
+                     INFRASTRUCTURE_PART, "role_path", "type", "string", "default", "/ownhouse/", "description",
+                     "IAM path of all roles", "data", "aws_caller_identity", "current", "aws_partition", "current",
+                     "resource", "aws_s3_bucket_policy", policies);
 }

@@ -196,9 +196,9 @@ static void add_storage(struct maker *m)
             json_object_set_new(v, "old_versions_days", json_integer(buckets[i].old_days));
         add(m, "aws_bucket", buckets[i].name, v, NULL);
     }
-    plan_graph_note(m->g,
-                    "The buckets' TLS-only policy is the customer's to attach (the artefact's second part): no role of "
-                    "OwnHouse may write a bucket's policy.");
+    plan_graph_note(m->g, "The buckets' policies (TLS only, the data role only) are the customer's to attach, by "
+                          "buckets.json: no role of "
+                          "OwnHouse may write a bucket's policy.");
 }
 
 static json_t *trust_of(const char *service, bool session_tags)

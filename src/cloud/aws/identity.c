@@ -22,8 +22,7 @@ static char *iam_name(const struct plan_call *c)
     return mem_printf("%s-%s-%s", prefix, aws_env_of(c)->region, c->name);
 }
 
-/* IAM answers with policies percent-encoded. */
-static json_t *decoded(const char *text)
+json_t *aws_iam_document(const char *text)
 {
     struct buf b = BUF_INIT_MAX(KIB(64));
     json_t *v = NULL;
@@ -59,7 +58,7 @@ static int role_policies(const struct plan_call *c, const char *name, json_t *ou
                                json_pack("{s:s, s:s}", "RoleName", name, "PolicyName", INLINE), &document, err),
                            err);
     if (r == 0 && document)
-        json_object_set_new(out, "inline", decoded(aws_text(document, "PolicyDocument")));
+        json_object_set_new(out, "inline", aws_iam_document(aws_text(document, "PolicyDocument")));
     return r;
 }
 
@@ -77,7 +76,7 @@ static int role_observe(const struct plan_call *c, json_t **ret, struct err *err
         return err_set(err, -EEXIST, "the role %s is there and does not carry our tags: remove it or name another",
                        name);
     view = json_pack("{s:s, s:s, s:s, s:o}", "name", name, "arn", aws_text(role, "Arn"), "path", aws_text(role, "Path"),
-                     "trust", decoded(aws_text(role, "AssumeRolePolicyDocument")));
+                     "trust", aws_iam_document(aws_text(role, "AssumeRolePolicyDocument")));
     const char *boundary = aws_text(json_object_get(role, "PermissionsBoundary"), "PermissionsBoundaryArn");
     if (*boundary)
         json_object_set_new(view, "boundary", json_string(boundary));

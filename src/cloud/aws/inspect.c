@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cloud/aws/artefact.h"
 #include "cloud/aws/cidr.h"
+#include "cloud/aws/resource.h"
 #include "cloud/aws/xml.h"
 
 #define PEERS_MAX 64
@@ -135,6 +136,42 @@ static void verify_artefact(struct table *t, struct aws_client *c, enum aws_phas
         good ? "" : "Apply the artefact of this release; `ownhouse policy diff` says what changes.");
 }
 
+/* The artefact's boundary as it is applied; -ENOENT: there is none. */
+static int read_boundary(struct aws_client *c, const char *arn, json_t **ret, struct err *err)
+{
+    autojson json_t *which = json_pack("{s:s}", "PolicyArn", arn), *policy = NULL, *version = NULL;
+    struct aws_request q = {.service = "iam", .action = "GetPolicy", .params = which};
+    int r = aws_call(c, &q, &policy, NULL, err);
+    const json_t *found = json_object_get(json_object_get(policy, "GetPolicyResult"), "Policy");
+    autojson json_t *one = json_pack("{s:s, s:s}", "PolicyArn", arn, "VersionId", text(found, "DefaultVersionId"));
+    q = (struct aws_request){.service = "iam", .action = "GetPolicyVersion", .params = one};
+    if (r == 0)
+        r = aws_call(c, &q, &version, NULL, err);
+    if (r == 0)
+        *ret = aws_iam_document(
+            text(json_object_get(json_object_get(version, "GetPolicyVersionResult"), "PolicyVersion"), "Document"));
+    return r;
+}
+
+/* What bounds the roles that OwnHouse makes, against what this release would have the customer apply. */
+static void verify_boundary(struct table *t, struct aws_client *c)
+{
+    static const char *const again = "Apply the artefact of this release again, unchanged.";
+    const char *arn = text(t->i->account, "boundary"), *path = text(t->i->account, "rolePath");
+    struct aws_policy_for f = aws_policy_whole(t->i->name, text(t->i->account, "accountId"), aws_client_partition(c),
+                                               *path ? path : "/ownhouse/");
+    autojson json_t *want = aws_policy_boundary(&f), *have = NULL;
+    struct err err = ERR_INIT;
+    int r = read_boundary(c, arn, &have, &err);
+    if (r == 0 && json_equal(have, want))
+        row(t, "ok", "boundary", arn, "as in the artefact", "");
+    else if (r == 0)
+        row(t, "wrong", "boundary", "another policy than the artefact's", "as in the artefact", again);
+    else
+        row(t, r == -ENOENT ? "wrong" : "unknown", "boundary", r == -ENOENT ? "none" : err.message, arn,
+            r == -ENOENT ? again : "");
+}
+
 static void verify_role(struct table *t, enum aws_phase phase, struct aws_client **inspect)
 {
     const char *external = text(t->i->account, "externalId"), *wanted = text(t->i->account, "accountId");
@@ -169,8 +206,10 @@ json_t *aws_verify(const struct aws_inspect *i)
     struct aws_client *inspect = NULL;
     for (enum aws_phase p = 0; p < AWS_PHASES; p++)
         verify_role(&t, p, &inspect);
-    if (inspect)
+    if (inspect) {
         verify_artefact(&t, inspect, AWS_INSPECT);
+        verify_boundary(&t, inspect);
+    }
     aws_client_free(inspect);
     return t.rows;
 }
@@ -178,8 +217,9 @@ json_t *aws_verify(const struct aws_inspect *i)
 int aws_tagged(struct aws_client *c, const char *infrastructure, json_t **ret, struct err *err)
 {
     static const struct aws_pages pages = {"PaginationToken", "PaginationToken", "ResourceTagMappingList", NULL};
-    autojson json_t *params =
-        json_pack("{s:[{s:s, s:[s]}]}", "TagFilters", "Key", AWS_TAG_INFRASTRUCTURE, "Values", infrastructure);
+    autojson json_t *params = infrastructure ? json_pack("{s:[{s:s, s:[s]}]}", "TagFilters", "Key",
+                                                         AWS_TAG_INFRASTRUCTURE, "Values", infrastructure)
+                                             : json_pack("{s:[{s:s}]}", "TagFilters", "Key", AWS_TAG_INFRASTRUCTURE);
     autojson json_t *found = NULL;
     struct aws_request q = {.service = "tagging", .action = "GetResources", .params = params};
     size_t i;
@@ -287,17 +327,18 @@ static const struct {
     const char *check, *service, *code;
     int needed;
     const char *action, *list;
+    bool network; /* not for a network of the customer's own */
 } quotas[] = {
-    {"vCPUs on demand", "ec2", "L-1216C47A", 196, NULL, NULL},
-    {"VPCs", "vpc", "L-F678F1CE", 1, "DescribeVpcs", "vpcSet"},
-    {"Elastic IPs", "ec2", "L-0263D0A3", 3, "DescribeAddresses", "addressesSet"},
-    {"NAT gateways a zone", "vpc", "L-FE5A380F", 1, NULL, NULL},
-    {"internet gateways", "vpc", "L-A4707A72", 1, "DescribeInternetGateways", "internetGatewaySet"},
-    {"security groups", "vpc", "L-E79EC296", 10, "DescribeSecurityGroups", "securityGroupInfo"},
-    {"EKS clusters", "eks", "L-1194D53C", 1, NULL, NULL},
-    {"node groups a cluster", "eks", "L-6D54EA21", 4, NULL, NULL},
-    {"S3 buckets", "s3", "L-DC2B2D3D", 4, NULL, NULL},
-    {"network load balancers", "elasticloadbalancing", "L-69A177A2", 1, NULL, NULL},
+    {"vCPUs on demand", "ec2", "L-1216C47A", 196, NULL, NULL, false},
+    {"VPCs", "vpc", "L-F678F1CE", 1, "DescribeVpcs", "vpcSet", true},
+    {"Elastic IPs", "ec2", "L-0263D0A3", 3, "DescribeAddresses", "addressesSet", true},
+    {"NAT gateways a zone", "vpc", "L-FE5A380F", 1, NULL, NULL, true},
+    {"internet gateways", "vpc", "L-A4707A72", 1, "DescribeInternetGateways", "internetGatewaySet", true},
+    {"security groups", "vpc", "L-E79EC296", 10, "DescribeSecurityGroups", "securityGroupInfo", false},
+    {"EKS clusters", "eks", "L-1194D53C", 1, NULL, NULL, false},
+    {"node groups a cluster", "eks", "L-6D54EA21", 4, NULL, NULL, false},
+    {"S3 buckets", "s3", "L-DC2B2D3D", 4, NULL, NULL, false},
+    {"network load balancers", "elasticloadbalancing", "L-69A177A2", 1, NULL, NULL, false},
 };
 
 static void check_quota(struct table *t, struct aws_client *c, size_t k)
@@ -306,7 +347,11 @@ static void check_quota(struct table *t, struct aws_client *c, size_t k)
                     *answer = NULL, *used = NULL;
     struct aws_request q = {.service = "servicequotas", .action = "GetServiceQuota", .params = params};
     struct err err = ERR_INIT;
-    autofree char *check = mem_printf("quota: %s", quotas[k].check), *needed = mem_printf("%d free", quotas[k].needed);
+    autofree char *check = mem_printf("quota: %s", quotas[k].check), *needed = NULL;
+    /* One address for all zones where one gateway serves them. */
+    bool single = !strcmp(quotas[k].check, "Elastic IPs") && !strcmp(text(t->i->account, "nat"), "single");
+    int least = single ? 1 : quotas[k].needed;
+    needed = mem_printf("%d free", least);
     int r = aws_call(c, &q, &answer, NULL, &err);
     if (r == 0 && quotas[k].action)
         r = ec2(c, quotas[k].action, NULL, quotas[k].list, &used, &err);
@@ -316,7 +361,7 @@ static void check_quota(struct table *t, struct aws_client *c, size_t k)
     }
     int limit = (int)json_number_value(json_object_get(json_object_get(answer, "Quota"), "Value"));
     int taken = (int)json_array_size(used);
-    bool good = limit - taken >= quotas[k].needed;
+    bool good = limit - taken >= least;
     autofree char *found = used ? mem_printf("%d of %d used", taken, limit) : mem_printf("%d in all", limit);
     row(t, good ? "ok" : "wrong", check, found, needed, good ? "" : "Ask AWS for more before you begin.");
 }
@@ -336,6 +381,23 @@ static void check_endpoint(struct table *t, struct aws_client *c, const char *se
         r == 0 ? "" : "Let the controller reach it, and the inspect role read there.");
 }
 
+/* Names and tags of OwnHouse begin with an infrastructure's id, so what is there is not in the way; but it costs, and
+ * may be what an earlier removal left. */
+static void check_existing(struct table *t, struct aws_client *c)
+{
+    autojson json_t *arns = NULL;
+    struct err err = ERR_INIT;
+    int r = aws_tagged(c, NULL, &arns, &err);
+    autofree char *found = r == 0 ? mem_printf("%zu resources carry ownhouse:infrastructure, the first %s",
+                                               json_array_size(arns), json_string_value(json_array_get(arns, 0)))
+                                  : mem_strdup(err.message);
+    if (r == 0 && !json_array_size(arns))
+        row(t, "ok", "existing tags", "none", "none, or your other infrastructures'", "");
+    else
+        row(t, "unknown", "existing tags", found, "none, or your other infrastructures'",
+            r < 0 ? "" : "They are left alone. If none of yours is there, see what is left: `ownhouse plan report`.");
+}
+
 json_t *aws_preflight(const struct aws_inspect *i)
 {
     struct table t = {i, json_array()};
@@ -352,10 +414,12 @@ json_t *aws_preflight(const struct aws_inspect *i)
     else
         check_range(&t, c);
     for (size_t k = 0; k < ARRAY_SIZE(quotas); k++)
-        check_quota(&t, c, k);
+        if (!own || !quotas[k].network)
+            check_quota(&t, c, k);
     check_endpoint(&t, c, "eks", "ListClusters", "/clusters");
     check_endpoint(&t, c, "iam", "ListOpenIDConnectProviders", NULL);
     check_endpoint(&t, c, "logs", "DescribeLogGroups", NULL);
+    check_existing(&t, c);
     aws_simulate(i, c, t.rows);
     aws_client_free(c);
     return t.rows;

@@ -18,7 +18,7 @@ struct aws_inspect {
 /* Takes up each role rightly, without the external id and with a wrong one (both must be refused), and compares
  * account, artefact version and boundary. New array. */
 json_t *aws_verify(const struct aws_inspect *i);
-/* ARNs of whatever carries an infrastructure's tag: a new array, sorted by AWS. */
+/* ARNs of whatever carries an infrastructure's tag (NULL: any infrastructure's): a new array, sorted by AWS. */
 OH_MUST_CHECK int aws_tagged(struct aws_client *c, const char *infrastructure, json_t **ret, struct err *err);
 /* As whom the controller acts, so that the roles can trust it: one row, `found` the ARN that a trust policy takes (of
  * an assumed role's session, the role with its path, which IAM is asked for; where IAM may not be asked, without it,
@@ -35,5 +35,6 @@ void aws_own_network(struct aws_client *c, const json_t *network, const char *re
  * the row is "unknown" and says so. Each right is asked for one resource of its kind, with the tags that it is bound
  * to. */
 void aws_simulate(const struct aws_inspect *i, struct aws_client *c, json_t *rows);
-/* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints, the roles' rights. New array. */
+/* Quotas, zones by their ids, the range's rules, overlaps and capacity, endpoints, what carries our tags already, the
+ * roles' rights. New array. */
 json_t *aws_preflight(const struct aws_inspect *i);

@@ -105,6 +105,9 @@ OH_MUST_CHECK int ec2_ask(const struct plan_call *c, enum aws_phase phase, const
 OH_MUST_CHECK int ec2_drop_leaked_interfaces(const struct plan_call *c, const char *filter, const char *id,
                                              struct err *err);
 
+/* A policy as IAM answers with it, percent-encoded; null if it is none. New reference. */
+json_t *aws_iam_document(const char *text);
+
 extern const struct plan_type aws_vpc_type, aws_subnet_type, aws_internet_gateway_type, aws_elastic_ip_type,
     aws_nat_gateway_type, aws_route_table_type, aws_vpc_endpoint_type, aws_security_group_type, aws_kms_key_type,
     aws_bucket_type, aws_log_group_type, aws_role_type, aws_instance_profile_type, aws_oidc_provider_type,

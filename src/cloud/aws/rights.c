@@ -39,6 +39,8 @@ const struct aws_right aws_rights[] = {
      "arn:{P}:kms:*:{A}:key/*", NULL},
     {"ReadRoles", I, AWS_ALWAYS, "iam:GetRole iam:GetRolePolicy iam:ListAttachedRolePolicies",
      ROLES " arn:{P}:iam::{A}:role{R}ownhouse-{N}-*", NULL},
+    {"ReadBoundary", I, AWS_ALWAYS, "iam:GetPolicy iam:GetPolicyVersion",
+     "arn:{P}:iam::{A}:policy{R}ownhouse-{N}-boundary", NULL},
     {"SimulateRoles", I, AWS_ALWAYS, "iam:SimulatePrincipalPolicy", "arn:{P}:iam::{A}:role{R}ownhouse-{N}-*", NULL},
     {"ReadProfiles", I, AWS_ALWAYS, "iam:GetInstanceProfile", PROFILES, NULL},
     {"ListIssuers", I, AWS_ALWAYS, "iam:ListOpenIDConnectProviders", "*", NULL},

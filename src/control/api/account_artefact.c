@@ -69,10 +69,11 @@ int account_artefact_get(struct api_request *q, struct err *err)
     const char *path = json_string_value(json_object_get(config, "rolePath"));
     struct aws_policy_for f = aws_policy_whole(name, json_string_value(json_object_get(config, "accountId")), "aws",
                                                path ? path : "/ownhouse/");
-    q->result =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "version", AWS_ARTEFACT_VERSION, "externalId", external,
-                  "controllerArn", arn, "cloudformation", aws_artefact_cloudformation(name, external, arn), "terraform",
-                  aws_artefact_terraform(name, external, arn), "roles", roles_of(&f), "boundary",
-                  aws_policy_boundary(&f), "data", aws_policy_data(&f));
+    q->result = json_pack("{s:s, s:s, s:s, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o}", "version", AWS_ARTEFACT_VERSION,
+                          "externalId", external, "controllerArn", arn, "cloudformation",
+                          aws_artefact_cloudformation(name, external, arn), "terraform",
+                          aws_artefact_terraform(name, external, arn), "buckets", "cloudformation",
+                          aws_artefact_buckets_cloudformation(name), "terraform", aws_artefact_buckets_terraform(name),
+                          "roles", roles_of(&f), "boundary", aws_policy_boundary(&f), "data", aws_policy_data(&f));
     return 0;
 }
