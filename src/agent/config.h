@@ -16,6 +16,8 @@ struct agent_config {
     char *name;                /* of the infrastructure, shown to people */
     char *bundle, *token_file; /* enrolment bundle and token from the customer; "" = enrolled by hand */
     char *releases;            /* the list that the release key signed; "" = none */
+    char *release_dir;         /* programs of the agent by their SHA-256 (upgrade.h); "" = it never changes its own */
+    int64_t release_patience;  /* seconds that a release has to come up */
     char *control_address;     /* host:port dialled instead of the bundle's address: a gateway on the way; "" = none */
     char *proxy;               /* HTTP CONNECT proxy to the control plane, host:port; "" = none */
     char *proxy_credentials;   /* file with user:password for it; "" = none */

@@ -1,7 +1,9 @@
 /* Keeps the agent's role processes running. */
 #include "agent/parent.h"
 
+#include "agent/place.h"
 #include "agent/role.h"
+#include "agent/upgrade.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -24,6 +26,7 @@ struct child {
     int64_t started_at;
     struct restart restart;
     uv_timer_t timer; /* the next start, or the kill */
+    bool renewed;     /* ended by us, to be started from another program */
 };
 
 struct parent {
@@ -34,17 +37,17 @@ struct parent {
     struct child children[AGENT_ROLE_COUNT];
     int ending; /* the signal that ends the agent, 0 = none */
     int lock;
+    struct upgrade *upgrade; /* NULL: none here */
+    uv_timer_t upgrade_timer;
+    int operator_ends; /* by itself, since it was last started from another program */
 };
 
 static const int signal_numbers[] = {SIGTERM, SIGINT, SIGUSR2, SIGCHLD};
 
 /* The signal a role gets when its parent dies unasked: workloads must live on. */
 static const int death_signals[AGENT_ROLE_COUNT] = {
-    [AGENT_ROLE_OPERATOR] = SIGTERM,
-    [AGENT_ROLE_SUPERVISOR] = SIGUSR2,
-    [AGENT_ROLE_LEDGER] = SIGTERM,
-    [AGENT_ROLE_GATE] = SIGTERM,
-    [AGENT_ROLE_NAMES] = SIGTERM,
+    [AGENT_ROLE_OPERATOR] = SIGTERM, [AGENT_ROLE_SUPERVISOR] = SIGUSR2, [AGENT_ROLE_LEDGER] = SIGTERM,
+    [AGENT_ROLE_GATE] = SIGTERM,     [AGENT_ROLE_NAMES] = SIGTERM,
 };
 
 /* Who records in the ledger. */
@@ -87,6 +90,8 @@ static void start_later(struct child *c, int64_t ran_ms)
 static OH_NORETURN void become(const struct child *c, pid_t parent)
 {
     const struct parent *p = c->parent;
+    const char *release = upgrade_program(p->upgrade, c->id == AGENT_ROLE_OPERATOR);
+    const char *program = release ? release : p->program;
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     sigset_t none;
     /* The death signal may come before the role has its handlers: workloads are not its children yet then. */
@@ -98,7 +103,9 @@ static OH_NORETURN void become(const struct child *c, pid_t parent)
         sigaction(sig, &dfl, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     putenv(role_fds_export(&p->fds[c->id]));
-    execl(p->program, p->program, "--role", agent_role_names[c->id], "--config", p->config_path, (char *)NULL);
+    /* What belongs beside the agent is looked for where it is installed. */
+    setenv(PLACE_INSTALLED_VARIABLE, p->program, 1);
+    execl(program, program, "--role", agent_role_names[c->id], "--config", p->config_path, (char *)NULL);
     _exit(127);
 }
 
@@ -182,6 +189,13 @@ static void ended(struct child *c, int status)
     uv_timer_stop(&c->timer);
     if (c->parent->ending)
         return;
+    if (c->renewed) {
+        c->renewed = false;
+        start_role(c);
+        return;
+    }
+    if (c->id == AGENT_ROLE_OPERATOR)
+        c->parent->operator_ends++;
     snprintf(text, sizeof(text), WIFSIGNALED(status) ? "signal %d" : "status %d",
              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     log_warn("role ended; starting it again", "name", agent_role_names[c->id], "end", text);
@@ -206,6 +220,36 @@ static void on_signal(uv_signal_t *handle, int number)
         reap(handle->data);
     else
         begin_ending(handle->data, number);
+}
+
+/* ---- another program ---- */
+
+static void renew(struct child *c)
+{
+    if (c->pid) {
+        c->renewed = true;
+        end_role(c, c->id == AGENT_ROLE_SUPERVISOR ? SIGUSR2 : SIGTERM,
+                 c->id == AGENT_ROLE_LEDGER ? LEDGER_GRACE_MS : OPERATOR_GRACE_MS);
+    } else if (uv_is_active((uv_handle_t *)&c->timer)) {
+        uv_timer_stop(&c->timer);
+        start_role(c);
+    }
+}
+
+static void on_upgrade_timer(uv_timer_t *t)
+{
+    struct parent *p = t->data;
+    struct child *operator= & p->children[AGENT_ROLE_OPERATOR];
+    if (p->ending)
+        return;
+    enum upgrade_step step = upgrade_look(p->upgrade, operator->pid, p->operator_ends, clock_mono_ms(&clock_system));
+    if (step == UPGRADE_OPERATOR) {
+        p->operator_ends = 0;
+        renew(operator);
+    }
+    for (size_t i = 0; step == UPGRADE_OTHERS && i < AGENT_ROLE_COUNT; i++)
+        if (i != AGENT_ROLE_OPERATOR)
+            renew(&p->children[i]);
 }
 
 static int open_lock(const struct agent_config *config, int mode)
@@ -253,6 +297,11 @@ int parent_run(const char *program, const char *config_path, const struct agent_
         p.signals[i].data = &p;
         uv_signal_start(&p.signals[i], on_signal, signal_numbers[i]);
     }
+    p.upgrade = upgrade_new(config);
+    uv_timer_init(&p.loop, &p.upgrade_timer);
+    p.upgrade_timer.data = &p;
+    if (p.upgrade)
+        uv_timer_start(&p.upgrade_timer, on_upgrade_timer, UPGRADE_LOOK_MS, UPGRADE_LOOK_MS);
     for (size_t i = 0; i < AGENT_ROLE_COUNT; i++) {
         struct child *c = &p.children[i];
         c->parent = &p;
@@ -269,6 +318,7 @@ int parent_run(const char *program, const char *config_path, const struct agent_
     uv_walk(&p.loop, close_handle, NULL);
     uv_run(&p.loop, UV_RUN_DEFAULT);
     uv_loop_close(&p.loop);
+    upgrade_free(p.upgrade);
     close(p.lock);
     return 0;
 }

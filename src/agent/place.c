@@ -15,6 +15,9 @@
 char *place_self(void)
 {
     char path[4096];
+    const char *installed = getenv(PLACE_INSTALLED_VARIABLE);
+    if (installed)
+        return mem_strdup(installed);
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     if (n <= 0)
         return NULL;

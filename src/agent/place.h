@@ -35,3 +35,5 @@ OH_MUST_CHECK int place_runtime(struct place *p, const struct agent_config *c, c
 
 /* Absolute path of the running program, even if its file was replaced meanwhile; free(). NULL: /proc is missing. */
 char *place_self(void);
+/* In the environment of roles: where the agent is installed, though they may run a release's program (upgrade.h). */
+#define PLACE_INSTALLED_VARIABLE "OWNHOUSE_AGENT_INSTALLED"

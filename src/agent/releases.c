@@ -5,8 +5,6 @@
 #include "base/js.h"
 #include "base/mem.h"
 
-#define PROGRAM_MAX MIB(64)
-
 static int verify(const struct bundle *b, const json_t *file, const char **ret, struct err *err)
 {
     static const char *const known[] = {"v", "document", "signature", NULL};
@@ -28,21 +26,33 @@ static int verify(const struct bundle *b, const json_t *file, const char **ret, 
     return 0;
 }
 
-/* Older lists may name what was withdrawn since. */
-static int check_serial(int64_t serial, const char *state_dir, struct err *err)
+static char *serial_path(const char *state_dir)
 {
-    autofree char *path = mem_printf("%s/releases.serial", state_dir), *text = NULL;
+    return mem_printf("%s/releases.serial", state_dir);
+}
+
+/* Older lists may name what was withdrawn since. */
+static int check_serial(int64_t serial, const char *state_dir, int64_t *ret_last, struct err *err)
+{
+    autofree char *path = serial_path(state_dir), *text = NULL;
     size_t len = 0;
     int r = fs_read(path, 64, &text, &len, err);
     if (r < 0 && r != -ENOENT)
         return r;
-    int64_t last = r == 0 ? strtoll(text, NULL, 10) : 0;
-    if (serial < last)
+    *ret_last = r == 0 ? strtoll(text, NULL, 10) : 0;
+    if (serial < *ret_last)
         return err_set(err, -ESTALE, "serial %lld is below %lld, the last one accepted", (long long)serial,
-                       (long long)last);
-    if (serial == last)
-        return 0;
-    autofree char *now = mem_printf("%lld\n", (long long)serial);
+                       (long long)*ret_last);
+    return 0;
+}
+
+static int keep_serial(int64_t serial, const char *state_dir, struct err *err)
+{
+    autofree char *path = serial_path(state_dir), *now = mem_printf("%lld\n", (long long)serial);
+    int64_t last = 0;
+    int r = check_serial(serial, state_dir, &last, err);
+    if (r < 0 || serial == last)
+        return r;
     r = fs_mkdirs(state_dir, 0700, err);
     return r < 0 ? r : fs_write_atomic(path, now, strlen(now), 0600, err);
 }
@@ -80,54 +90,91 @@ int releases_program(char ret[65], struct err *err)
 {
     autofree char *bytes = NULL;
     size_t len = 0;
-    int r = fs_read("/proc/self/exe", PROGRAM_MAX, &bytes, &len, err);
+    int r = fs_read("/proc/self/exe", RELEASES_PROGRAM_MAX, &bytes, &len, err);
     if (r < 0)
         return err_wrap(err, r, "cannot read the agent's own program");
     sha256_hex(bytes, len, ret);
     return 0;
 }
 
-static int check_document(const char *text, const struct agent_config *c, const char *program, const char *state_dir,
-                          struct err *err)
+struct list {
+    json_t *document, *images, *programs; /* the latter borrowed of the first */
+    const char *agent;                    /* "" = none */
+    int64_t serial;
+};
+
+static int parse(const char *text, struct list *l, struct err *err)
 {
-    static const char *const known[] = {"type", "v", "serial", "issuedAt", "images", "programs", NULL};
-    autojson json_t *d = NULL;
-    json_t *images = NULL, *programs = NULL;
+    static const char *const known[] = {"type", "v", "serial", "issuedAt", "images", "programs", "agent", NULL};
     const char *type = NULL, *issued = NULL;
-    int64_t v = 0, serial = 0;
+    int64_t v = 0;
     int r;
-    if ((r = js_parse(text, strlen(text), RELEASES_MAX_BYTES, &d, err)) < 0 || (r = js_only(d, "", known, err)) < 0 ||
-        (r = js_string(d, "", "type", 32, &type, err)) < 0 || (r = js_int(d, "", "v", 1, 1, &v, err)) < 0 ||
-        (r = js_int(d, "", "serial", 1, INT64_C(1) << 53, &serial, err)) < 0 ||
+    l->agent = "";
+    if ((r = js_parse(text, strlen(text), RELEASES_MAX_BYTES, &l->document, err)) < 0)
+        return r;
+    const json_t *d = l->document;
+    if ((r = js_only(d, "", known, err)) < 0 || (r = js_string(d, "", "type", 32, &type, err)) < 0 ||
+        (r = js_int(d, "", "v", 1, 1, &v, err)) < 0 ||
+        (r = js_int(d, "", "serial", 1, INT64_C(1) << 53, &l->serial, err)) < 0 ||
         (r = js_string(d, "", "issuedAt", 32, &issued, err)) < 0 ||
-        (r = js_array(d, "", "images", RELEASES_MAX_ENTRIES, &images, err)) < 0 ||
-        (r = js_array(d, "", "programs", RELEASES_MAX_ENTRIES, &programs, err)) < 0)
+        (r = js_array(d, "", "images", RELEASES_MAX_ENTRIES, &l->images, err)) < 0 ||
+        (r = js_array(d, "", "programs", RELEASES_MAX_ENTRIES, &l->programs, err)) < 0 ||
+        (json_object_get(d, "agent") && (r = js_string(d, "", "agent", 64, &l->agent, err)) < 0))
         return r;
     if (strcmp(type, "ownhouse/releases"))
         return err_set(err, -EINVAL, "type: must be ownhouse/releases");
-    r = strcmp(c->runtime, "kubernetes") ? check_program(programs, program, err) : check_images(images, c, err);
-    return r < 0 ? r : check_serial(serial, state_dir, err);
+    if (*l->agent && (strlen(l->agent) != 64 || strspn(l->agent, "0123456789abcdef") != 64))
+        return err_set(err, -EINVAL, "agent: must be 64 lower-case hex digits");
+    if (*l->agent && !holds(l->programs, l->agent))
+        return err_set(err, -EINVAL, "agent: %s is not among programs", l->agent);
+    return 0;
 }
 
-int releases_check(const struct bundle *bundle, const struct agent_config *c, const char *program,
-                   const char *state_dir, struct err *err)
+/* Nothing of it is believed before the signature. */
+static int read_list(const struct bundle *bundle, const struct agent_config *c, struct list *l, struct err *err)
 {
     autofree char *text = NULL;
     autojson json_t *file = NULL;
     const char *document = NULL;
     size_t len = 0;
+    int r = fs_read(c->releases, 2 * RELEASES_MAX_BYTES, &text, &len, err);
+    if (r == -ENOENT)
+        return err_set(err, r, "releases: there is no file %s", c->releases);
+    if (r == 0 && (r = js_parse(text, len, 2 * RELEASES_MAX_BYTES, &file, err)) == 0 &&
+        (r = verify(bundle, file, &document, err)) == 0)
+        r = parse(document, l, err);
+    return r;
+}
+
+int releases_check(const struct bundle *bundle, const struct agent_config *c, const char *program,
+                   const char *state_dir, struct err *err)
+{
+    struct list l = {0};
     if (!bundle->has_release_key)
         return 0;
     if (!*c->releases)
         return err_set(err, -EACCES,
                        "the bundle has a release key, so that only listed releases may run here: set `releases` in "
                        "agent.conf to the signed list");
-    int r = fs_read(c->releases, 2 * RELEASES_MAX_BYTES, &text, &len, err);
-    if (r == -ENOENT)
-        return err_set(err, r, "releases: there is no file %s", c->releases);
-    if (r < 0 || (r = js_parse(text, len, 2 * RELEASES_MAX_BYTES, &file, err)) < 0 ||
-        (r = verify(bundle, file, &document, err)) < 0 ||
-        (r = check_document(document, c, program, state_dir, err)) < 0)
-        return err_wrap(err, r, "the list of releases %s", c->releases);
-    return 0;
+    int r = read_list(bundle, c, &l, err);
+    if (r == 0)
+        r = strcmp(c->runtime, "kubernetes") ? check_program(l.programs, program, err) : check_images(l.images, c, err);
+    if (r == 0)
+        r = keep_serial(l.serial, state_dir, err);
+    json_decref(l.document);
+    return r < 0 && r != -ENOENT ? err_wrap(err, r, "the list of releases %s", c->releases) : r;
+}
+
+int releases_wanted(const struct bundle *bundle, const struct agent_config *c, const char *state_dir, char ret[65],
+                    struct err *err)
+{
+    struct list l = {0};
+    int64_t last = 0;
+    int r = read_list(bundle, c, &l, err);
+    if (r == 0)
+        r = check_serial(l.serial, state_dir, &last, err);
+    if (r == 0)
+        snprintf(ret, 65, "%s", l.agent);
+    json_decref(l.document);
+    return r < 0 ? err_wrap(err, r, "the list of releases %s", c->releases) : 0;
 }

@@ -2,7 +2,8 @@
  * "release key").
  *
  * The file is {"v":1, "document": TEXT, "signature": 128 hex digits}. TEXT is {"type":"ownhouse/releases", "v":1,
- * "serial": N, "issuedAt": TIME, "images": ["REPOSITORY@sha256:..."], "programs": ["64 hex digits"]}; the signature is
+ * "serial": N, "issuedAt": TIME, "images": ["REPOSITORY@sha256:..."], "programs": ["64 hex digits"]}, and it
+ * may have "agent": the program of the list that agents on the process runtime change to (upgrade.h); the signature is
  * Ed25519 over "ownhouse-releases-v1\n", the SHA-256 of TEXT in lower-case hex, "\n". Serials only grow: the highest
  * that was ever accepted is remembered, and a list below it is refused. Nothing of a list is read before its signature
  * is found valid. */
@@ -13,6 +14,7 @@
 
 #define RELEASES_MAX_BYTES MIB(1)
 #define RELEASES_MAX_ENTRIES 4096
+#define RELEASES_PROGRAM_MAX MIB(64)
 
 /* SHA-256 of the program that runs, before a sandbox shuts its file away. */
 OH_MUST_CHECK int releases_program(char ret[65], struct err *err);
@@ -23,3 +25,7 @@ OH_MUST_CHECK int releases_program(char ret[65], struct err *err);
  * `program` is the SHA-256 of the running program in hex (releases_program); `state_dir` keeps the serial. */
 OH_MUST_CHECK int releases_check(const struct bundle *bundle, const struct agent_config *c, const char *program,
                                  const char *state_dir, struct err *err);
+/* The list's "agent", "" if it has none, after the same checks of signature and serial; nothing is remembered. The
+ * agent must be among its programs. */
+OH_MUST_CHECK int releases_wanted(const struct bundle *bundle, const struct agent_config *c, const char *state_dir,
+                                  char ret[65], struct err *err);

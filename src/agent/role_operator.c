@@ -12,6 +12,7 @@
 #include "agent/releases.h"
 #include "agent/role.h"
 #include "agent/status.h"
+#include "agent/upgrade.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -45,7 +46,8 @@ struct operator_role {
     char reader_sha256[65];
     char *backup_password; /* of BLUEPRINT_OPERATOR; NULL: there is no such user here */
     char backup_sha256[65];
-    char program[65]; /* SHA-256 of what runs; "" where no list of releases is kept */
+    char release_told[65]; /* digest of what the ledger knows of the agent's own releases; "" = not read yet */
+    char program[65];      /* SHA-256 of what runs; "" where no list of releases is kept */
     struct desk *desk;
     struct allowlist allowlist;
     bool allowlist_told; /* what holds is in the ledger */
@@ -162,6 +164,32 @@ static void on_service_certificate(const char *pem, void *data)
         log_error("the services' new certificate could not be recorded", "error", err.message);
 }
 
+/* ---- the agent's own releases ---- */
+
+/* What the parent did to our program is recorded once. New reference, NULL: nothing was done. */
+static json_t *watch_release(struct operator_role *o)
+{
+    json_t *v = upgrade_told(&o->role->config), *last = json_object_get(v, "last");
+    autofree char *path = agent_path(&o->role->config, "state/release.told"), *told = NULL;
+    struct err err = ERR_INIT;
+    char digest[65];
+    size_t len = 0;
+    if (!json_is_object(last) || js_digest(last, digest, NULL) < 0)
+        return v;
+    if (!*o->release_told && fs_read(path, 64, &told, &len, NULL) == 0)
+        snprintf(o->release_told, sizeof(o->release_told), "%s", told);
+    if (!strcmp(o->release_told, digest))
+        return v;
+    int r = ledger_ask_append(o->recorder.fd, "release", last, NULL, &err);
+    if (r == 0)
+        r = fs_write_atomic(path, digest, strlen(digest), 0600, &err);
+    if (r == 0)
+        memcpy(o->release_told, digest, sizeof(digest));
+    else
+        log_error("what came of a release could not be recorded", "error", err.message);
+    return v;
+}
+
 /* ---- status file ---- */
 
 static json_t *cluster_status(struct operator_role *o)
@@ -207,6 +235,9 @@ static void write_status(uv_timer_t *t)
                                         ? "statements are judged by the gate's list and the server's own rights"
                                         : "statements are judged by the gate's list alone: the embedded engine has no "
                                           "rights of its own for the gate"));
+    autojson json_t *release = watch_release(o);
+    if (release)
+        json_object_set(status, "release", release);
     if (ledger_ask_status(o->recorder.fd, &ledger, NULL) == 0)
         json_object_set(status, "ledger", ledger);
     json_t *observed = operator_observed(o->operator);

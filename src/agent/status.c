@@ -86,6 +86,15 @@ static void print_link(const json_t *link)
         printf("            %s\n", text_of(link, "notice"));
 }
 
+static void print_release(const json_t *release)
+{
+    const json_t *last = json_object_get(release, "last");
+    if (*text_of(release, "program"))
+        printf("release     %s\n", text_of(release, "program"));
+    if (json_is_object(last) && strcmp(text_of(last, "result"), "taken"))
+        printf("            %s: %s %s\n", text_of(last, "program"), text_of(last, "result"), text_of(last, "why"));
+}
+
 static void print_text(const json_t *o)
 {
     const json_t *list = json_object_get(o, "workloads"), *v;
@@ -96,6 +105,7 @@ static void print_text(const json_t *o)
     printf(*text_of(o, "isolationMissing") ? ": %s\n" : "\n", text_of(o, "isolationMissing"));
     if (*text_of(o, "sandbox"))
         printf("sandbox     %s (operator)\n", text_of(o, "sandbox"));
+    print_release(json_object_get(o, "release"));
     print_link(json_object_get(o, "link"));
     if (*text_of(o, "gateJudge"))
         printf("gate        %s\n", text_of(o, "gateJudge"));

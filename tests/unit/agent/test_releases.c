@@ -138,6 +138,48 @@ static void only_the_release_key_signs(void **state)
     check(p, DIGITS, -EACCES, "set `releases`");
 }
 
+static void wanted(struct place *p, const char *agent, int result, const char *said)
+{
+    struct err err = ERR_INIT;
+    char digest[65] = "";
+    int r = releases_wanted(&p->bundle, &p->config, p->state, digest, &err);
+    if (r != result || !strstr(err.message, said))
+        fail_msg("%d: %s", r, err.message);
+    assert_string_equal(digest, agent);
+}
+
+static char *asking(int serial, const char *program, const char *agent)
+{
+    return mem_printf("{\"type\":\"ownhouse/releases\",\"v\":1,\"serial\":%d,\"issuedAt\":\"2026-11-23T00:00:00.000Z\","
+                      "\"images\":[],\"programs\":[\"%s\"],\"agent\":\"%s\"}",
+                      serial, program, agent);
+}
+
+static void the_agent_is_asked_for(void **state)
+{
+    struct place *p = *state;
+    autokey struct signing_key *stranger = signing_key_new();
+    autofree char *none = document(2, CLICKHOUSE, DIGITS), *asks = asking(3, OTHER, OTHER),
+                  *old = asking(1, OTHER, OTHER), *unlisted = asking(3, DIGITS, OTHER), *bad = asking(3, OTHER, "x");
+    configure(p, "runtime = process\n");
+    wanted(p, "", -ENOENT, "there is no file");
+    write_list(p, p->key, none);
+    check(p, DIGITS, 0, "");
+    wanted(p, "", 0, "");
+    write_list(p, p->key, asks);
+    wanted(p, OTHER, 0, "");
+    check(p, DIGITS, -EACCES, "is not in it");
+    check(p, OTHER, 0, "");
+    write_list(p, stranger, asks);
+    wanted(p, "", -EBADMSG, "release key");
+    write_list(p, p->key, old);
+    wanted(p, "", -ESTALE, "serial 1 is below 3");
+    write_list(p, p->key, unlisted);
+    wanted(p, "", -EINVAL, "not among programs");
+    write_list(p, p->key, bad);
+    wanted(p, "", -EINVAL, "agent: must be");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -146,6 +188,7 @@ int main(void)
         TEST(images_are_those_of_the_list),
         TEST(the_program_is_one_of_the_list),
         TEST(only_the_release_key_signs),
+        TEST(the_agent_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
