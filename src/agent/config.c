@@ -65,6 +65,10 @@ const struct conf_key agent_config_keys[] = {
     {"balancer_annotations", CONF_STRING, AT(balancer_annotations), "", 0, 4000,
      "of the ingress's Service: key=value, separated by blanks"},
     {"load_balancer", CONF_BOOL, AT(load_balancer), "yes", 0, 0, "the ingress's Service asks for a load balancer"},
+    {"private_load_balancer", CONF_BOOL, AT(private_load_balancer), "no", 0, 0,
+     "a second Service, ingress-private, asks for one inside the network"},
+    {"private_balancer_annotations", CONF_STRING, AT(private_balancer_annotations), "", 0, 4000,
+     "of that Service, which keep it inside: key=value, separated by blanks"},
     {"volume_gib", CONF_INT, AT(volume_gib), "100", 1, 65536, "size of a service's disk"},
     {"ingress_replicas", CONF_INT, AT(ingress_replicas), "2", 1, 16, "pods of the ingress"},
     {"clickhouse_image", CONF_STRING, AT(clickhouse_image), "", 0, 500, "image of the engine, by digest"},
@@ -147,6 +151,20 @@ bool agent_config_names(const struct agent_config *c)
     return strcmp(c->dns_provider, "none") != 0;
 }
 
+/* What tells a private load balancer from a public one is the cloud's own annotation. */
+static int check_front(const struct agent_config *c, struct err *err)
+{
+    if (!c->private_load_balancer || (c->load_balancer && *c->private_balancer_annotations))
+        return 0;
+    if (!c->load_balancer)
+        return err_set(err, -EINVAL,
+                       "private_load_balancer: is a second one; for a private one alone set load_balancer and its "
+                       "balancer_annotations");
+    return err_set(err, -EINVAL,
+                   "private_balancer_annotations: must say to the cloud that private_load_balancer is inside the "
+                   "network: without them it would be public");
+}
+
 static int check(const struct agent_config *c, struct err *err)
 {
     enum log_level level;
@@ -159,7 +177,7 @@ static int check(const struct agent_config *c, struct err *err)
         (r = check_address("client_address", c->client_address, err)) < 0 ||
         (r = check_loopback(c->loopback_base, err)) < 0 ||
         (*c->gate_listen && (r = tcp_listen_check("gate_listen", c->gate_listen, err)) < 0) ||
-        (r = check_dns(c, err)) < 0)
+        (r = check_dns(c, err)) < 0 || (r = check_front(c, err)) < 0)
         return r;
     if (!placement_path_valid(c->home, 1))
         return err_set(err, -EINVAL, "home: must be an absolute path without empty, . or .. parts");

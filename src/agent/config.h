@@ -39,7 +39,8 @@ struct agent_config {
     char *account;    /* its ServiceAccount, bound in each service's namespace */
     char *cluster_domain, *pod_listen_address, *storage_class, *priority_class;
     char *account_annotations, *balancer_annotations; /* key=value, separated by blanks */
-    bool load_balancer;
+    bool load_balancer, private_load_balancer;
+    char *private_balancer_annotations;
     int64_t volume_gib, ingress_replicas;
     char *clickhouse_image, *haproxy_image, *knot_image; /* by digest */
     char *dns_provider;                                  /* none | rfc2136 | route53; what follows is for these two */

@@ -141,12 +141,15 @@ static void set_cluster(struct place *p, const struct agent_config *c)
         .volume_bytes = c->volume_gib << 30,
         .priority_class = or_null(c->priority_class),
         .balancer = c->load_balancer,
+        .private_balancer = c->private_load_balancer,
         .ingress_replicas = (int)c->ingress_replicas,
         .params = params,
         .n_params = 2,
     };
     p->cluster.account_annotations = pairs(p->arena, c->account_annotations, &p->cluster.n_account_annotations);
     p->cluster.balancer_annotations = pairs(p->arena, c->balancer_annotations, &p->cluster.n_balancer_annotations);
+    p->cluster.private_annotations =
+        pairs(p->arena, c->private_balancer_annotations, &p->cluster.n_private_annotations);
     if (!kubernetes)
         return;
     p->env.clickhouse_image = or_null(c->clickhouse_image);

@@ -196,10 +196,10 @@ static json_t *cluster_status(struct operator_role *o)
 {
     struct kube_state s;
     runtime_kubernetes_state(o->runtime, &s);
-    return json_pack("{s:b, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "leading", s.leading, "read", s.synced, "leader",
-                     s.leader, "loadBalancer", s.balancer, "trouble", s.trouble, "objects", (json_int_t)s.facts,
-                     "requests", (json_int_t)s.counts.requests, "watches", (json_int_t)s.counts.watches, "retried",
-                     (json_int_t)s.counts.retried);
+    return json_pack("{s:b, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "leading", s.leading, "read", s.synced,
+                     "leader", s.leader, "loadBalancer", s.balancer, "privateLoadBalancer", s.private_balancer,
+                     "trouble", s.trouble, "objects", (json_int_t)s.facts, "requests", (json_int_t)s.counts.requests,
+                     "watches", (json_int_t)s.counts.watches, "retried", (json_int_t)s.counts.retried);
 }
 
 static void write_status(uv_timer_t *t)

@@ -45,6 +45,7 @@ def chart_rbac():
     text = re.sub(r"\{\{- range \$role := list (.*?) \}\}\n(.*?)\{\{- end \}\}\n",
                   lambda m: "".join(m.group(2).replace("{{ $role }}", r) for r in re.findall(r'"(.*?)"', m.group(1))),
                   text, flags=re.S)
+    text = re.sub(r" *\{\{- with (.*?) \}\}\n(.*?)\{\{- end \}\}\n", "", text, flags=re.S)  # values that are empty by default
     text = re.sub(r"\{\{ \$?\.Release\.Namespace \}\}", NAMESPACE, text)
     admission = (TOP / "deploy/chart/templates/admission.yaml").read_text()
     admission = re.sub(r"\{\{- (if .*?|end) \}\}\n", "", admission).replace("{{ .Release.Namespace }}", NAMESPACE)

@@ -38,6 +38,9 @@ def helm(*words):
 
 VALUES = {"releases": True, "engine": "chdb", "name": "two words", "proxy": "proxy.example:3128", "storageClass": "fast", "volumeGib": 7, "loadBalancer": False,
           "accountAnnotations": {"b.example/role": "one", "a.example/x": "two"}, "balancerAnnotations": {"c.example/d": "e"},
+          "proxyFrom": "10.0.0.0/16 fd00::/8", "dnsProvider": "rfc2136", "dnsZone": "example.org", "dnsServer": "10.0.0.5:53",
+          "dnsKeySecret": "zone.key", "dnsTarget": "lb.example.net", "dnsTtl": 30, "acmeDirectory": "https://acme.example/directory",
+          "acmeContact": "ops@example.org", "agentAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/names"},
           "priorityClass": "high", "stateStorageClass": "slow", "resources": {"requests": {"cpu": "1", "memory": "64Mi"}}}
 HELM_IMAGES = ["--set", f"image=stand.test/agent{DIGEST},clickhouseImage=stand.test/clickhouse{DIGEST},"
                f"haproxyImage=stand.test/haproxy{DIGEST}"]

@@ -431,7 +431,8 @@ static int check_value(const char *name, const json_t *fallback, const json_t *v
 {
     const char *text = json_string_value(v);
     bool image = !strcmp(name, "image") || (strlen(name) > 5 && !strcmp(name + strlen(name) - 5, "Image"));
-    bool plain = !strcmp(name, "bundleSecret") || !strcmp(name, "stateStorageClass") || !strcmp(name, "stateSize");
+    bool plain = !strcmp(name, "bundleSecret") || !strcmp(name, "stateStorageClass") || !strcmp(name, "stateSize") ||
+                 !strcmp(name, "dnsKeySecret");
     bool same = json_typeof(v) == json_typeof(fallback) || (json_is_boolean(v) && json_is_boolean(fallback));
     if (!same)
         return err_set(err, -EINVAL, "%s: is of another type than in the chart's values.yaml", name);

@@ -54,6 +54,7 @@ struct job {
     int64_t due_ms;   /* not before */
     bool replaces;    /* earlier contents are left behind: they go once the new pods are ready */
     bool again;       /* the stage has to be sent once more */
+    bool tidied;      /* what the place does not want any more was looked for */
     bool recreate;    /* the StatefulSet refused the change: it is deleted without its pods, then applied as new */
     bool failed, finished;
     int64_t finished_ms;

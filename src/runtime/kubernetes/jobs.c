@@ -232,6 +232,15 @@ static bool settled(const struct job *j)
     return f && f->observed_generation >= f->generation && f->updated >= f->wanted && f->ready >= f->wanted;
 }
 
+/* The second way to the ingress goes when the place does not want it any more. */
+static void forget_private_front(struct job *j)
+{
+    const struct kube_fact *f = kube_facts_find(&j->k->facts, KUBE_SERVICE, j->namespace, KUBE_PRIVATE_FRONT);
+    if (f && !f->deleting && !j->k->place.private_balancer && !strcmp(f->workload, j->name))
+        send(j, KUBE_SERVICE, j->namespace, KUBE_PRIVATE_FRONT, "DELETE", "?propagationPolicy=Background", NULL, false);
+    j->tidied = true;
+}
+
 /* Deletes the workload's immutable objects of this kind whose content is not the present one. */
 static void forget_contents(struct job *j, enum kube_kind kind)
 {
@@ -270,6 +279,8 @@ static void run_apply(struct job *j)
         } else if (j->stage < kube_kinds[KUBE_STATEFUL_SET].stage) {
             j->stage++;
             j->sent = false;
+        } else if (!j->tidied) {
+            forget_private_front(j);
         } else if (!j->replaces) {
             j->finished = true;
             return;

@@ -245,9 +245,11 @@ void runtime_kubernetes_state(struct runtime *rt, struct kube_state *ret)
         .facts = k->facts.n,
         .counts = kube_client_counts(k->client),
     };
-    const struct kube_fact *front = kube_facts_find(&k->facts, KUBE_SERVICE, k->place.namespace, "ingress");
+    const struct kube_fact *front = kube_facts_find(&k->facts, KUBE_SERVICE, k->place.namespace, "ingress"),
+                           *inside = kube_facts_find(&k->facts, KUBE_SERVICE, k->place.namespace, KUBE_PRIVATE_FRONT);
     snprintf(ret->leader, sizeof(ret->leader), "%s", k->lease.holder);
     snprintf(ret->balancer, sizeof(ret->balancer), "%s", front ? front->detail : "");
+    snprintf(ret->private_balancer, sizeof(ret->private_balancer), "%s", inside ? inside->detail : "");
     snprintf(ret->trouble, sizeof(ret->trouble), "%s", k->trouble);
     pthread_mutex_unlock(&k->lock);
 }
@@ -304,6 +306,7 @@ static void copy_place(struct kube *k, const struct kube_place *p)
     k->place.priority_class = arena_strdup(a, p->priority_class);
     k->place.account_annotations = copy_pairs(a, p->account_annotations, p->n_account_annotations);
     k->place.balancer_annotations = copy_pairs(a, p->balancer_annotations, p->n_balancer_annotations);
+    k->place.private_annotations = copy_pairs(a, p->private_annotations, p->n_private_annotations);
     k->place.params = copy_pairs(a, p->params, p->n_params);
 }
 

@@ -36,9 +36,10 @@ OH_MUST_CHECK int runtime_kubernetes_new(struct runtime_kubernetes_config *confi
 /* For status and measurements. */
 struct kube_state {
     bool leading, synced;
-    char leader[128];   /* who holds the lease, "" = nobody or not known */
-    char balancer[254]; /* outside address of the ingress, "" = none (yet) */
-    char trouble[400];  /* of talking to the API, "" = none */
+    char leader[128];           /* who holds the lease, "" = nobody or not known */
+    char balancer[254];         /* outside address of the ingress, "" = none (yet) */
+    char private_balancer[254]; /* and inside */
+    char trouble[400];          /* of talking to the API, "" = none */
     size_t facts;
     struct kube_counts counts;
 };

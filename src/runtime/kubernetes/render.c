@@ -43,6 +43,10 @@ void kube_place_mark(const struct kube_place *p, char ret[32])
     add_pairs(&b, p->account_annotations, p->n_account_annotations);
     add_pairs(&b, p->balancer_annotations, p->n_balancer_annotations);
     add_pairs(&b, p->params, p->n_params);
+    if (p->private_balancer) {
+        buf_adds(&b, "private\n");
+        add_pairs(&b, p->private_annotations, p->n_private_annotations);
+    }
     sha256_hex(b.data, b.len, digest);
     snprintf(ret, 32, "%d-%.12s", p->renderer ? p->renderer : KUBE_RENDERER, digest);
 }
@@ -229,18 +233,17 @@ static int add_account(struct render *r)
 
 /* The ingress is what the outside reaches: client addresses are kept (Local), and cloud settings come from the place.
  */
-static void front(struct render *r, json_t *body, json_t *spec)
+static void front(json_t *body, json_t *spec, bool balancer, const struct workload_env *list, size_t n)
 {
-    json_object_set_new(spec, "type", json_string(r->p->balancer ? "LoadBalancer" : "ClusterIP"));
-    if (!r->p->balancer)
+    json_object_set_new(spec, "type", json_string(balancer ? "LoadBalancer" : "ClusterIP"));
+    if (!balancer)
         return;
     json_object_set_new(spec, "externalTrafficPolicy", json_string("Local"));
-    if (!r->p->n_balancer_annotations)
+    if (!n)
         return;
     json_t *annotations = json_object();
-    for (size_t i = 0; i < r->p->n_balancer_annotations; i++)
-        json_object_set_new(annotations, r->p->balancer_annotations[i].name,
-                            json_string(r->p->balancer_annotations[i].value));
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(annotations, list[i].name, json_string(list[i].value));
     json_object_set_new(json_object_get(body, "metadata"), "annotations", annotations);
 }
 
@@ -281,6 +284,22 @@ static int add_ready_service(struct render *r)
     return 0;
 }
 
+/* The same ingress from inside the network as well. */
+static int add_private_front(struct render *r)
+{
+    const struct kube_place *p = r->p;
+    if (!p->private_balancer)
+        return 0;
+    json_t *body = render_object(r, KUBE_SERVICE, r->namespace, KUBE_PRIVATE_FRONT, false);
+    if (!body)
+        return r->err ? r->err->code : -EINVAL;
+    json_t *spec =
+        json_pack("{s:{s:s}, s:o}", "selector", "ownhouse/workload", r->w->name, "ports", service_ports(r, true));
+    front(body, spec, true, p->private_annotations, p->n_private_annotations);
+    json_object_set_new(body, "spec", spec);
+    return 0;
+}
+
 static int add_service(struct render *r)
 {
     bool ingress = !strcmp(r->role, "ingress");
@@ -293,8 +312,8 @@ static int add_service(struct render *r)
         json_pack("{s:{s:s}, s:o}", "selector", "ownhouse/workload", r->w->name, "ports", service_ports(r, ingress));
     json_object_set_new(body, "spec", spec);
     if (ingress) {
-        front(r, body, spec);
-        return 0;
+        front(body, spec, r->p->balancer, r->p->balancer_annotations, r->p->n_balancer_annotations);
+        return add_private_front(r);
     }
     /* Replicas find each other before they are ready. */
     json_object_set_new(spec, "clusterIP", json_string("None"));

@@ -32,6 +32,8 @@
 #define KUBE_CONFIG_MAX 1000000 /* bytes of files in one ConfigMap or Secret; the API refuses over 1 MiB */
 #define KUBE_WORKLOAD_ROLE "ownhouse-workloads" /* ClusterRole bound to the agent in each service's namespace */
 
+#define KUBE_PRIVATE_FRONT "ingress-private" /* Service */
+
 struct kube_place {
     const char *infrastructure;
     const char *namespace;                          /* the agent's own; workloads of no service run there */
@@ -45,7 +47,10 @@ struct kube_place {
     size_t n_account_annotations;
     const struct workload_env *balancer_annotations;
     size_t n_balancer_annotations;
-    bool balancer;        /* the ingress has a Service of type LoadBalancer; else ClusterIP */
+    bool balancer;         /* the ingress has a Service of type LoadBalancer; else ClusterIP */
+    bool private_balancer; /* and a second one, KUBE_PRIVATE_FRONT, which its annotations keep inside the network */
+    const struct workload_env *private_annotations;
+    size_t n_private_annotations;
     int ingress_replicas; /* 0 = 2 */
     const struct workload_env *params;
     size_t n_params;

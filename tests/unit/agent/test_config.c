@@ -44,6 +44,7 @@ static void wrong_values_are_named(void **state OH_UNUSED)
         "gate_listen = 100.64.0.7:0",
         "https_port = 0",
         "service_port_count = 1",
+        "private_load_balancer = yes",
         "color = red",
         "home = /twice",
     };
