@@ -18,6 +18,13 @@ const struct operator_statement operator_statements[] = {
      "how far behind it is, whether it can write, which replicated tables it has, who is registered and away", true},
     {"drop-replica", OPERATOR_REPLICA, "SYSTEM DROP REPLICA '%s'",
      "on one that stays: Keeper forgets a replica that is no more, or one that was rebuilt without its disk", false},
+    {"readonly", OPERATOR_REPLICA,
+     "SELECT '`' || replaceAll(replaceAll(database, '\\\\', '\\\\\\\\'), '`', '\\\\`') || '`.`' ||"
+     " replaceAll(replaceAll(table, '\\\\', '\\\\\\\\'), '`', '\\\\`') || '`' FROM system.replicas WHERE is_readonly"
+     " ORDER BY 1 LIMIT 1 FORMAT TSVRaw",
+     "a table that cannot be written, where Keeper has forgotten the replica", true},
+    {"restore-replica", OPERATOR_REPLICA, "SYSTEM RESTORE REPLICA %s",
+     "registers it anew, with the rows that the others have", false},
     {"databases", OPERATOR_BACKUP,
      "SELECT name FROM system.databases WHERE name " NOT_CUSTOMERS
      " AND name != '_temporary_and_external_tables' ORDER BY 1",
@@ -55,6 +62,8 @@ const struct operator_grant operator_grants[] = {
     {OPERATOR_LOOK, "GRANT SHOW TABLES ON *.*", "replica: system.tables and system.replicas hide tables without it",
      true},
     {OPERATOR_REPLICA, "GRANT SYSTEM DROP REPLICA ON *.*", "drop-replica", true},
+    {OPERATOR_REPLICA, "GRANT SELECT(database, table) ON system.replicas", "readonly", false},
+    {OPERATOR_REPLICA, "GRANT SYSTEM RESTORE REPLICA ON *.*", "restore-replica", true},
     {OPERATOR_BACKUP, "GRANT BACKUP ON *.*", "backup", true},
     {OPERATOR_BACKUP, "GRANT SELECT ON *.*", "databases, tables, figures, backup-state", true},
     {OPERATOR_BACKUP, "GRANT CREATE DATABASE ON " DRILL, "drill-database", true},

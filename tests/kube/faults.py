@@ -21,6 +21,7 @@ class Proxy:
     def __init__(self, cluster):
         self.rule, self.each_event = lambda method, path: None, lambda path: None
         self.seen, self.streams, self.lock = [], set(), threading.Lock()
+        self.expired = set()  # tokens that the server takes for too old
         self.port = free_port()
         proxy, upstream = self, ssl.create_default_context(cadata=(cluster.dir / "ca.crt").read_text())
 
@@ -44,6 +45,8 @@ class Proxy:
                 with proxy.lock:
                     proxy.seen.append((self.command, self.path))
                 what = proxy.rule(self.command, self.path)
+                if self.headers.get("Authorization", "").removeprefix("Bearer ") in proxy.expired:
+                    what = status(401, "Unauthorized", "Unauthorized")
                 if what == "cut":
                     self.close_connection = True
                     return

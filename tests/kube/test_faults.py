@@ -8,12 +8,13 @@ import time
 import pytest
 
 from agent import service
-from cluster import NAMESPACE
+from cluster import BUILD, NAMESPACE
 from faults import Proxy, status
 from link_parts import wait_until
 from test_rules import quiet
 
 LONG = os.environ.get("OWNHOUSE_TEST_LONG")
+WALL_CLOCK = BUILD / "tests/scenario/programs/wall-clock.so"
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_api_server_gone_and_back(cluster, agent):
     t = service("later", ordinal=2)
     agent.want(s, t)
     wait_until("trouble", 60, lambda: agent.status()["cluster"]["trouble"])
-    time.sleep(25)  # beyond what a leader may go on without its lease
+    time.sleep(200 if LONG else 25)  # beyond what a leader may go on without its lease
     assert not agent.status()["cluster"]["leading"] and agent.state(s["id"])["state"] in ("running", "degraded")
     cluster.start_api()
     wait_until("the API server", 120, cluster.ready, 0.2)
@@ -144,6 +145,71 @@ def test_a_refused_token_is_read_again(cluster, new_agent):
     wait_until("the refusal", 60, lambda: "401" in agent.said() or "401" in agent.status().get("cluster", {}).get("trouble", ""))
     agent.renew_token()
     check(agent, s)
+
+
+def test_a_token_that_expires_while_all_runs(behind, proxy):
+    """Streams end and requests are refused until the new file is read; nothing of the service is touched."""
+    s = service()
+    behind.want(s)
+    check(behind, s)
+    pod = behind.pod(s)["metadata"]["uid"]
+    proxy.expired.add(behind.token_file.read_text().strip())
+    proxy.cut_streams()
+    wait_until("the refusal", 60, lambda: "401" in behind.status()["cluster"]["trouble"] or "401" in behind.said())
+    assert behind.state(s["id"])["state"] in ("running", "degraded")
+    behind.renew_token()
+    wait_until("the new token", 90, lambda: not behind.status()["cluster"]["trouble"] and behind.status()["cluster"]["leading"])
+    s["ipAccessList"] = ["203.0.113.0/24"]
+    behind.want(s)
+    check(behind, s)
+    assert behind.pod(s)["metadata"]["uid"] == pod
+
+
+def test_conflicts_are_resolved(behind, proxy):
+    """Each object, and the lease, is in conflict with somebody else's write at first."""
+    told = {}
+
+    def rule(method, path):
+        path = path.split("?")[0]
+        if method in ("PATCH", "PUT") and told.setdefault(path, 0) < 2:
+            told[path] += 1
+            return status(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")
+    proxy.rule = rule
+    s = service()
+    behind.want(s)
+    check(behind, s)
+    assert len(told) > 8 and any("leases" in p for p in told)
+
+
+def test_the_wall_clock_jumps(cluster, new_agent, tmp_path):
+    """A day on, then weeks back, where not even the API server's certificate holds yet, then right again: leadership goes by the other clock,
+    and nothing is made anew because of it."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    agent = new_agent(start=False)
+    agent.start(env={"LD_PRELOAD": str(WALL_CLOCK), "WALL_CLOCK_FILE": str(clock), "WALL_CLOCK_ROLE": "operator"})
+    s = service()
+    agent.want(s)
+    check(agent, s)
+    pod = agent.pod(s)["metadata"]["uid"]
+
+    def lease():
+        return cluster.admin.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/ownhouse-agent")["spec"]
+    transitions = lease()["leaseTransitions"]
+    clock.write_text("86400")
+    wait_until("a renewal by the clock that is ahead", 60, lambda: lease()["renewTime"] > time.strftime("%Y-%m-%dT%H", time.gmtime(time.time() + 80000)))
+    assert agent.status()["cluster"]["leading"]
+    s["ipAccessList"] = ["203.0.113.0/24"]
+    agent.want(s)
+    check(agent, s)
+    clock.write_text(str(-40 * 86400))
+    time.sleep(5)  # whatever it does by this clock
+    clock.write_text("0")
+    s["ipAccessList"] = ["198.51.100.0/24"]
+    agent.want(s)
+    wait_until("the lead", 120, lambda: agent.status()["cluster"]["leading"] and not agent.status()["cluster"]["trouble"])
+    check(agent, s)
+    assert agent.pod(s)["metadata"]["uid"] == pod and lease()["leaseTransitions"] == transitions
 
 
 def test_two_agents_one_leads(cluster, control, new_agent):
@@ -179,3 +245,31 @@ def test_kill_at_write(behind, proxy, n):
     behind.want(s)
     wait_until("the write", 60, lambda: len(count) == n)
     check(behind, s)
+
+
+@pytest.mark.parametrize("n", range(1, 12) if LONG else (2, 5))
+@pytest.mark.parametrize("what", ["change", "deletion"])
+def test_kill_at_write_of(behind, proxy, what, n):
+    """The same in the middle of a change and of a deletion with its data."""
+    s, count = service(), []
+    behind.want(s)
+    check(behind, s)
+
+    def rule(method, path):
+        if method in ("PATCH", "DELETE") and "events" not in path and len(count) < n:
+            count.append(path)
+            if len(count) == n:
+                os.kill(behind.operator_pid(), signal.SIGKILL)
+    proxy.rule = rule
+    if what == "change":
+        s["memoryGb"] = 16
+        behind.want(s)
+        wait_until("the change", 180, lambda: (behind.set(s)["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["memory"]
+                                              in (str(16 << 30), "16Gi")))
+        check(behind, s)
+    else:
+        s.update(state="deleted", deleteData=True)
+        behind.want(s)
+        wait_until("the namespace to go", 180, lambda: behind.cluster.admin.get(f"/api/v1/namespaces/{behind.namespace(s)}") is None, 0.2)
+        behind.until(s["id"], "gone", 180)
+    assert count

@@ -19,6 +19,7 @@ class Replicas:
 
     def __init__(self, agent, s):
         self.agent, self.s, self.servers, self.row, self.said = agent, s, {}, {}, []
+        self.readonly = []  # tables of whom Keeper has forgotten, quoted
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.follow, daemon=True)
         self.thread.start()
@@ -45,7 +46,13 @@ class Replicas:
             def do_POST(self):
                 sql = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
                 replicas.said.append((ordinal, self.headers.get("X-ClickHouse-User"), bool(self.headers.get("X-ClickHouse-Key")), sql))
-                body = b"" if sql.startswith("SYSTEM") else replicas.row.get(ordinal, "0 0 1 a ").encode() + b"\n"
+                if sql.startswith("SYSTEM RESTORE"):
+                    replicas.readonly.remove(sql.split("REPLICA ")[1])
+                    replicas.row[ordinal] = "0 1 1 a " if replicas.readonly else "0 0 1 a "
+                if "WHERE is_readonly" in sql:
+                    body = "".join(f"{t}\n" for t in replicas.readonly[:1]).encode()
+                else:
+                    body = b"" if sql.startswith("SYSTEM") else replicas.row.get(ordinal, "0 0 1 a ").encode() + b"\n"
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -126,3 +133,14 @@ def test_a_replica_rebuilt_without_its_disk_is_forgotten_so_that_it_can_begin_an
     three.agent.restart()  # it asks at once, where else it would within a minute
     drop = wait_until("the words to Keeper", 150, lambda: [x for x in three.said if x[3].startswith("SYSTEM")])
     assert drop[0][3] == "SYSTEM DROP REPLICA 'r1'" and drop[0][0] in (0, 2)
+
+
+def test_a_replica_that_comes_back_onto_its_old_disk_is_registered_anew(three):
+    """It went, Keeper forgot it, and its disk stayed: its tables cannot be written until they are registered again."""
+    three.readonly = ["`default`.`a`", "`default`.`b`"]
+    three.row[2] = "0 2 2 a "
+    three.agent.restart()  # it asks at once
+    restored = wait_until("both tables", 150, lambda: [x for x in three.said if x[3].startswith("SYSTEM")][1:] and
+                          [x for x in three.said if x[3].startswith("SYSTEM")])
+    assert [(x[0], x[3]) for x in restored] == [(2, "SYSTEM RESTORE REPLICA `default`.`a`"), (2, "SYSTEM RESTORE REPLICA `default`.`b`")]
+    wait_until("its turn to be in step", 60, lambda: not three.readonly)

@@ -9,7 +9,7 @@
 
 #include <uv.h>
 
-#define ASKS_TEXT_MAX 80
+#define ASKS_TEXT_MAX 600
 
 /* Takes what matters from an answer's body; false: that was no answer, ask again later. Pure, called on the thread. */
 typedef bool (*asks_parse)(const char *body, const char *key, char out[ASKS_TEXT_MAX]);

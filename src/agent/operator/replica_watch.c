@@ -121,6 +121,12 @@ static int64_t ask_member(struct replica_watch *w, struct group *g, int k, bool 
     return m->asked_ms + pause;
 }
 
+/* What is being mended is looked at more often. */
+static bool is_mended(const struct group *g, int k)
+{
+    return replica_to_restore(&g->view, k);
+}
+
 /* ---- what is seen ---- */
 
 static void see(struct group *g, const struct runtime_status *s, int k)
@@ -203,6 +209,33 @@ static void forget(struct replica_watch *w, const struct group *g)
     want(w, name, m->address, m->said_for, sql, parse_nothing);
 }
 
+/* A quoted name, or an empty line: none left. */
+static bool parse_name(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    size_t len = strcspn(body, "\n");
+    if (len >= ASKS_TEXT_MAX || (len && *body != '`'))
+        return false;
+    snprintf(out, ASKS_TEXT_MAX, "%.*s", (int)(len ? len : 1), len ? body : "-");
+    return true;
+}
+
+/* One table with each answer of the replica's. */
+static void restore(struct replica_watch *w, const struct group *g, int k)
+{
+    const struct member *m = &g->members[k];
+    if (!replica_to_restore(&g->view, k))
+        return;
+    autofree char *which = mem_printf("readonly-%s-%d", g->service, k),
+                  *name = mem_printf("restore-%s-%d", g->service, k);
+    want(w, which, m->address, m->said_for, operator_sql("readonly"), parse_name);
+    const char *table = asks_get(w->asks, which);
+    if (*table != '`')
+        return;
+    const char *form = operator_sql("restore-replica"), *at = strstr(form, "%s");
+    autofree char *sql = mem_printf("%.*s%s%s", (int)(at - form), form, table, at + 2);
+    want(w, name, m->address, m->said_for, sql, parse_nothing);
+}
+
 int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, const struct blueprint_env *env,
                            const struct runtime_status_list *observed, bool busy)
 {
@@ -213,10 +246,12 @@ int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, con
         struct group *g = w->groups[i];
         for (int k = 0; k < BLUEPRINT_MAX_REPLICAS; k++)
             if (g->view.serving & (1u << k))
-                due = MIN(due, ask_member(w, g, k, busy));
+                due = MIN(due, ask_member(w, g, k, busy || is_mended(g, k)));
             else
                 g->view.said[k].known = false;
         forget(w, g);
+        for (int k = 0; k < g->view.wanted; k++)
+            restore(w, g, k);
     }
     return due;
 }

@@ -81,3 +81,17 @@ int replica_to_forget(const struct replica_view *v, int *ret_on)
     }
     return -1;
 }
+
+bool replica_to_restore(const struct replica_view *v, int k)
+{
+    const struct replica_said *said = v->said;
+    if (k >= v->wanted || !(v->serving & (1u << k)) || !said[k].known || said[k].readonly == 0)
+        return false;
+    bool known = false, away = false;
+    for (int on = 0; on < v->wanted; on++)
+        if (on != k && (v->serving & (1u << on)) && said[on].known && said[on].tables > 0 && said[on].readonly == 0) {
+            known = true;
+            away |= said[on].away & (1u << k);
+        }
+    return known && !away;
+}

@@ -39,3 +39,9 @@ struct replica_view {
  * - One that serves without a table while Keeper holds its name as away: it was rebuilt without its disk, and could not
  * make its tables again (error 253). A replica that is merely away is never forgotten: it comes back. */
 int replica_to_forget(const struct replica_view *v, int *ret_on);
+
+/* Whether rk has tables on its disk that Keeper has forgotten: it went once, and came back. They cannot be written
+ * until they are registered anew (SYSTEM RESTORE REPLICA, which takes the rows from the others and is refused for a
+ * table that is registered). Not while Keeper holds its name as away: then it only connects; and not when nobody else
+ * can write either. */
+bool replica_to_restore(const struct replica_view *v, int k);

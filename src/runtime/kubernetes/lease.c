@@ -64,6 +64,7 @@ void kube_lease_written(struct kube_lease *l, const char *version)
     l->known = true;
     l->absent = false;
     l->leading = true;
+    l->transitions += strcmp(l->holder, l->self) != 0; /* as it was written */
     snprintf(l->holder, sizeof(l->holder), "%s", l->self);
     snprintf(l->version, sizeof(l->version), "%s", version);
     /* Counted from before the request: the server may have taken it then. */

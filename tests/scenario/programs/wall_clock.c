@@ -1,7 +1,8 @@
-/* Preloaded into an agent by tests: its gate's wall clock is off by the seconds that stand in a file, now; every other
- * clock, and every other process, is left alone. */
+/* Preloaded into an agent by tests: the wall clock of its gate, or of the role that WALL_CLOCK_ROLE names, is off by
+ * the seconds that stand in a file, now; every other clock, and every other process, is left alone. */
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -11,21 +12,23 @@
 
 static int offset_fd = -1;
 
-static bool is_gate(void)
+static bool is_meant(void)
 {
-    char line[4096];
+    const char *role = getenv("WALL_CLOCK_ROLE");
+    char line[4096], words[40];
+    int len = snprintf(words, sizeof(words), "--role%c%s", '\0', role ? role : "gate") + 1;
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof(line));
     if (fd >= 0)
         close(fd);
-    return n > 0 && memmem(line, (size_t)n, "--role\0gate", sizeof("--role\0gate"));
+    return n > 0 && memmem(line, (size_t)n, words, (size_t)len);
 }
 
 /* Opened before the role gives up the right to open files. */
 __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv("WALL_CLOCK_FILE");
-    if (path && is_gate())
+    if (path && is_meant())
         offset_fd = open(path, O_RDONLY | O_CLOEXEC);
 }
 

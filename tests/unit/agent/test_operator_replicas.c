@@ -86,12 +86,37 @@ static void whom_keeper_forgets(void **state OH_UNUSED)
     }
 }
 
+static void whose_tables_are_registered_anew(void **state OH_UNUSED)
+{
+    const struct replica_said full = {.known = true, .tables = 5}, cannot = {.known = true, .tables = 5, .readonly = 2},
+                              misses2 = {.known = true, .tables = 5, .away = 4},
+                              silent = {.known = false, .readonly = 2};
+    const struct {
+        struct replica_view v;
+        bool restore;
+    } cases[] = {
+        {{{full, full, cannot}, 7, 7, 3}, true}, /* it came back, and nobody knows it */
+        {{{full, full, full}, 7, 7, 3}, false},
+        {{{misses2, misses2, cannot}, 7, 7, 3}, false}, /* it starts, or has lost its session */
+        {{{full, misses2, cannot}, 7, 7, 3}, false},    /* one table of it is registered: that one only connects */
+        {{{cannot, cannot, cannot}, 7, 7, 3}, false},   /* Keeper is away */
+        {{{silent, silent, cannot}, 7, 7, 3}, false},   /* nobody says whether it is known */
+        {{{full, full, silent}, 7, 7, 3}, false},       /* nobody knows what it has */
+        {{{full, full, cannot}, 7, 3, 3}, false},       /* it does not answer */
+        {{{full, full, cannot}, 7, 7, 2}, false},       /* it is to go */
+        {{{{.known = true}, {.known = true}, cannot}, 7, 7, 3}, false}, /* the only one with tables */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(replica_to_restore(&cases[i].v, 2), cases[i].restore);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_read),
         cmocka_unit_test(who_is_in_step),
         cmocka_unit_test(whom_keeper_forgets),
+        cmocka_unit_test(whose_tables_are_registered_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

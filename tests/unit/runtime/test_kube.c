@@ -268,6 +268,7 @@ static void test_a_lease_is_taken_kept_and_given_up(void **state OH_UNUSED)
     assert_int_equal(kube_lease_next(&l, 5, &due), KUBE_LEASE_CREATE);
     kube_lease_written(&l, "1");
     assert_true(l.leading);
+    assert_int_equal(l.transitions, 1); /* as the first write says; a renewal says the same */
     assert_int_equal(kube_lease_next(&l, KUBE_LEASE_RENEW_MS, &due), KUBE_LEASE_WAIT);
     assert_int_equal(kube_lease_next(&l, KUBE_LEASE_RENEW_MS + 5, &due), KUBE_LEASE_UPDATE);
     /* No answer: the time counts from before the last write that succeeded. */
