@@ -207,12 +207,17 @@ def is_upgraded(system, service):
     assert service.answers("SELECT count() FROM kept", "150")
 
 
+def listed(world, ident, service):
+    """Ids of what gives one service's pods the data role, as AWS's command line sees them."""
+    found = aws(world.door.url, "eks", "list-pod-identity-associations", "--cluster-name", f"oh-{ident[:8]}", "--namespace",
+                f"ownhouse-{service}")
+    return [one["associationId"] for one in found["associations"]]
+
+
 def associations(world, ident, service):
-    """What gives one service's pods the data role, as AWS's command line sees it."""
-    name = f"oh-{ident[:8]}"
-    found = aws(world.door.url, "eks", "list-pod-identity-associations", "--cluster-name", name, "--namespace", f"ownhouse-{service}")
-    return [aws(world.door.url, "eks", "describe-pod-identity-association", "--cluster-name", name, "--association-id",
-                one["associationId"])["association"] for one in found["associations"]]
+    """The same with all that they say, while nobody removes them."""
+    return [aws(world.door.url, "eks", "describe-pod-identity-association", "--cluster-name", f"oh-{ident[:8]}", "--association-id",
+                one)["association"] for one in listed(world, ident, service)]
 
 
 def test_the_operate_role_alone_serves_services(made):
@@ -233,7 +238,7 @@ def test_the_operate_role_alone_serves_services(made):
     assert len(associations(world, ident, service.id)) == 1
     assert system.ok("drift", "check", ident, timeout=180)["items"] == []
     trust(world, external)
-    wait_until("it went with its service", 300, lambda: not associations(world, ident, service.id))
+    wait_until("it went with its service", 300, lambda: not listed(world, ident, service.id))
     wait_until("all is well", 300, lambda: not infrastructure(system, ident)["error"])
 
 
