@@ -64,7 +64,7 @@ def test_every_line_works_when_pasted(api, tmp_path):
     shim.chmod(0o755)
     script = tmp_path / "guide.bash"
     script.write_text("set -euo pipefail\n" + "\n".join(blocks))
-    done = subprocess.run(["timeout", "30", "bash", script], capture_output=True, text=True, env={
+    done = subprocess.run(["timeout", "300", "bash", script], capture_output=True, text=True, env={
         "PATH": f"{shim.parent}:/usr/bin:/bin", "OWNHOUSE_HOME": str(api.folder), "HOME": str(tmp_path)})
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     routes = {json.loads(line).get("route") for line in api.log.read_text().splitlines()}
