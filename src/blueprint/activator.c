@@ -1,6 +1,8 @@
 /* Makes the activator: who holds connections to services that sleep until their engines answer. */
 #include "blueprint/build.h"
 
+#define MEMORY MIB(160)       /* each of its 2048 connections may have 64 KiB that the other side does not take yet */
+#define OPEN_FILES 6400       /* three for each, and some */
 #define HOLD_S 60             /* a process starts, or it does not */
 #define HOLD_IN_CLUSTER_S 180 /* a pod may wait for its disk, and for a node */
 
@@ -53,6 +55,9 @@ void activator_build(const struct desired *d, const struct blueprint_env *env, s
                                        .timeout_ms = 1000,
                                        .failures = 5,
                                        .startup_ms = 30000};
+    w->memory_bytes = MEMORY;
+    w->cpu_millis = 50;
+    w->open_files = OPEN_FILES;
     w->order = BLUEPRINT_ORDER_ACTIVATOR;
     w->slot = BLUEPRINT_ACTIVATOR_SLOT;
 }

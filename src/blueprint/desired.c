@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "blueprint/names.h"
+#include "blueprint/schedule.h"
 
 #define MAX_USERS 100
 #define PLACE_SIZE 96
@@ -137,8 +138,8 @@ static int check_settings(const json_t *all, const char *place, struct err *err)
 }
 
 /* Optional: a document without settings is as before there were any. */
-static int parse_settings(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
-                          struct err *err)
+int desired_settings_parse(const json_t *o, const char *place, struct arena *a, struct desired_setting **ret,
+                           size_t *ret_n, struct err *err)
 {
     json_t *all = json_object_get(o, "settings");
     if (!all)
@@ -148,11 +149,11 @@ static int parse_settings(const json_t *o, const char *place, struct arena *a, s
         r = check_settings(all, place, err);
     if (r < 0)
         return r;
-    s->settings = arena_alloc(a, (settings_count + 1) * sizeof(*s->settings));
+    *ret = arena_alloc(a, (settings_count + 1) * sizeof(**ret));
     for (size_t i = 0; i < settings_count; i++) {
         const char *value = json_string_value(json_object_get(all, settings_all[i].name));
         if (value)
-            s->settings[s->n_settings++] = (struct desired_setting){&settings_all[i], arena_strdup(a, value)};
+            (*ret)[(*ret_n)++] = (struct desired_setting){&settings_all[i], arena_strdup(a, value)};
     }
     return 0;
 }
@@ -258,7 +259,7 @@ static int parse_idle(const json_t *o, const char *place, struct desired_service
     if (r == 0)
         r = js_only(v, at, known, err);
     if (r == 0)
-        r = js_int(v, at, "minutes", 1, DESIRED_IDLE_MINUTES_MAX, &minutes, err);
+        r = js_int(v, at, "minutes", 0, DESIRED_IDLE_MINUTES_MAX, &minutes, err);
     if (r == 0)
         r = js_int_opt(v, at, "awakeAsked", 0, INT64_C(1) << 53, &s->awake_asked_ms, err);
     s->idle_minutes = (int)minutes;
@@ -276,10 +277,10 @@ static bool printable(const char *s)
 static int parse_service(const json_t *o, const char *place, struct arena *a, struct desired_service *s,
                          struct err *err)
 {
-    static const char *const known[] = {
-        "id",          "name",    "slug",         "ordinal",  "state",         "deleteData",    "replicas",
-        "memoryGb",    "users",   "ipAccessList", "settings", "queryEndpoint", "upgradeWindow", "backup",
-        "backupAsked", "restore", "idle",         NULL};
+    static const char *const known[] = {"id",         "name",          "slug",          "ordinal", "state",
+                                        "deleteData", "replicas",      "memoryGb",      "users",   "ipAccessList",
+                                        "settings",   "queryEndpoint", "upgradeWindow", "backup",  "backupAsked",
+                                        "restore",    "idle",          "schedule",      NULL};
     int64_t ordinal = 0, replicas = 0, memory_gb = 0;
     int r = json_is_object(o) ? js_only(o, place, known, err) : err_set(err, -EINVAL, "%s: must be an object", place);
     if (r < 0 || (r = get_uuid(o, place, "id", a, &s->id, err)) < 0 ||
@@ -287,12 +288,12 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
         (r = get_text(o, place, "slug", NAMES_LABEL_MAX, a, &s->slug, err)) < 0 ||
         (r = js_int(o, place, "ordinal", 1, DESIRED_MAX_SERVICES, &ordinal, err)) < 0 ||
         (r = parse_state(o, place, s, err)) < 0 || (r = get_bool(o, place, "deleteData", &s->delete_data, err)) < 0 ||
-        (r = js_int(o, place, "replicas", 1, 20, &replicas, err)) < 0 ||
-        (r = js_int(o, place, "memoryGb", 1, 4096, &memory_gb, err)) < 0 ||
+        (r = js_int(o, place, "replicas", 1, DESIRED_MAX_REPLICAS, &replicas, err)) < 0 ||
+        (r = js_int(o, place, "memoryGb", 1, DESIRED_MAX_MEMORY_GB, &memory_gb, err)) < 0 ||
         (r = parse_users(o, place, a, s, err)) < 0 || (r = parse_ip_list(o, place, a, s, err)) < 0 ||
-        (r = parse_settings(o, place, a, s, err)) < 0 || (r = parse_window(o, place, a, s, err)) < 0 ||
-        (r = parse_backup(o, place, &s->backup, err)) < 0 || (r = parse_restore(o, place, a, s, err)) < 0 ||
-        (r = parse_idle(o, place, s, err)) < 0)
+        (r = desired_settings_parse(o, place, a, &s->settings, &s->n_settings, err)) < 0 ||
+        (r = parse_window(o, place, a, s, err)) < 0 || (r = parse_backup(o, place, &s->backup, err)) < 0 ||
+        (r = parse_restore(o, place, a, s, err)) < 0 || (r = parse_idle(o, place, s, err)) < 0)
         return r;
     if (json_object_get(o, "queryEndpoint") &&
         (r = desired_query_parse(json_object_get(o, "queryEndpoint"), place, a, &s->query_endpoint, err)) < 0)
@@ -306,7 +307,7 @@ static int parse_service(const json_t *o, const char *place, struct arena *a, st
     s->ordinal = (int)ordinal;
     s->replicas = (int)replicas;
     s->memory_bytes = memory_gb << 30;
-    return 0;
+    return schedule_parse(o, place, a, s, err);
 }
 
 static int compare_unique(const void *a, const void *b)

@@ -61,12 +61,32 @@ struct desired_backup {
 #define DESIRED_BACKUP_RETENTION_HOURS 24
 #define DESIRED_BACKUP_HOURS_MAX 1080
 #define DESIRED_IDLE_MINUTES_MAX 525600
+#define DESIRED_MAX_REPLICAS 20
+#define DESIRED_MAX_MEMORY_GB 4096
+#define DESIRED_MAX_ENTRIES 100 /* of a schedule */
+
+/* What a service's schedule may change by the hour. */
+struct desired_scale {
+    int replicas;
+    int64_t memory_bytes;
+    int idle_minutes;
+    struct desired_setting *settings;
+    size_t n_settings;
+};
+
+/* An entry of a schedule (blueprint/schedule.h). */
+struct desired_entry {
+    unsigned weekdays; /* bit n for day n, 0 = Sunday */
+    int start_hour, end_hour;
+    struct desired_scale scale; /* whole: settings are joined with the service's own */
+};
 
 struct desired_service {
     const char *id, *name, *slug;
     int ordinal; /* 1..4095 */
     enum desired_state state;
     bool delete_data;
+    /* These, idle_minutes and settings: what holds now, see schedule_apply(); the document's own until it is called. */
     int replicas;
     int64_t memory_bytes;
     struct desired_user *users;
@@ -81,6 +101,9 @@ struct desired_service {
     int idle_minutes;       /* it sleeps after so long without a query; 0: never */
     int64_t awake_asked_ms; /* somebody asked it to wake at that time; 0: nobody */
     bool asleep;            /* not of the document: the operator's own, its engines are stopped until they are needed */
+    struct desired_scale own; /* outside of the schedule */
+    struct desired_entry *schedule;
+    size_t n_schedule;
     const char *backup_asked;                     /* a backup of this id is to exist; NULL = none asked for */
     const char *restore_backup, *restore_service; /* it begins with what that backup of that service has; or NULL */
 };
@@ -98,6 +121,9 @@ struct desired {
 OH_MUST_CHECK int desired_parse(const char *text, size_t len, struct desired **ret, struct err *err);
 void desired_free(struct desired *d); /* NULL is fine */
 
+/* The `settings` of a service or of an entry of its schedule, at `place`; memory is the arena's. */
+OH_MUST_CHECK int desired_settings_parse(const json_t *o, const char *place, struct arena *a,
+                                         struct desired_setting **ret, size_t *ret_n, struct err *err);
 /* The `queryEndpoint` of a service, at `place`; desired_parse() calls it. Memory is the arena's. */
 OH_MUST_CHECK int desired_query_parse(const json_t *o, const char *place, struct arena *a,
                                       struct desired_query_endpoint **ret, struct err *err);

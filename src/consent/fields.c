@@ -20,6 +20,7 @@ const struct field_class field_classes[] = {
     {"services[].memoryGb", OPERATION_HARMLESS, "size"},
     {"services[].settings", OPERATION_HARMLESS, "the agent knows none that reaches outside (blueprint/settings.h)"},
     {"services[].upgradeWindow", OPERATION_HARMLESS, "when a new version is taken up, not which"},
+    {"services[].schedule", OPERATION_HARMLESS, "size, sleep and settings by the hour"},
     {"services[].idle", OPERATION_HARMLESS, "when it sleeps, and that it wakes; who connects is served all the same"},
     {"services[].backup", OPERATION_DESTRUCTIVE, "how long backups are kept, and whether new ones are made"},
     {"services[].backupAsked", OPERATION_HARMLESS, "one more backup, into the owner's own bucket"},

@@ -1,9 +1,6 @@
 /* Weighs a service's base scaling and its schedule. */
 #include "control/scaling.h"
 
-#define HOUR_MS (3600 * 1000LL)
-#define EPOCH_WEEKDAY 4 /* 1970-01-01 was a Thursday */
-
 static int64_t number(const json_t *o, const char *name, int64_t fallback)
 {
     const json_t *v = json_object_get(o, name);
@@ -18,22 +15,20 @@ static bool flag(const json_t *o, const char *name, bool fallback)
 
 int scaling_hour_of(int64_t now_ms)
 {
-    return (int)((now_ms / HOUR_MS + EPOCH_WEEKDAY * 24) % SCALING_WEEK_HOURS);
+    return schedule_hour_of(now_ms);
 }
 
 void scaling_hours(const json_t *entry, bool ret[SCALING_WEEK_HOURS])
 {
     int64_t start = number(entry, "startHourUtc", 0), end = number(entry, "endHourUtc", 0);
     const json_t *day;
+    unsigned weekdays = 0;
     size_t i;
-    if (end <= start)
-        end += 24;
-    memset(ret, 0, SCALING_WEEK_HOURS * sizeof(*ret));
     json_array_foreach(json_object_get(entry, "weekdays"), i, day)
     {
-        for (int64_t hour = start; hour < end; hour++)
-            ret[(json_integer_value(day) * 24 + hour) % SCALING_WEEK_HOURS] = true;
+        weekdays |= 1U << (json_integer_value(day) & 7);
     }
+    schedule_hours(weekdays, (int)start, (int)end, ret);
 }
 
 static const json_t *entry_at(const json_t *spec, int64_t now_ms)
@@ -73,15 +68,21 @@ void scaling_base(const json_t *spec, struct scaling *ret)
     take(spec, ret);
 }
 
-void scaling_at(const json_t *spec, int64_t now_ms, struct scaling *ret)
+void scaling_of(const json_t *spec, const json_t *entry, struct scaling *ret)
 {
-    const json_t *entry = entry_at(spec, now_ms);
     scaling_base(spec, ret);
-    if (!entry)
-        return;
     take(entry, ret);
     /* A vertical entry without a count, over a horizontal base, has no count of its own: the smallest one holds. */
     if (!ret->horizontal)
         ret->max_replicas = ret->min_replicas;
     ret->entry = json_string_value(json_object_get(entry, "id"));
+}
+
+void scaling_at(const json_t *spec, int64_t now_ms, struct scaling *ret)
+{
+    const json_t *entry = entry_at(spec, now_ms);
+    if (entry)
+        scaling_of(spec, entry, ret);
+    else
+        scaling_base(spec, ret);
 }

@@ -8,8 +8,9 @@
 #pragma once
 
 #include "base/js.h"
+#include "blueprint/schedule.h"
 
-#define SCALING_WEEK_HOURS 168
+#define SCALING_WEEK_HOURS WEEK_HOURS
 #define SCALING_ENTRIES_MAX 100
 
 struct scaling {
@@ -25,6 +26,9 @@ struct scaling {
 void scaling_at(const json_t *spec, int64_t now_ms, struct scaling *ret);
 /* The base configuration, whatever the schedule says. */
 void scaling_base(const json_t *spec, struct scaling *ret);
+
+/* What holds in the hours of an entry of the schedule. */
+void scaling_of(const json_t *spec, const json_t *entry, struct scaling *ret);
 
 /* The hours of the week, from Sunday 00:00 UTC, that an entry covers. */
 void scaling_hours(const json_t *entry, bool ret[SCALING_WEEK_HOURS]);

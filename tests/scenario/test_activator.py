@@ -3,6 +3,7 @@ bounds, and nobody is held who may not come in."""
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import threading
@@ -168,6 +169,39 @@ def test_over_the_limit_there_is_a_clear_answer(place):
     place.run_engine(1), place.run_engine(2)
     assert other.done()[0] == 200
     assert all(c.done()[0] == 200 for c in waiting)
+
+
+def test_over_the_limit_of_all_there_is_a_clear_answer_too(place):
+    start(place, [service(1, "a", **IDLE), service(2, "b", **IDLE)], connections=8)
+    control = place.control()
+    assert control.held() == []
+    waiting = [Client(place, "a") for _ in range(8)]
+    assert control.held() == [1]
+    status, headers, text = until(lambda: (r := Client(place, "b").done())[0] == 503 and r)
+    assert "Too many connections wait" in text and headers["retry-after"] == "5"
+    place.run_engine(1)
+    assert [c.done()[0] for c in waiting] == [200] * 8
+
+
+def test_without_descriptors_it_refuses_and_does_not_spin(place):
+    """Whom it cannot even take is let go: nobody waits in a queue that nobody reads, and those who are held stay so."""
+    start(place, [service(1, "a", **IDLE)])
+    control = place.control()
+    assert control.held() == []
+    held = Client(place, "a")
+    assert control.held() == [1]
+    pid = place.children["activator"].pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 2, before[1]))
+    refused = [Client(place, "a") for _ in range(20)]
+    until(lambda: sum(c.answer is not None or c.error is not None for c in refused) >= 15)
+    ticks = lambda: sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))  # noqa: E731
+    spent = ticks()
+    time.sleep(2)
+    assert ticks() - spent < 100  # of 200
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    place.run_engine(1)
+    assert held.done()[0] == 200
 
 
 def test_a_wake_that_fails_ends_within_its_bound_and_is_asked_for_again(place):

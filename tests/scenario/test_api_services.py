@@ -146,7 +146,24 @@ def test_scaling_schedule(api, service):
     assert "scalingSchedule" not in api.call("GET", f"/services/{service['id']}").result
 
 
+def test_scheduled_settings(api, service):
+    path = f"/services/{service['id']}/scalingSchedule"
+    made = api.call("POST", path, {"entries": [entry(clickhouseSettings={"max_threads": 3, "join_use_nulls": True})]}).result
+    assert made["entries"][0]["clickhouseSettings"] == {"max_threads": "3", "join_use_nulls": "1"}
+    # Whoever may scale but not set settings for good may not set them by way of the schedule.
+    role = api.call("POST", "/roles", {"name": "Scaler", "actors": [], "policies": [
+        {"allowDeny": "ALLOW", "permissions": ["control-plane:service:view", "control-plane:service:manage-scaling-config"],
+         "resources": [f"instance/{service['id']}"]}]}).result
+    _, scaler = api.new_key([role["id"]], "scaler")
+    assert api.call("POST", path, {"entries": [entry()]}, key=scaler).status == 200
+    refused = api.call("POST", path, {"entries": [entry(clickhouseSettings={"max_threads": 3})]}, key=scaler)
+    assert refused.status == 403 and refused.error.startswith("entries[0].clickhouseSettings: takes the permission"), refused.json
+
+
 @pytest.mark.parametrize("entries, sentence", [
+    ([entry(clickhouseSettings={"max_threads": "x"})], "entries[0].clickhouseSettings.max_threads: must be"),
+    ([entry(clickhouseSettings={"users_config": "/etc"})], "entries[0].clickhouseSettings.users_config: is not a setting"),
+    ([entry(clickhouseSettings=7)], "entries[0].clickhouseSettings: must be"),
     ([entry(), entry(startHourUtc=16, endHourUtc=18)], "entries[1]: overlaps with entries[0] on Monday at 16:00 UTC"),
     ([entry(weekdays=[6], startHourUtc=22, endHourUtc=4), entry(weekdays=[0], startHourUtc=3, endHourUtc=5)],
      "entries[1]: overlaps with entries[0] on Sunday at 03:00 UTC"),

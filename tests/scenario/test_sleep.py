@@ -128,6 +128,26 @@ def test_one_that_may_sleep_no_more_wakes(system, sleeper):
     assert system.api("PATCH", f"/services/{sleeper.id}/replicaScaling", {"idleScaling": True})[0] == 200
 
 
+def test_what_an_entry_of_the_schedule_says_holds_in_its_hours(system, sleeper):
+    """Another memory size, other settings, and no sleep: a sleeping service wakes when such an entry begins."""
+    path = f"/services/{sleeper.id}/scalingSchedule"
+    threads = lambda: system.select("SELECT getSetting('max_threads')", timeout=120)  # noqa: E731
+    before = threads()
+    sleeper.sleep()
+    entry = {"name": "now", "weekdays": list(range(7)), "startHourUtc": 0, "endHourUtc": 24, "numReplicas": 1,
+             "minReplicaMemoryGb": 12, "maxReplicaMemoryGb": 12, "idleScaling": False, "clickhouseSettings": {"max_threads": 7}}
+    assert system.api("POST", path, {"entries": [entry]})[0] == 200
+    sleeper.until("running")
+    wait_until("the settings of the entry", 60, lambda: threads() == "7")
+    shown = system.api("GET", f"/services/{sleeper.id}")[1]["result"]["currentScaling"]
+    assert shown["effectiveMinReplicaMemoryGb"] == 12 and shown["effectiveIdleScaling"] is False
+    # Of another hour: not now.
+    later = (time.gmtime().tm_hour + 4) % 24
+    assert system.api("POST", path, {"entries": [{**entry, "startHourUtc": later, "endHourUtc": later + 1}]})[0] == 200
+    wait_until("its own settings", 60, lambda: threads() == before)
+    assert system.api("DELETE", path)[0] == 200
+
+
 @pytest.mark.skipif(not os.environ.get("OWNHOUSE_TEST_LONG"), reason="takes six minutes: OWNHOUSE_TEST_LONG=1")
 def test_it_falls_asleep_by_itself(system, sleeper):
     assert system.api("PATCH", f"/services/{sleeper.id}/replicaScaling", {"idleTimeoutMinutes": 5})[0] == 200

@@ -223,8 +223,8 @@ function Schedule({ service: s }: { service: Service }) {
 
 /** An entry as the API takes it back: without what it adds itself. */
 function plain(entry: Schemas['ScalingScheduleEntry']): Entry {
-  const { name, weekdays, startHourUtc, endHourUtc, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas, minReplicas, maxReplicas, idleScaling, idleTimeoutMinutes } = entry as never as Entry;
-  const all = { name, weekdays, startHourUtc, endHourUtc, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas, minReplicas, maxReplicas, idleScaling, idleTimeoutMinutes } as Record<string, unknown>;
+  const { name, weekdays, startHourUtc, endHourUtc, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas, minReplicas, maxReplicas, idleScaling, idleTimeoutMinutes, clickhouseSettings } = entry as never as Entry;
+  const all = { name, weekdays, startHourUtc, endHourUtc, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas, minReplicas, maxReplicas, idleScaling, idleTimeoutMinutes, clickhouseSettings } as Record<string, unknown>;
   if (numReplicas !== undefined) {
     delete all['minReplicas'];
     delete all['maxReplicas'];

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -144,12 +145,26 @@ int activator_listen(const char *address, int port, int *ret_fd, struct err *err
     return 0;
 }
 
+/* Who cannot be taken is let go at once: left in the queue it would wake this program again and again. */
+static void refuse_one(struct activator *a, int listener)
+{
+    if (a->spare >= 0)
+        close(a->spare);
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    a->spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3); /* no path: this program is shut in */
+}
+
 static void on_accept(uv_poll_t *poll, int status, int events OH_UNUSED)
 {
     struct listener *l = poll->data;
     int fd;
     for (int i = 0; status == 0 && i < ACCEPTS; i++) {
-        if ((fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) < 0)
+        fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+            refuse_one(l->a, l->fd);
+        if (fd < 0)
             return;
         conn_new(l->a, fd, l->protocol);
     }
@@ -175,6 +190,7 @@ int activator_new(const struct activator_config *config, struct activator **ret,
     a->c = *config;
     a->table_path = mem_strdup(config->table);
     a->c.table = a->table_path;
+    a->spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     uv_timer_init(config->loop, &a->tick);
     a->tick.data = a;
     int r = look_at_table(a, err);

@@ -68,6 +68,7 @@ struct activator {
     struct control_client *clients;
     int n_clients;
     uv_timer_t tick;
+    int spare; /* given up for a moment to refuse whom no descriptor is left for */
     struct conn *conns;
     int n_conns, n_held;
     char scratch[SCRATCH_BYTES];

@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <libgen.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #define CONNECTIONS 2048
 #define OF_SERVICE 256
@@ -105,6 +106,16 @@ static int shut_in(const char *table, struct err *err)
     return sandbox_apply(&rules, &report, err);
 }
 
+/* Two descriptors a connection, and a probe each for whom is waited for. */
+static void make_room(int connections)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+        return;
+    lim.rlim_cur = MIN(lim.rlim_max, MAX(lim.rlim_cur, (rlim_t)connections * 3 + 256));
+    (void)!setrlimit(RLIMIT_NOFILE, &lim);
+}
+
 int main(int argc, char **argv)
 {
     uv_loop_t loop;
@@ -126,6 +137,7 @@ int main(int argc, char **argv)
         return MAX(status, 0);
     log_init("ownhouse-activator", "activator", LOG_LEVEL_INFO, STDERR_FILENO);
     signal(SIGPIPE, SIG_IGN);
+    make_room(c.max_connections);
     uv_loop_init(&loop);
     int r = activator_new(&c, &a, &err);
     if (r == 0)

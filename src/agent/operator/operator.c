@@ -17,6 +17,7 @@
 #include "agent/operator/upgrades.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "blueprint/schedule.h"
 
 #include <sys/stat.h>
 
@@ -497,6 +498,8 @@ static void say_restores(struct operator_loop *o, struct reconcile_plan *plan)
 static int prepare(struct operator_loop *o, struct err *err)
 {
     bring_names(o);
+    if (schedule_apply(o->kept.desired, clock_wall_ms(o->c.clock)))
+        o->rendered = false;
     int r = bring_certificate(o, err);
     if (r < 0 && !certs_bundle(o->certs)) {
         o->rendered = false;

@@ -89,24 +89,39 @@ static const char *canonical(struct api_request *q, const json_t *value)
     return json_string_value(value);
 }
 
-static int take_one(struct api_request *q, const char *name, const json_t *value, json_t *stored, json_t *applied,
-                    json_t *warnings)
+static int take_one(struct api_request *q, const char *place, const char *name, const json_t *value, json_t *stored,
+                    json_t *applied, json_t *warnings)
 {
     const struct setting *s = setting_find(name);
     const char *text = canonical(q, value);
     struct err why = ERR_INIT;
     if (!s)
-        return api_refuse(
-            q, 400, "settings.%.64s: is not a setting that can be changed; the schema lists those that can", name);
+        return api_refuse(q, 400, "%s.%.64s: is not a setting that can be changed; the schema lists those that can",
+                          place, name);
     if (!text)
-        return api_refuse(q, 400, "settings.%s: must be a %s", name,
+        return api_refuse(q, 400, "%s.%s: must be a %s", place, name,
                           s->type == SETTING_TEXT ? "string" : "whole number");
     if (setting_check(s, text, &why) < 0)
-        return api_refuse(q, 400, "settings.%s: %s", name, why.message);
+        return api_refuse(q, 400, "%s.%s: %s", place, name, why.message);
     json_object_set_new(stored, name, json_string(text));
     json_object_set_new(applied, name, json_string(text));
     if (s->warning)
         json_array_append_new(warnings, json_pack("{s:s,s:s}", "name", name, "message", s->warning));
+    return 0;
+}
+
+int clickhouse_settings_take(struct api_request *q, const char *place, const json_t *wanted, json_t **ret)
+{
+    autojson json_t *stored = json_object(), *applied = json_object(), *warnings = json_array();
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)wanted, name, value)
+    {
+        int r = take_one(q, place, name, value, stored, applied, warnings);
+        if (r < 0)
+            return r;
+    }
+    *ret = TAKE_PTR(stored);
     return 0;
 }
 
@@ -141,7 +156,7 @@ int clickhouse_setting_update(struct api_request *q, struct err *err)
     stored = before ? json_copy(before) : json_object();
     json_object_foreach(wanted, name, value)
     {
-        r = take_one(q, name, value, stored, applied, warnings);
+        r = take_one(q, "settings", name, value, stored, applied, warnings);
         if (r < 0)
             return r;
     }

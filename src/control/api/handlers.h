@@ -44,6 +44,9 @@ int upgrade_window_put(struct api_request *q, struct err *err);
 int upgrade_window_delete(struct api_request *q, struct err *err);
 int service_prometheus(struct api_request *q, struct err *err);
 int organization_prometheus(struct api_request *q, struct err *err);
+/* Settings by name, checked, as the texts that are stored; a new reference. Refuses (400) under `place`. */
+OH_MUST_CHECK int clickhouse_settings_take(struct api_request *q, const char *place, const json_t *wanted,
+                                           json_t **ret);
 int clickhouse_setting_list(struct api_request *q, struct err *err);
 int clickhouse_setting_schema(struct api_request *q, struct err *err);
 int clickhouse_setting_get(struct api_request *q, struct err *err);

@@ -3,9 +3,12 @@
 #include "control/api/scaling_rules.h"
 #include "control/api/service_change.h"
 #include "control/api/service_view.h"
+#include "control/identity/access.h"
 #include "control/scaling.h"
 
 #define SCHEDULE "scalingSchedule"
+#define SETTINGS "clickhouseSettings"
+#define SETTINGS_PERMISSION "control-plane:service:manage" /* what setting them for good takes */
 #define WINDOW "upgradeWindow"
 #define WINDOW_HOURS 6
 
@@ -80,6 +83,21 @@ static int check_scaling(struct api_request *q, const char *place, const json_t 
     return scaling_rules_take(q, place, asked, base);
 }
 
+/* Who may scale may not set more than that by way of the schedule. */
+static int take_settings(struct api_request *q, const char *place, json_t *entry)
+{
+    json_t *wanted = json_object_get(entry, SETTINGS), *stored = NULL;
+    const char *resource = arena_printf(q->arena, "instance/%s", q->match.path[1]);
+    if (!wanted)
+        return 0;
+    if (!access_allows(q->who.roles, q->who.policies, SETTINGS_PERMISSION, resource))
+        return api_refuse(q, 403, "%s" SETTINGS ": takes the permission " SETTINGS_PERMISSION, place);
+    int r = clickhouse_settings_take(q, arena_printf(q->arena, "%s" SETTINGS, place), wanted, &stored);
+    if (r == 0)
+        json_object_set_new(entry, SETTINGS, stored);
+    return r;
+}
+
 static int new_entry(struct api_request *q, size_t i, const json_t *wanted, const json_t *spec, json_t **ret)
 {
     autojson json_t *entry = json_copy((json_t *)(uintptr_t)wanted);
@@ -92,6 +110,8 @@ static int new_entry(struct api_request *q, size_t i, const json_t *wanted, cons
     if (!json_object_get(entry, "autoscalingMode"))
         json_object_set_new(entry, "autoscalingMode", json_string("vertical"));
     int r = check_scaling(q, place, entry, spec);
+    if (r == 0)
+        r = take_settings(q, place, entry);
     if (r < 0)
         return r;
     if (count) {

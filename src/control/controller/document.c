@@ -158,12 +158,47 @@ static void add_backup(const json_t *spec, const char *asked, json_t *into)
         json_object_set(into, "restore", (json_t *)(uintptr_t)restore);
 }
 
-static void add_idle(const json_t *spec, const struct scaling *scaling, json_t *into)
+static json_int_t idle_minutes(const struct scaling *s)
+{
+    return s->idle ? MAX(s->idle_minutes, 0) : 0;
+}
+
+static json_int_t hour_of(const json_t *entry, const char *name)
+{
+    return (json_int_t)json_number_value(json_object_get(entry, name));
+}
+
+/* The agent follows the schedule by itself, with or without us. True: some entry lets the service sleep. */
+static bool add_schedule(const json_t *spec, json_t *into)
+{
+    const json_t *entry;
+    json_t *list = json_array();
+    bool sleeps = false;
+    size_t i;
+    json_array_foreach(json_object_get(spec, "scalingSchedule"), i, entry)
+    {
+        struct scaling s;
+        scaling_of(spec, entry, &s);
+        json_t *e = json_pack("{s:O,s:I,s:I,s:I,s:I,s:I}", "weekdays", json_object_get(entry, "weekdays"),
+                              "startHourUtc", hour_of(entry, "startHourUtc"), "endHourUtc",
+                              hour_of(entry, "endHourUtc"), "replicas", (json_int_t)s.min_replicas, "memoryGb",
+                              (json_int_t)s.min_memory_gb, "idleMinutes", idle_minutes(&s));
+        add_settings(entry, e);
+        json_array_append_new(list, e);
+        sleeps |= idle_minutes(&s) > 0;
+    }
+    if (json_array_size(list))
+        json_object_set(into, "schedule", list);
+    json_decref(list);
+    return sleeps;
+}
+
+static void add_idle(const json_t *spec, const struct scaling *scaling, bool scheduled, json_t *into)
 {
     json_t *asked = json_object_get(spec, "awakeAskedMs");
-    if (!scaling->idle || scaling->idle_minutes < 1)
+    if (!idle_minutes(scaling) && !scheduled)
         return;
-    json_t *idle = json_pack("{s:I}", "minutes", (json_int_t)scaling->idle_minutes);
+    json_t *idle = json_pack("{s:I}", "minutes", idle_minutes(scaling));
     if (asked)
         json_object_set(idle, "awakeAsked", asked);
     json_object_set_new(into, "idle", idle);
@@ -178,7 +213,7 @@ static int service(struct store *s, struct store_rows *rows, int64_t now, json_t
     if (r < 0)
         return err_wrap(err, r, "service %s", store_column_text(rows, 0));
     struct scaling scaling;
-    scaling_at(spec, now, &scaling);
+    scaling_base(spec, &scaling);
     json_t *v = json_pack("{s:s,s:s,s:s,s:I,s:s,s:b,s:I,s:I,s:o,s:o}", "id", store_column_text(rows, 0), "name",
                           store_column_text(rows, 1), "slug", store_column_text(rows, 2), "ordinal",
                           (json_int_t)store_column_int(rows, 3), "state", store_column_text(rows, 4), "deleteData",
@@ -187,7 +222,7 @@ static int service(struct store *s, struct store_rows *rows, int64_t now, json_t
     add_settings(spec, v);
     if (json_is_object(json_object_get(spec, "upgradeWindow")))
         json_object_set(v, "upgradeWindow", json_object_get(spec, "upgradeWindow"));
-    add_idle(spec, &scaling, v);
+    add_idle(spec, &scaling, add_schedule(spec, v), v);
     add_backup(spec, store_column_text(rows, 9), v);
     r = add_query_endpoint(s, store_column_text(rows, 0), spec, now, v, err);
     if (r < 0) {

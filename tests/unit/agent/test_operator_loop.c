@@ -424,6 +424,36 @@ static void a_clock_gone_wrong_removes_nothing(void **state)
     assert_int_equal(f->fake.n, 3);
 }
 
+/* It has the whole week, and nobody has to tell it the hour. */
+static void the_schedule_is_followed_without_a_control_plane(void **state)
+{
+    struct fixture *f = *state;
+    char signature[129];
+    autofree char *plain = document(INFRA, 1, "running", false), *text = NULL;
+    int hour = (int)((clock_wall_ms(&clock_system) / 3600000 + 3) % 24);
+    const char *cut = strstr(plain, ",\"users\"");
+    text = mem_printf("%.*s,\"schedule\":[{\"weekdays\":[0,1,2,3,4,5,6],\"startHourUtc\":%d,\"endHourUtc\":%d,"
+                      "\"replicas\":1,\"memoryGb\":3,\"idleMinutes\":0}]%s",
+                      (int)(cut - plain), plain, hour, hour + 1, cut);
+    sign(f->key, INFRA, 1, text, signature);
+    start(f);
+    assert_int_equal(operator_offer_desired(f->o, 1, text, strlen(text), signature, NULL), 0);
+    UNTIL(f, !strcmp(service_state(f), "running"));
+    stop(f);
+    int applied = f->fake.applied;
+    start(f); /* from what it kept */
+    f->clock.by = INT64_C(3) * 3600000;
+    operator_nudge(f->o);
+    UNTIL(f, f->fake.applied > applied);
+    applied = f->fake.applied;
+    operator_nudge(f->o);
+    UNTIL(f, true);
+    assert_int_equal(f->fake.applied, applied);
+    f->clock.by = INT64_C(5) * 3600000;
+    operator_nudge(f->o);
+    UNTIL(f, f->fake.applied > applied);
+}
+
 static void a_broken_runtime_is_told_once_and_tried_again(void **state)
 {
     struct fixture *f = *state;
@@ -615,6 +645,7 @@ int main(void)
         TEST(a_forged_kept_document_is_left_alone),
         TEST(the_certificate_is_renewed_in_time),
         TEST(a_clock_gone_wrong_removes_nothing),
+        TEST(the_schedule_is_followed_without_a_control_plane),
         TEST(a_broken_runtime_is_told_once_and_tried_again),
         TEST(the_engine_is_asked_for_its_version),
         TEST(of_the_engines_counters_only_the_listed_leave),

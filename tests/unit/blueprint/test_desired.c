@@ -104,7 +104,7 @@ static const struct {
     {'r', "services", NULL, "services: is required"},
     {'r', "services", "[7]", "services[0]: must be an object"},
     {'s', "idle", "{}", "services[0].idle.minutes: is required"},
-    {'s', "idle", "{\"minutes\":0}", "services[0].idle.minutes: must be between"},
+    {'s', "idle", "{\"minutes\":-1}", "services[0].idle.minutes: must be between"},
     {'s', "idle", "{\"minutes\":5,\"x\":1}", "services[0].idle.x"},
     {'s', "upgradeWindow", "{\"weekday\":7,\"startHourUtc\":0,\"duration\":6}",
      "services[0].upgradeWindow.weekday: must be between"},

@@ -117,6 +117,36 @@ static void rows_become_what_an_agent_accepts(void **state)
     assert_true(d->services[2].delete_data);
 }
 
+/* The whole week goes down: the document is the same at every hour. */
+static void a_schedule_goes_down_whole(void **state)
+{
+    struct fixture *f = *state;
+    add_service(f, 1, "running", "running",
+                "{\"numReplicas\":2,\"minReplicaMemoryGb\":8,\"idleScaling\":false,\"awakeAskedMs\":7,"
+                "\"clickhouseSettings\":{\"max_threads\":\"2\"},\"scalingSchedule\":[{\"id\":\"x\",\"weekdays\":[0,6],"
+                "\"startHourUtc\":22,\"endHourUtc\":4,\"autoscalingMode\":\"vertical\",\"minReplicaMemoryGb\":32,"
+                "\"idleScaling\":true,\"idleTimeoutMinutes\":5,\"clickhouseSettings\":{\"max_threads\":\"9\"}}]}");
+    update(f, 1);
+    autodesired struct desired *d = stored(f);
+    const struct desired_service *s = &d->services[0];
+    assert_int_equal(s->replicas, 2);
+    assert_int_equal(s->memory_bytes, 8LL << 30);
+    assert_int_equal(s->idle_minutes, 0);
+    assert_int_equal(s->awake_asked_ms, 7);
+    assert_int_equal(s->n_schedule, 1);
+    assert_int_equal(s->schedule[0].weekdays, 1 | 1 << 6);
+    assert_int_equal(s->schedule[0].start_hour, 22);
+    assert_int_equal(s->schedule[0].end_hour, 4);
+    assert_int_equal(s->schedule[0].scale.replicas, 2);
+    assert_int_equal(s->schedule[0].scale.memory_bytes, 32LL << 30);
+    assert_int_equal(s->schedule[0].scale.idle_minutes, 5);
+    assert_string_equal(s->schedule[0].scale.settings[0].value, "9");
+    for (int hour = 0; hour < 168; hour += 5) {
+        clock_manual_advance(&f->clock, INT64_C(5) * 3600000);
+        update(f, 0);
+    }
+}
+
 static void add_key(struct fixture *f, int n, const char *state, const char *sources, const char *expires)
 {
     autofree char *text =
@@ -269,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rows_become_what_an_agent_accepts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_schedule_goes_down_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_in_force_may_query, setup, teardown),
         cmocka_unit_test_setup_teardown(only_new_content_makes_a_version, setup, teardown),
         cmocka_unit_test_setup_teardown(a_terminated_service_is_left_out, setup, teardown),
