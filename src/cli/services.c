@@ -232,6 +232,11 @@ static int stop_run(struct cli *c, struct err *err)
     return change_state(c, "stop", "stopped", err);
 }
 
+static int wake_run(struct cli *c, struct err *err)
+{
+    return change_state(c, "awake", "running", err);
+}
+
 static int rename_run(struct cli *c, struct err *err)
 {
     autosession struct session s = {0};
@@ -400,6 +405,13 @@ static const struct cli_command subcommands[] = {
      .max_arguments = 1,
      .options = state_options,
      .run = stop_run},
+    {.name = "wake",
+     .arguments = "NAME",
+     .summary = "Wakes a service that sleeps, as a connection to it would.",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = state_options,
+     .run = wake_run},
     {.name = "rename",
      .arguments = "NAME NEW",
      .summary = "Gives a service another name.",

@@ -350,12 +350,13 @@ static int make_sure_of_password(struct up *u, bool again, struct err *err)
     return r;
 }
 
-static int start_if_stopped(struct up *u, struct err *err)
+static int start_or_wake(struct up *u, struct err *err)
 {
     const char *state = session_text(u->service, "state");
     autofree char *path = mem_printf("/services/%s/state", session_text(u->service, "id"));
-    autojson json_t *body = json_pack("{s:s}", "command", "start");
-    if (strncmp(state, "stop", 4) && strcmp(state, "idle"))
+    bool idle = !strcmp(state, "idle");
+    autojson json_t *body = json_pack("{s:s}", "command", idle ? "awake" : "start");
+    if (strncmp(state, "stop", 4) && !idle)
         return 0;
     return api_call(u->s.api, "PATCH", path, body, NULL, err);
 }
@@ -448,7 +449,7 @@ static int step_service(struct up *u, struct err *err)
         return err_set(err, r, "%s", why.message);
     r = make_sure_of_password(u, false, err);
     if (r == 0)
-        r = start_if_stopped(u, err);
+        r = start_or_wake(u, err);
     json_t *running = NULL;
     if (r == 0)
         r = session_wait_service(&u->s, session_text(u->service, "id"), "running", SERVICE_TIMEOUT_MS, &running, err);

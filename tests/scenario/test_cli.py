@@ -35,7 +35,7 @@ COMMANDS = list(tree())
 def test_commands_of_the_issue_are_there():
     words = {" ".join(path) for path, _ in COMMANDS}
     for wanted in ("up", "down", "status", "services list", "services create", "services show", "services start",
-                   "services stop", "services rename", "services password", "services delete", "plan show", "plan apply",
+                   "services stop", "services wake", "services rename", "services password", "services delete", "plan show", "plan apply",
                    "plan destroy", "logs", "bench", "version"):
         assert wanted in words
 

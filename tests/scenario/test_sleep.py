@@ -1,6 +1,7 @@
 """A service that sleeps, in a whole system: its engine is stopped, its data stay, and whoever connects is served."""
 import json
 import os
+import signal
 import threading
 import time
 
@@ -117,6 +118,70 @@ def test_agent_and_activator_killed_while_it_sleeps(system, sleeper):
     wait_until("both are back", 60, lambda: system.pids("ownhouse-activator") and system.pids("--role operator"))
     assert not sleeper.engines()
     wait_until("it wakes", 60, lambda: system.query("SELECT 1", timeout=120).status == 200)
+
+
+class Query(threading.Thread):
+    """One that may take a while."""
+
+    def __init__(self, system):
+        super().__init__(daemon=True)
+        self.system, self.status = system, None
+        self.start()
+
+    def run(self):
+        try:
+            self.status = self.system.query("SELECT 1", timeout=120).status
+        except OSError:
+            self.status = 0
+
+    def done(self):
+        self.join(150)
+        assert not self.is_alive(), "never answered"
+        return self.status
+
+
+def held_by_activator(system):
+    """Connections that it has taken for HTTP and not closed."""
+    pid = system.pids("ownhouse-activator")[0]
+    rows = [line.split() for line in open(f"/proc/{pid}/net/tcp").read().splitlines()[1:]]
+    return sum(row[1].endswith(":1FBD") and row[3] == "01" for row in rows)  # 8125, established
+
+
+def test_activator_killed_while_it_holds(system, sleeper):
+    """Who was held is told, and the next one wakes it."""
+    sleeper.sleep()
+    operator = system.pids("--role operator")
+    for pid in operator:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        query = Query(system)
+        wait_until("it holds", 60, lambda: held_by_activator(system))
+        assert system.kill("ownhouse-activator") >= 1
+        assert query.done() in (0, 502, 503)
+    finally:
+        for pid in operator:
+            os.kill(pid, signal.SIGCONT)
+    wait_until("it wakes", 120, lambda: system.query("SELECT 1", timeout=120).status == 200)
+
+
+def test_operator_killed_while_it_wakes(system, sleeper):
+    """The next one hears at once who is waited for, and nobody who waits notices."""
+    sleeper.sleep()
+    operator = system.pids("--role operator")
+    for pid in operator:
+        os.kill(pid, signal.SIGSTOP)  # so that it has heard nothing yet
+    query = Query(system)
+    wait_until("it holds", 60, lambda: held_by_activator(system))
+    for pid in operator:
+        os.kill(pid, signal.SIGKILL)
+    assert query.done() == 200
+    # And in the middle: the engine is on its way.
+    sleeper.sleep()
+    query = Query(system)
+    wait_until("the engine starts", 60, sleeper.engines)
+    system.kill("--role operator")
+    assert query.done() == 200
+    assert len(sleeper.engines()) == 1
 
 
 def test_one_that_may_sleep_no_more_wakes(system, sleeper):

@@ -117,7 +117,7 @@ bool sleepers_step(struct sleepers *s, struct desired *d, const struct runtime_s
     struct err err = ERR_INIT;
     bool fresh = traffic_round(s->traffic) != s->round, changed = false, any = false;
     s->round = traffic_round(s->traffic);
-    waiting_at(s->waiting, place_of(observed, "activator"));
+    *again_ms = MIN(*again_ms, waiting_at(s->waiting, place_of(observed, "activator")));
     for (size_t i = 0; i < d->n_services; i++) {
         any |= blueprint_may_sleep(&d->services[i]);
         changed |= judge(s, &d->services[i], observed, fresh, again_ms);

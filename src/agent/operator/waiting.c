@@ -119,13 +119,15 @@ static bool parse(const char *address, struct sockaddr_storage *ret)
            uv_ip6_addr(address, port, (struct sockaddr_in6 *)ret) == 0;
 }
 
-void waiting_at(struct waiting *w, const char *address)
+int64_t waiting_at(struct waiting *w, const char *address)
 {
     struct sockaddr_storage to;
     if (w->line && strcmp(w->line->address, address))
         drop_line(w);
-    if (w->line || !*address || clock_mono_ms(w->clock) < w->not_before_ms || !parse(address, &to))
-        return;
+    if (w->line || !*address || !parse(address, &to))
+        return INT64_MAX;
+    if (clock_mono_ms(w->clock) < w->not_before_ms)
+        return w->not_before_ms;
     struct line *l = mem_alloc(sizeof(*l));
     l->w = w;
     l->connect.data = l->tcp.data = l;
@@ -133,8 +135,10 @@ void waiting_at(struct waiting *w, const char *address)
     w->line = l;
     uv_tcp_init(w->loop, &l->tcp);
     uv_tcp_keepalive(&l->tcp, 1, KEEPALIVE_S);
-    if (uv_tcp_connect(&l->connect, &l->tcp, (struct sockaddr *)&to, on_connected) < 0)
-        drop_line(w);
+    if (uv_tcp_connect(&l->connect, &l->tcp, (struct sockaddr *)&to, on_connected) == 0)
+        return INT64_MAX;
+    drop_line(w);
+    return w->not_before_ms;
 }
 
 bool waiting_for(const struct waiting *w, int ordinal)
