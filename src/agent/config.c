@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/s3.h"
 #include "base/tcp_listen.h"
 #include "blueprint/placement.h"
 #include "net/dns_wire.h"
@@ -44,6 +45,11 @@ const struct conf_key agent_config_keys[] = {
     {"bucket_dir", CONF_PATH, AT(bucket_dir), "", 0, 3000, "folder of buckets; empty: data lie on volumes"},
     {"bucket", CONF_STRING, AT(bucket), "data", 0, 63, "bucket of the services' data"},
     {"backup_bucket", CONF_STRING, AT(backup_bucket), "", 0, 63, "bucket that backups go to; empty: none are made"},
+    {"backup_s3_url", CONF_STRING, AT(backup_s3_url), "", 0, S3_URL_MAX - 1,
+     "folder in a bucket that backups go to instead: https://HOST/BUCKET/PREFIX"},
+    {"backup_s3_region", CONF_STRING, AT(backup_s3_region), "us-east-1", 0, 63, "region of that bucket"},
+    {"backup_s3_keys", CONF_PATH, AT(backup_s3_keys), "", 0, 0,
+     "file with access_key_id and secret_access_key of that bucket; empty: the environment's identity"},
     {"ledger_bucket", CONF_STRING, AT(ledger_bucket), "", 0, 63, "bucket the ledger is copied to; empty: none"},
     {"engine", CONF_STRING, AT(engine), "chdb", 0, 16, "chdb (embedded) or clickhouse (a server)"},
     {"engine_program", CONF_PATH, AT(engine_program), "", 0, 0, "ownhouse-clickhouse; empty: beside the agent"},
@@ -165,6 +171,23 @@ static int check_front(const struct agent_config *c, struct err *err)
                    "network: without them it would be public");
 }
 
+static int check_s3(const struct agent_config *c, struct err *err)
+{
+    struct s3_url url;
+    if (!*c->backup_s3_url)
+        return 0;
+    if (*c->backup_bucket)
+        return err_set(err, -EINVAL, "backup_s3_url: backups have one place; take backup_bucket out");
+    if (strspn(c->backup_s3_region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(c->backup_s3_region))
+        return err_set(err, -EINVAL, "backup_s3_region: must be lower-case letters, digits and hyphens");
+    if (*c->backup_s3_keys && !strcmp(c->engine, "clickhouse"))
+        return err_set(err, -EINVAL,
+                       "backup_s3_keys: a ClickHouse server has the identity of its pod; keys in a file are "
+                       "for the embedded engine");
+    int r = s3_url_parse(c->backup_s3_url, &url, err);
+    return r < 0 ? err_wrap(err, r, "backup_s3_url") : 0;
+}
+
 static int check(const struct agent_config *c, struct err *err)
 {
     enum log_level level;
@@ -187,6 +210,8 @@ static int check(const struct agent_config *c, struct err *err)
         return err_set(err, -EINVAL, "bucket: must be lower-case letters, digits and hyphens");
     if (*c->backup_bucket && (!*c->bucket_dir || !placement_name_valid(c->backup_bucket)))
         return err_set(err, -EINVAL, "backup_bucket: must be lower-case letters, digits and hyphens, below bucket_dir");
+    if ((r = check_s3(c, err)) < 0)
+        return r;
     if (*c->ledger_bucket && (!*c->bucket_dir || !placement_name_valid(c->ledger_bucket)))
         return err_set(err, -EINVAL, "ledger_bucket: must be lower-case letters, digits and hyphens, below bucket_dir");
     if (c->service_port_count && (c->service_port_base < 1 || c->service_port_base + c->service_port_count > 65535))

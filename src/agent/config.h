@@ -31,7 +31,9 @@ struct agent_config {
     char *bucket;        /* name of the bucket of the services' data */
     char *ledger_bucket; /* name of the bucket that the ledger is copied to; "" = none */
     char *backup_bucket; /* name of the bucket that backups go to; "" = none are made */
-    char *engine;        /* chdb | clickhouse */
+    char *backup_s3_url; /* or this folder in a bucket (base/s3.h); "" = none */
+    char *backup_s3_region, *backup_s3_keys; /* file of keys; "" = the identity that the environment gives */
+    char *engine;                            /* chdb | clickhouse */
     char *engine_program, *engine_library, *clickhouse_program, *haproxy_program, *knot_program; /* "" = search */
     char *runtime;    /* process | kubernetes; what follows is for the latter */
     char *kubeconfig; /* "" = the pod's own service account */

@@ -78,15 +78,19 @@ static void set_programs(struct place *p, const struct agent_config *c, const ch
 
 static void set_params(struct place *p, const struct agent_config *c)
 {
-    struct workload_env *params = arena_alloc(p->arena, 3 * sizeof(*params));
+    struct workload_env *params = arena_alloc(p->arena, 4 * sizeof(*params));
     params[0] = (struct workload_env){"engine_library", c->engine_library};
     params[1] = (struct workload_env){"public_address", c->public_address};
     p->runtime.params = params;
     p->runtime.n_params = 2;
-    if (strcmp(c->runtime, "process") || !*c->backup_bucket)
-        return;
-    p->backup_dir = arena_printf(p->arena, "%s/%s", c->bucket_dir, c->backup_bucket);
-    params[p->runtime.n_params++] = (struct workload_env){"backup_dir", p->backup_dir};
+    if (*c->backup_s3_url) {
+        p->backup = (struct backup_place){
+            .s3_url = c->backup_s3_url, .s3_region = c->backup_s3_region, .s3_keys = or_null(c->backup_s3_keys)};
+        params[p->runtime.n_params++] = (struct workload_env){"backup_keys", c->backup_s3_keys};
+    } else if (!strcmp(c->runtime, "process") && *c->backup_bucket) {
+        p->backup.dir = arena_printf(p->arena, "%s/%s", c->bucket_dir, c->backup_bucket);
+        params[p->runtime.n_params++] = (struct workload_env){"backup_dir", p->backup.dir};
+    }
 }
 
 static void set_env(struct place *p, const struct agent_config *c)
@@ -107,6 +111,8 @@ static void set_env(struct place *p, const struct agent_config *c)
         .client_address = or_null(c->client_address),
         .engine = strcmp(c->engine, "clickhouse") ? BLUEPRINT_EMBEDDED : BLUEPRINT_SERVER,
         .bucket = *c->bucket_dir ? c->bucket : NULL,
+        .backup_s3_url = or_null(c->backup_s3_url),
+        .backup_s3_region = c->backup_s3_region,
         .log_level = c->log_level,
     };
 }

@@ -4,6 +4,7 @@
 
 #include "agent/config.h"
 #include "agent/link/link.h"
+#include "agent/operator/backup_place.h"
 #include "blueprint/blueprint.h"
 #include "runtime/kubernetes/kubernetes.h"
 #include "runtime/process/process.h"
@@ -15,7 +16,7 @@ struct place {
     struct blueprint_env env;
     struct agent_proxy proxy;
     const char *const *extra_ip;
-    const char *backup_dir; /* below it lie the backups; NULL: none are made here */
+    struct backup_place backup; /* where backups go, if any are made here */
     char *link_dir, *state_dir;
     char *name; /* for enrolment */
 };

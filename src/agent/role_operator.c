@@ -446,12 +446,12 @@ static int load_passwords(struct operator_role *o, struct err *err)
     if (r < 0)
         return r;
     o->place.env.reader_sha256 = o->reader_sha256;
-    if (!o->place.backup_dir && strcmp(o->role->config.runtime, "kubernetes"))
+    if (!backup_place_is(&o->place.backup) && strcmp(o->role->config.runtime, "kubernetes"))
         return 0;
     r = load_password(o, "operator.secret", &o->backup_password, o->backup_sha256, err);
     if (r == 0)
         o->place.env.operator_sha256 = o->backup_sha256;
-    o->place.env.operator_only_looks = !o->place.backup_dir;
+    o->place.env.operator_only_looks = !backup_place_is(&o->place.backup);
     return r;
 }
 
@@ -528,14 +528,15 @@ static int confine(struct operator_role *o, struct err *err)
     /* Not the ledger's folder: its key and its leaves are its own role's. */
     autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run"), *consent = agent_path(c, "consent"),
                   *policy = agent_path(c, "policy"), *wanted = agent_path(c, "wanted"), *names = agent_path(c, "names");
-    const char *read[14],
+    const char *read[15],
         *write[] = {
-            o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, wanted, o->place.backup_dir, NULL};
+            o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, wanted, o->place.backup.dir, NULL};
     char folder[4096];
     size_t n = 0;
     if (agent_config_names(c))
         read[n++] = names;
-    const char *files[] = {o->role->config_path, c->bundle, c->token_file, c->proxy_credentials, c->releases};
+    const char *files[] = {o->role->config_path, c->bundle,   c->token_file,
+                           c->proxy_credentials, c->releases, c->backup_s3_keys};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
         if (*files[i] == '/')
             read[n++] = files[i];
@@ -548,7 +549,7 @@ static int confine(struct operator_role *o, struct err *err)
     }
     read[n] = NULL;
     /* Threads: the resolver's. */
-    int r = o->place.backup_dir ? fs_mkdirs(o->place.backup_dir, 0700, err) : 0;
+    int r = o->place.backup.dir ? fs_mkdirs(o->place.backup.dir, 0700, err) : 0;
     if (r < 0)
         return r;
     r = sandbox_apply(&(struct sandbox_rules){read, write, SANDBOX_INET | SANDBOX_THREADS}, &report, err);
@@ -607,8 +608,8 @@ static int start_operator(struct operator_role *o, struct err *err)
         .names_dir = agent_config_names(c) ? names : NULL,
         .acme = *c->acme_directory != '\0',
         .ingress_targets = ingress_targets,
-        .look_password = o->place.env.operator_only_looks ? o->backup_password : NULL,
-        .backup_dir = o->place.backup_dir,
+        .look_password = strcmp(c->runtime, "kubernetes") ? NULL : o->backup_password,
+        .backup_place = o->place.backup,
         .backup_password = o->backup_password,
         .may_accept = may_accept,
         .on_observed = on_observed,

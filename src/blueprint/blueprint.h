@@ -22,6 +22,7 @@
 /* The operator's user at the engines: backs up, restores, and looks at what it restored; names.h keeps it from
  * customers. */
 #define BLUEPRINT_OPERATOR "ownhouse_operator"
+#define BLUEPRINT_BACKUP_DISK_SIZE 48
 #define BLUEPRINT_DRILL_DATABASE "ownhouse_drill" /* where a restored copy is looked at, and dropped */
 
 #define BLUEPRINT_MAX_REPLICAS 12
@@ -82,10 +83,11 @@ struct blueprint_env {
         *reader_sha256; /* 64 hex digits: password of DIAG_READER (blueprint/diag.h); NULL = no gate reads here */
     const char
         *operator_sha256;     /* 64 hex digits: password of BLUEPRINT_OPERATOR at the engines, who makes backups below
-                                 ${param:backup_dir}; NULL = no backups here */
+                                 ${param:backup_dir}, or in S3; NULL = no backups here */
     bool operator_only_looks; /* the operator's user has no part in backups (blueprint/operator_sql.h) */
-    const char *log_level;    /* debug, info (default for NULL), warn, error */
-    int max_connections;      /* of the ingress; 0 = 4000 */
+    const char *backup_s3_url, *backup_s3_region; /* backups go below this folder (base/s3.h); NULL: to backup_dir */
+    const char *log_level;                        /* debug, info (default for NULL), warn, error */
+    int max_connections;                          /* of the ingress; 0 = 4000 */
     const unsigned char *replication_key; /* 32 bytes, secret: a server's services have as many replicas as asked for,
                                              joined by Keeper. NULL: one, whatever is asked for */
     bool names_change; /* ${address:X} is a name whose address changes: the ingress asks for it while it runs */
@@ -110,6 +112,9 @@ bool blueprint_may_sleep(const struct desired_service *s);
 /* How many replicas the service has here. */
 int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env);
 const char *blueprint_keeper_name(const struct desired_service *s, int member, struct arena *a);
+/* The engine's disk in S3 that a service's backups lie on. A backup names the one that it builds on by disk and path,
+ * so the disk has the same name at every engine that reads it. */
+void blueprint_backup_disk(const char *service, char ret[BLUEPRINT_BACKUP_DISK_SIZE]);
 /* Its own port at the ingress, 0 if it has none. */
 int blueprint_service_port(const struct blueprint_env *env, const struct desired_service *s);
 /* One sentence on what this data plane does not do for the service as asked, "" if nothing. */

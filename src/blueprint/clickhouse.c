@@ -11,6 +11,14 @@
 #define STARTUP_MS 120000
 #define LOG_TTL "event_date + INTERVAL 30 DAY DELETE"
 
+void blueprint_backup_disk(const char *service, char ret[BLUEPRINT_BACKUP_DISK_SIZE])
+{
+    snprintf(ret, BLUEPRINT_BACKUP_DISK_SIZE, "backup_%s", service);
+    for (char *c = ret; *c; c++)
+        if (*c == '-')
+            *c = '_';
+}
+
 /* ---- the embedded engine ---- */
 
 static const char *setting_of(const struct desired_service *s, const char *name)
@@ -24,6 +32,22 @@ static const char *setting_of(const struct desired_service *s, const char *name)
 static bool backups_here(const struct blueprint_env *env)
 {
     return env->operator_sha256 && !env->operator_only_looks;
+}
+
+static void embedded_backups(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
+{
+    static const char *const keys[] = {"backup", "restore"};
+    const char *const owners[] = {s->id, s->restore_service};
+    for (size_t i = 0; i < ARRAY_SIZE(owners) && owners[i]; i++) {
+        char disk[BLUEPRINT_BACKUP_DISK_SIZE];
+        blueprint_backup_disk(owners[i], disk);
+        if (env->backup_s3_url)
+            buf_printf(out, "%s_disk = %s %s/%s\n", keys[i], disk, env->backup_s3_url, owners[i]);
+        else
+            buf_printf(out, "%s_path = ${param:backup_dir}/%s\n", keys[i], owners[i]);
+    }
+    if (env->backup_s3_url)
+        buf_printf(out, "backup_region = %s\nbackup_keys = ${param:backup_keys}\n", env->backup_s3_region);
 }
 
 static void embedded_config(const struct desired_service *s, const struct blueprint_env *env, struct buf *out)
@@ -45,9 +69,7 @@ static void embedded_config(const struct desired_service *s, const struct bluepr
                       "query_log = ${volume:data}/log/queries.log\n" /* to be joined with the ledger's leaves */
                       "query_log_users = ownhouse_\n");
     if (backups_here(env))
-        buf_printf(out, "backup_path = ${param:backup_dir}/%s\n", s->id);
-    if (backups_here(env) && s->restore_service)
-        buf_printf(out, "restore_path = ${param:backup_dir}/%s\n", s->restore_service);
+        embedded_backups(s, env, out);
     buf_printf(out, "display_name = %s\n", s->slug);
     buf_printf(out, "log_level = %s\n", blueprint_log_level(env));
     buf_printf(out, "max_memory_bytes = %lld\n", (long long)s->memory_bytes);
@@ -188,7 +210,26 @@ static void server_default(struct xml *x, const struct desired_service *s, const
         xml_int(x, name, value);
 }
 
-static void server_storage(struct xml *x, const struct desired_service *s)
+/* An object has the name that the backup gives it, so that a backup can be read without this disk's metadata. The pod's
+ * own identity may write there. */
+static void server_backup_disks(struct xml *x, const struct desired_service *s, const struct blueprint_env *env)
+{
+    const char *const owners[] = {s->id, s->restore_service};
+    for (size_t i = 0; i < ARRAY_SIZE(owners) && owners[i]; i++) {
+        char disk[BLUEPRINT_BACKUP_DISK_SIZE];
+        autofree char *endpoint = mem_printf("%s/%s/", env->backup_s3_url, owners[i]);
+        blueprint_backup_disk(owners[i], disk);
+        xml_open(x, disk);
+        xml_text(x, "type", "s3_plain");
+        xml_text(x, "endpoint", endpoint);
+        xml_text(x, "region", env->backup_s3_region);
+        xml_true(x, "use_environment_credentials");
+        xml_true(x, "skip_access_check");
+        xml_close(x);
+    }
+}
+
+static void server_storage(struct xml *x, const struct desired_service *s, const struct blueprint_env *env)
 {
     xml_open(x, "storage_configuration");
     xml_open(x, "disks");
@@ -198,6 +239,8 @@ static void server_storage(struct xml *x, const struct desired_service *s)
     xml_text(x, "metadata_type", "local");
     xml_text(x, "path", "${volume:data}/blobs/");
     xml_close(x);
+    if (env->operator_sha256 && env->backup_s3_url)
+        server_backup_disks(x, s, env);
     xml_close(x);
     xml_open(x, "policies");
     xml_open(x, "bucket");
@@ -211,6 +254,8 @@ static void server_storage(struct xml *x, const struct desired_service *s)
     xml_close(x);
     xml_open(x, "merge_tree");
     xml_text(x, "storage_policy", "bucket");
+    if (env->operator_sha256 && env->backup_s3_url) /* a new table is not looked for on the disks of backups */
+        xml_text(x, "search_orphaned_parts_disks", "none");
     settings_in(x, s, SETTING_MERGE_TREE, false);
     xml_close(x);
 }
@@ -260,14 +305,17 @@ static void server_startup(struct xml *x)
     xml_close(x);
 }
 
-static void server_backups(struct xml *x, const struct desired_service *s)
+static void server_backups(struct xml *x, const struct desired_service *s, const struct blueprint_env *env)
 {
     const char *const owners[] = {s->id, s->restore_service};
     xml_open(x, "backups");
     for (size_t i = 0; i < ARRAY_SIZE(owners) && owners[i]; i++) {
-        char path[80];
-        snprintf(path, sizeof(path), "${param:backup_dir}/%s/", owners[i]);
-        xml_text(x, "allowed_path", path);
+        char text[80];
+        if (env->backup_s3_url)
+            blueprint_backup_disk(owners[i], text);
+        else
+            snprintf(text, sizeof(text), "${param:backup_dir}/%s/", owners[i]);
+        xml_text(x, env->backup_s3_url ? "allowed_disk" : "allowed_path", text);
     }
     xml_close(x);
 }
@@ -293,14 +341,14 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_text(&x, "default_profile", "default");
     xml_text(&x, "default_database", "default");
     server_paths(&x, blueprint_replicas(s, env) > 1);
-    server_storage(&x, s);
+    server_storage(&x, s, env);
     server_access(&x);
     xml_comment(&x, "Stopping waits for running queries; the runtime ends the process after its grace in any case.");
     xml_true(&x, "shutdown_wait_unfinished_queries");
     xml_int(&x, "shutdown_wait_unfinished", STOP_GRACE_MS / 1000 - 5);
     server_logs(&x);
     if (operator_duties(s, env) & OPERATOR_BACKUP)
-        server_backups(&x, s);
+        server_backups(&x, s, env);
     xml_open(&x, "prometheus");
     xml_text(&x, "endpoint", "/metrics");
     xml_int(&x, "port", BLUEPRINT_METRICS_PORT);

@@ -36,7 +36,7 @@ const struct operator_statement operator_statements[] = {
      "what a drill can restore", true},
     {"figures", OPERATOR_BACKUP, "SELECT toString(count()), toString(sum(cityHash64(*))) FROM %s",
      "rows and sum of a table and of its restored copy", true},
-    {"backup", OPERATOR_BACKUP, "BACKUP DATABASE %s TO File('%s') SETTINGS id = '%s' ASYNC", "a backup", true},
+    {"backup", OPERATOR_BACKUP, "BACKUP DATABASE %s TO %s SETTINGS id = '%s' ASYNC", "a backup", true},
     {"backup-state", OPERATOR_BACKUP | OPERATOR_RESTORE,
      "SELECT toString(status), toString(compressed_size), extract(error, 'Code: (\\\\d+)') FROM system.backups WHERE "
      "id "
@@ -44,11 +44,11 @@ const struct operator_statement operator_statements[] = {
      "what became of it", true},
     {"drill-database", OPERATOR_BACKUP, "CREATE DATABASE " BLUEPRINT_DRILL_DATABASE, "where copies are looked at",
      true},
-    {"drill", OPERATOR_BACKUP,
-     "RESTORE TABLE %s AS " BLUEPRINT_DRILL_DATABASE ".%s FROM File('%s') SETTINGS id = '%s' ASYNC", "a copy", true},
+    {"drill", OPERATOR_BACKUP, "RESTORE TABLE %s AS " BLUEPRINT_DRILL_DATABASE ".%s FROM %s SETTINGS id = '%s' ASYNC",
+     "a copy", true},
     {"drill-end", OPERATOR_BACKUP, "DROP DATABASE IF EXISTS " BLUEPRINT_DRILL_DATABASE " SYNC", "takes them away",
      true},
-    {"restore", OPERATOR_RESTORE, "RESTORE ALL FROM File('%s') SETTINGS id = '%s' ASYNC",
+    {"restore", OPERATOR_RESTORE, "RESTORE ALL FROM %s SETTINGS id = '%s' ASYNC",
      "fills a service that begins with a backup", true},
 };
 const size_t operator_statements_count = ARRAY_SIZE(operator_statements);

@@ -6,6 +6,7 @@
 #include "base/js.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/s3.h"
 
 #include <arpa/inet.h>
 
@@ -19,6 +20,12 @@ const struct conf_key config_keys[] = {
     {"data_path", CONF_PATH, AT(data_path), NULL, 0, 0, "directory of metadata, temporary files and the lock"},
     {"bucket_path", CONF_PATH, AT(bucket_path), NULL, 0, 0, "directory that holds table data (local_blob_storage)"},
     {"backup_path", CONF_STRING, AT(backup_path), "", 0, 0, "BACKUP TO File may write below this directory"},
+    {"backup_disk", CONF_STRING, AT(backup_disk), "", 0, 600,
+     "BACKUP TO Disk may write there: NAME URL of an S3 folder"},
+    {"restore_disk", CONF_STRING, AT(restore_disk), "", 0, 600, "RESTORE FROM Disk may read there: NAME URL"},
+    {"backup_region", CONF_STRING, AT(backup_region), "us-east-1", 0, 63, "region of both disks"},
+    {"backup_keys", CONF_PATH, AT(backup_keys), "", 0, 0,
+     "file of the keys to both disks; empty: this process's identity"},
     {"restore_path", CONF_STRING, AT(restore_path), "", 0, 0, "RESTORE FROM File may read below this directory, too"},
     {"library", CONF_PATH, AT(library), NULL, 0, 0, "libchdb.so as tools/fetch-chdb leaves it"},
     {"users_file", CONF_PATH, AT(users_file), NULL, 0, 0, "JSON file of users and password hashes"},
@@ -63,6 +70,19 @@ static int socket_mode_check(const char *text, struct err *err)
     return 0;
 }
 
+/* "NAME URL"; NAME becomes an element of XML. */
+static int disk_check(const char *key, const char *text, struct err *err)
+{
+    struct s3_url url;
+    size_t n = strspn(text, PLAIN_NAME);
+    if (!*text)
+        return 0;
+    if (!n || n > 63 || (text[0] >= '0' && text[0] <= '9') || text[n] != ' ')
+        return err_set(err, -EINVAL, "%s: must be a name of lower-case letters, digits and _, a blank, and a URL", key);
+    int r = s3_url_parse(text + n + 1, &url, err);
+    return r < 0 ? err_wrap(err, r, "%s", key) : 0;
+}
+
 static int config_check(const struct config *c, struct err *err)
 {
     struct listen_address address;
@@ -76,6 +96,10 @@ static int config_check(const struct config *c, struct err *err)
         r = err_set(err, -EINVAL, "backup_path: must be an absolute path");
     if (r == 0 && *c->restore_path && c->restore_path[0] != '/')
         r = err_set(err, -EINVAL, "restore_path: must be an absolute path");
+    if (r == 0)
+        r = disk_check("backup_disk", c->backup_disk, err);
+    if (r == 0)
+        r = disk_check("restore_disk", c->restore_disk, err);
     if (r == 0 && *c->query_log && c->query_log[0] != '/')
         r = err_set(err, -EINVAL, "query_log: must be an absolute path");
     if (r == 0 && *c->metrics_listen && ((r = config_listen(c->metrics_listen, &address, err)) < 0 || address.is_unix))
@@ -218,17 +242,63 @@ static void users_xml(const struct config *c, const json_t *settings, struct buf
                 "</ownhouse_definer></users>\n</clickhouse>\n");
 }
 
-static void storage_xml(const struct config *c, struct buf *b)
+static void disk_name(const char *text, char ret[64])
+{
+    snprintf(ret, 64, "%.*s", (int)strcspn(text, " "), text);
+}
+
+/* An object has the name that the backup gives it, so that the backup can be read without this disk's metadata. */
+static void disk_xml(const struct config *c, const char *text, const struct s3_keys *keys, struct buf *b)
+{
+    char name[64];
+    disk_name(text, name);
+    if (!*name)
+        return;
+    buf_printf(b, "<%s><type>s3_plain</type>\n", name);
+    autofree char *endpoint = mem_printf("%s/", text + strlen(name) + 1);
+    xml(b, "endpoint", endpoint);
+    xml(b, "region", c->backup_region);
+    if (keys->access_key_id) {
+        xml(b, "access_key_id", keys->access_key_id);
+        xml(b, "secret_access_key", keys->secret_access_key);
+    } else {
+        buf_adds(b, "<use_environment_credentials>true</use_environment_credentials>\n");
+    }
+    /* A bucket that cannot be reached must not keep the engine from starting. */
+    buf_printf(b, "<skip_access_check>true</skip_access_check>\n</%s>\n", name);
+}
+
+static void backups_xml(const struct config *c, struct buf *b)
+{
+    char name[64];
+    buf_adds(b, "<backups>\n");
+    if (*c->backup_path)
+        xml_below(b, "allowed_path", c->backup_path, "");
+    if (*c->restore_path)
+        xml_below(b, "allowed_path", c->restore_path, "");
+    disk_name(c->backup_disk, name);
+    if (*name)
+        xml(b, "allowed_disk", name);
+    disk_name(c->restore_disk, name);
+    if (*name)
+        xml(b, "allowed_disk", name);
+    buf_adds(b, "</backups>\n");
+}
+
+static void storage_xml(const struct config *c, const struct s3_keys *keys, struct buf *b)
 {
     buf_adds(b, "<storage_configuration>\n<disks><bucket><type>object_storage</type>\n"
                 "<object_storage_type>local_blob_storage</object_storage_type>\n"
                 "<metadata_type>local</metadata_type>\n");
     xml_below(b, "path", c->bucket_path, "");
-    buf_adds(b, "</bucket></disks>\n<policies><default><volumes><main><disk>bucket</disk></main></volumes></default>"
+    buf_adds(b, "</bucket>\n");
+    disk_xml(c, c->backup_disk, keys, b);
+    disk_xml(c, c->restore_disk, keys, b);
+    buf_adds(b, "</disks>\n<policies><default><volumes><main><disk>bucket</disk></main></volumes></default>"
                 "</policies>\n</storage_configuration>\n");
 }
 
-static void engine_xml(const struct config *c, const json_t *settings, struct buf *b)
+static void engine_xml(const struct config *c, const json_t *settings, const struct s3_keys *keys, struct buf *b)
 {
     buf_adds(b, "<clickhouse>\n");
     autofree char *users = mem_printf("%s/engine/users.xml", c->data_path);
@@ -241,21 +311,17 @@ static void engine_xml(const struct config *c, const json_t *settings, struct bu
     xml_below(b, "custom_local_disks_base_directory", c->data_path, "custom_disks");
     if (*c->timezone)
         xml(b, "timezone", c->timezone);
-    if (*c->backup_path) {
-        buf_adds(b, "<backups>");
-        xml_below(b, "allowed_path", c->backup_path, "");
-        if (c->restore_path && *c->restore_path)
-            xml_below(b, "allowed_path", c->restore_path, "");
-        buf_adds(b, "</backups>\n");
-    }
+    if (*c->backup_path || *c->backup_disk)
+        backups_xml(c, b);
     if (c->max_memory_bytes)
         buf_printf(b, "<max_server_memory_usage>%lld</max_server_memory_usage>\n", (long long)c->max_memory_bytes);
     buf_printf(b, "<background_pool_size>%lld</background_pool_size>\n", (long long)c->background_threads);
     settings_xml(b, settings, "server");
-    buf_adds(b, "<merge_tree>\n");
+    /* Else a new table would be looked for on the disks of backups, and not be made while those cannot be reached. */
+    buf_adds(b, "<merge_tree>\n<search_orphaned_parts_disks>none</search_orphaned_parts_disks>\n");
     settings_xml(b, settings, "mergeTree");
     buf_adds(b, "</merge_tree>\n");
-    storage_xml(c, b);
+    storage_xml(c, keys, b);
     buf_adds(b, "</clickhouse>\n");
 }
 
@@ -267,6 +333,7 @@ int config_engine(const struct config *c, char **ret, struct err *err)
                                        "user_scripts", "format_schemas", "custom_disks"};
     autobuf struct buf text = BUF_INIT, users_text = BUF_INIT;
     autojson json_t *settings = NULL;
+    autos3keys struct s3_keys keys = {0};
     autofree char *users = mem_printf("%s/engine/users.xml", c->data_path);
     autofree char *path = mem_printf("%s/engine/config.xml", c->data_path);
     int r = 0;
@@ -281,14 +348,17 @@ int config_engine(const struct config *c, char **ret, struct err *err)
         r = fs_mkdirs(c->backup_path, 0700, err);
     if (r == 0)
         r = settings_load(c, &settings, err);
+    if (r == 0 && *c->backup_keys && (*c->backup_disk || *c->restore_disk))
+        r = s3_keys_load(c->backup_keys, &keys, err);
     users_xml(c, settings, &users_text);
     if (r == 0)
         r = fs_write_atomic(users, users_text.data, users_text.len, 0600, err);
-    engine_xml(c, settings, &text);
+    engine_xml(c, settings, &keys, &text);
     if (r == 0)
         r = fs_write_atomic(path, text.data, text.len, 0600, err);
     if (r == 0)
         *ret = TAKE_PTR(path);
+    mem_wipe(text.data, text.len);
     return r;
 }
 

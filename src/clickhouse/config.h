@@ -10,6 +10,10 @@ struct config {
     char *bucket_path;     /* where MergeTree data lie: a local_blob_storage disk */
     char *backup_path;     /* BACKUP ... TO File may write below; "" = none */
     char *restore_path;    /* RESTORE FROM File may read below, too; "" = none */
+    char *backup_disk;     /* "NAME URL" (base/s3.h): BACKUP ... TO Disk(NAME) writes there; "" = none */
+    char *restore_disk;    /* the same, for RESTORE FROM Disk; "" = none */
+    char *backup_region;   /* of both */
+    char *backup_keys;     /* file of the keys to both (base/s3.h); "" = the process's own identity */
     char *library;         /* libchdb.so */
     char *users_file;      /* see users.h */
     char *query_log;       /* one JSON line an executed query; "" = none */

@@ -269,7 +269,8 @@ int users_gate_statement(struct users *u, const char *text, size_t len, int64_t 
 
 bool users_backup_may(const char *text, size_t len, bool *ret_reads)
 {
-    static const char *const words[] = {"SELECT ", "BACKUP DATABASE ", "RESTORE ALL FROM File(", "RESTORE TABLE "};
+    static const char *const words[] = {"SELECT ", "BACKUP DATABASE ", "RESTORE ALL FROM File(",
+                                        "RESTORE ALL FROM Disk(", "RESTORE TABLE "};
     static const char *const whole[] = {"CREATE DATABASE ownhouse_drill",
                                         "DROP DATABASE IF EXISTS ownhouse_drill SYNC"};
     *ret_reads = len >= 7 && !memcmp(text, words[0], 7);

@@ -37,6 +37,7 @@ def helm(*words):
 
 
 VALUES = {"releases": True, "engine": "chdb", "name": "two words", "proxy": "proxy.example:3128", "storageClass": "fast", "volumeGib": 7, "loadBalancer": False,
+          "backupUrl": "https://s3.eu-west-1.amazonaws.com/ours/here", "backupRegion": "eu-west-1",
           "accountAnnotations": {"b.example/role": "one", "a.example/x": "two"}, "balancerAnnotations": {"c.example/d": "e"},
           "proxyFrom": "10.0.0.0/16 fd00::/8", "dnsProvider": "rfc2136", "dnsZone": "example.org", "dnsServer": "10.0.0.5:53",
           "dnsKeySecret": "zone.key", "dnsTarget": "lb.example.net", "dnsTtl": 30, "acmeDirectory": "https://acme.example/directory",

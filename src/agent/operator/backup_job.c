@@ -2,7 +2,6 @@
 #include "agent/operator/backup_job.h"
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/mem.h"
 #include "blueprint/blueprint.h"
 #include "blueprint/operator_sql.h"
@@ -304,9 +303,8 @@ static int restore_copies(struct backup_job *j, const struct tables *t)
         add_table(&sql, t->items[i].database, t->items[i].name);
         buf_printf(&sql, " AS " BLUEPRINT_DRILL_DATABASE ".t%zu", i);
     }
-    buf_adds(&sql, " FROM File(");
-    quote(&sql, '\'', j->path);
-    buf_printf(&sql, ") SETTINGS id = '%s' ASYNC", id);
+    autofree char *from = backup_place_sql(j->place, j->service, j->id);
+    buf_printf(&sql, " FROM %s SETTINGS id = '%s' ASYNC", from, id);
     int r = begin(j, operator_sql("drill-database"));
     if (r == 0)
         r = begin(j, sql.data);
@@ -349,13 +347,11 @@ static int start_backup(struct backup_job *j)
         buf_adds(&sql, i ? ", DATABASE " : "DATABASE ");
         quote(&sql, '`', cell(json_array_get(names, i), 0));
     }
-    buf_adds(&sql, " TO File(");
-    quote(&sql, '\'', j->path);
-    buf_printf(&sql, ") SETTINGS id = '%s'", j->id);
-    if (j->base) {
-        buf_adds(&sql, ", base_backup = File(");
-        quote(&sql, '\'', j->base);
-        buf_adds(&sql, ")");
+    autofree char *to = backup_place_sql(j->place, j->service, j->id);
+    buf_printf(&sql, " TO %s SETTINGS id = '%s'", to, j->id);
+    if (*j->base) {
+        autofree char *base = backup_place_sql(j->place, j->service, j->base);
+        buf_printf(&sql, ", base_backup = %s", base);
     }
     buf_adds(&sql, " ASYNC");
     return begin(j, sql.data);
@@ -365,7 +361,7 @@ static void make(struct backup_job *j)
 {
     struct tables t = {0};
     struct err err = ERR_INIT;
-    bool try = !j->base && !j->resume;
+    bool try = !*j->base && !j->resume;
     if (try && (try = list_tables(j, &t) == 0))
         measure_all(j, &t, false);
     int r = j->resume ? 0 : start_backup(j);
@@ -374,21 +370,18 @@ static void make(struct backup_job *j)
     if (r == 0 && try)
         drill(j, &t);
     tables_free(&t);
-    if (r == -EIO && fs_remove_tree(j->path, &err) < 0)
+    if (r == -EIO && backup_place_remove(j->place, j->service, j->id, &err) < 0)
         snprintf(j->detail, sizeof(j->detail), "%s", err.message);
 }
 
 /* Again after an agent's or an engine's end: what the engine has already is refused by it, so nothing is doubled. */
 static void restore(struct backup_job *j)
 {
-    autobuf struct buf sql = BUF_INIT;
     autojson json_t *row = NULL;
-    autofree char *id = mem_printf("%s-restore", j->id);
+    autofree char *id = mem_printf("%s-restore", j->id), *from = backup_place_sql(j->place, j->service, j->id);
+    autofree char *sql = mem_printf("RESTORE ALL FROM %s SETTINGS id = '%s' ASYNC", from, id);
     bool known = j->resume && look(j, id, &row, NULL) >= 0;
-    buf_adds(&sql, "RESTORE ALL FROM File(");
-    quote(&sql, '\'', j->path);
-    buf_printf(&sql, ") SETTINGS id = '%s' ASYNC", id);
-    if (known || begin(j, sql.data) == 0)
+    if (known || begin(j, sql) == 0)
         (void)!wait_for(j, id, "RESTORED", NULL);
 }
 
@@ -400,7 +393,7 @@ void backup_job_run(struct backup_job *j)
         make(j);
     else if (j->act == BACKUP_ACT_RESTORE)
         restore(j);
-    else if (fs_remove_tree(j->path, &err) < 0) {
+    else if (backup_place_remove(j->place, j->service, j->id, &err) < 0) {
         snprintf(j->detail, sizeof(j->detail), "%s", err.message);
         (void)!fail(j, "its files cannot be removed");
     }

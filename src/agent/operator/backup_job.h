@@ -1,14 +1,15 @@
 /* One act on backups, from beginning to end, on the thread that calls it. Internal to backups.c. */
 #pragma once
 
+#include "agent/operator/backup_place.h"
 #include "agent/operator/backup_rules.h"
 
 #include <stdatomic.h>
 
 enum backup_act {
     BACKUP_ACT_MAKE,
-    BACKUP_ACT_RESTORE, /* everything of `path` into the engine, which has none of it yet */
-    BACKUP_ACT_DELETE,  /* the folder `path` */
+    BACKUP_ACT_RESTORE, /* everything of the backup into the engine, which has none of it yet */
+    BACKUP_ACT_DELETE,  /* its files */
 };
 
 enum backup_outcome {
@@ -19,10 +20,11 @@ enum backup_outcome {
 
 struct backup_job {
     enum backup_act act;
-    char id[UUID_SIZE];
-    char *url, *password; /* of the engine */
-    char *path, *base;    /* folders; base NULL: full */
-    bool resume;          /* it was started before; ask for its outcome */
+    char id[UUID_SIZE], service[UUID_SIZE]; /* the backup, and whose it is */
+    char *url, *password;                   /* of the engine */
+    char base[UUID_SIZE];                   /* the backup that it builds on; "": full */
+    const struct backup_place *place;
+    bool resume; /* it was started before; ask for its outcome */
     const atomic_bool *ending;
 
     enum backup_outcome outcome;

@@ -63,13 +63,13 @@ int64_t backup_due(const struct backup_list *l, const char *service, const struc
     return due;
 }
 
-const struct backup *backup_base(const struct backup_list *l, const char *service)
+const struct backup *backup_base(const struct backup_list *l, const char *service, const char *place)
 {
     const struct backup *base = last_of(l, service, true);
     int length = 0;
     for (const struct backup *b = base; b; b = *b->base ? backup_find(l, b->base) : NULL)
         length++;
-    return length >= BACKUP_CHAIN ? NULL : base;
+    return length >= BACKUP_CHAIN || strcmp(base ? base->place : "", place) ? NULL : base;
 }
 
 bool backup_expired(const struct backup_list *l, size_t at, bool wanted, int64_t now_ms)
@@ -87,11 +87,14 @@ bool backup_expired(const struct backup_list *l, size_t at, bool wanted, int64_t
 
 json_t *backup_to_json(const struct backup *b)
 {
-    return json_pack("{ss ss ss ss sI sI sI si ss sI so}", "id", b->id, "service", b->service, "base", b->base, "state",
-                     backup_state_names[b->state], "startedMs", (json_int_t)b->started_ms, "finishedMs",
-                     (json_int_t)b->finished_ms, "bytes", (json_int_t)b->bytes, "retentionHours", b->retention_hours,
-                     "drill", drill_state_names[b->drill], "drillTables", (json_int_t)b->drill_tables, "error",
-                     js_string_of(b->error));
+    json_t *v = json_pack("{ss ss ss ss sI sI sI si ss sI so}", "id", b->id, "service", b->service, "base", b->base,
+                          "state", backup_state_names[b->state], "startedMs", (json_int_t)b->started_ms, "finishedMs",
+                          (json_int_t)b->finished_ms, "bytes", (json_int_t)b->bytes, "retentionHours",
+                          b->retention_hours, "drill", drill_state_names[b->drill], "drillTables",
+                          (json_int_t)b->drill_tables, "error", js_string_of(b->error));
+    if (*b->place)
+        json_object_set_new(v, "place", json_string(b->place));
+    return v;
 }
 
 static int take_text(const json_t *v, const char *key, char *out, size_t size, struct err *err)
@@ -119,12 +122,14 @@ int backup_from_json(const json_t *v, struct backup *ret, struct err *err)
 {
     int state = 0, drill = 0, r;
     int64_t retention = 0;
+    const char *place = "";
     *ret = (struct backup){0};
     if (!json_is_object(v))
         return err_set(err, -EINVAL, "backup: must be an object");
     if ((r = take_text(v, "id", ret->id, sizeof(ret->id), err)) < 0 ||
         (r = take_text(v, "service", ret->service, sizeof(ret->service), err)) < 0 ||
         (r = take_text(v, "base", ret->base, sizeof(ret->base), err)) < 0 ||
+        (r = js_string_opt(v, "backup", "place", BACKUP_PLACE_SIZE - 1, &place, err)) < 0 ||
         (r = take_text(v, "error", ret->error, sizeof(ret->error), err)) < 0 ||
         (r = take_name(v, "state", backup_state_names, 3, &state, err)) < 0 ||
         (r = take_name(v, "drill", drill_state_names, 3, &drill, err)) < 0 ||
@@ -137,6 +142,7 @@ int backup_from_json(const json_t *v, struct backup *ret, struct err *err)
     /* Both become parts of paths. */
     if (!uuid_valid(ret->id) || !uuid_valid(ret->service) || (*ret->base && !uuid_valid(ret->base)))
         return err_set(err, -EINVAL, "backup: id, service and base must be UUIDs");
+    snprintf(ret->place, sizeof(ret->place), "%s", place);
     ret->state = (enum backup_state)state;
     ret->drill = (enum drill_state)drill;
     ret->retention_hours = (int)retention;

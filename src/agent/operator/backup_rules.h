@@ -16,6 +16,7 @@
 #define BACKUP_CHAIN 7
 #define BACKUP_RETRY_MS (INT64_C(3600) * 1000)
 #define BACKUP_ERROR_MAX 200
+#define BACKUP_PLACE_SIZE 17
 
 enum backup_state { BACKUP_RUNNING, BACKUP_DONE, BACKUP_FAILED };
 extern const char *const backup_state_names[]; /* "in_progress" "done" "error", as in the public API */
@@ -25,6 +26,7 @@ extern const char *const drill_state_names[]; /* "" "passed" "failed" */
 
 struct backup {
     char id[UUID_SIZE], service[UUID_SIZE], base[UUID_SIZE]; /* base "": full */
+    char place[BACKUP_PLACE_SIZE];                           /* backup_place_mark() */
     enum backup_state state;
     int64_t started_ms, finished_ms; /* wall; finished 0 = not yet */
     int64_t bytes;
@@ -46,8 +48,8 @@ void backup_remove(struct backup_list *l, size_t at);
 /* Wall time at which the next backup of this service is due; `asked` (may be NULL) is an id. */
 int64_t backup_due(const struct backup_list *l, const char *service, const struct desired_backup *rules,
                    const char *asked, int64_t first_seen_ms);
-/* What the next one builds on, NULL: it is full. */
-const struct backup *backup_base(const struct backup_list *l, const char *service);
+/* What the next one builds on, NULL: it is full, as the first one at another place is. */
+const struct backup *backup_base(const struct backup_list *l, const char *service, const char *place);
 /* wanted: the service is still to run or stopped. */
 bool backup_expired(const struct backup_list *l, size_t at, bool wanted, int64_t now_ms);
 

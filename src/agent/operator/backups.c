@@ -13,7 +13,9 @@
 
 struct backups {
     struct backups_config c;
-    char *dir, *password, *path;
+    struct backup_place place;
+    char mark[BACKUP_PLACE_SIZE]; /* of the place */
+    char *password, *path;
     struct backup_list list;
     json_t *services; /* id -> {firstSeenMs, restore: "" | "running" | "done" | "failed", error} */
     uv_work_t work;
@@ -135,8 +137,6 @@ static void job_clear(struct backup_job *j)
 {
     free(j->url);
     free(j->password);
-    free(j->path);
-    free(j->base);
     *j = (struct backup_job){0};
 }
 
@@ -145,7 +145,7 @@ static void release(struct backups *b)
     job_clear(&b->job);
     json_decref(b->services);
     free(b->list.items);
-    free(b->dir);
+    backup_place_free(&b->place);
     free(b->path);
     mem_wipe(b->password, strlen(b->password));
     free(b->password);
@@ -219,11 +219,6 @@ static void ended(uv_work_t *work, int status OH_UNUSED)
     b->c.changed(b->c.data);
 }
 
-static char *folder_of(const struct backups *b, const char *service, const char *backup)
-{
-    return mem_printf("%s/%s/%s", b->dir, service, backup);
-}
-
 /* What is the same for every act; the caller has set what is not. */
 static void start(struct backups *b, const char *service, const char *owner, const char *backup, const char *address)
 {
@@ -233,7 +228,8 @@ static void start(struct backups *b, const char *service, const char *owner, con
     snprintf(j->id, sizeof(j->id), "%s", backup);
     j->url = mem_printf("http://%s%s%s:%d/", left, address ? address : "", right, BLUEPRINT_HTTP_PORT);
     j->password = mem_strdup(b->password);
-    j->path = folder_of(b, owner, backup);
+    snprintf(j->service, sizeof(j->service), "%s", owner);
+    j->place = &b->place;
     j->ending = &b->ending;
     b->work.data = b;
     b->busy = uv_queue_work(b->c.loop, &b->work, run, ended) == 0;
@@ -261,6 +257,13 @@ static const char *engine_of(const struct step *st, const char *service)
     return NULL;
 }
 
+#define FORMER_PLACE "it lies where backups went before the setting was changed"
+
+static bool is_here(const struct backups *b, const struct backup *record)
+{
+    return !strcmp(record->place, b->mark);
+}
+
 static bool to_be_filled(const struct backups *b, const struct desired_service *s)
 {
     const char *state = s->restore_backup && s->state != DESIRED_DELETED ? restore_state(b, s->id) : "done";
@@ -275,6 +278,12 @@ static bool start_restore(struct step *st)
         const char *address = to_be_filled(b, s) ? engine_of(st, s->id) : NULL;
         if (!address)
             continue;
+        const struct backup *record = backup_find(&b->list, s->restore_backup);
+        if (record && !is_here(b, record)) {
+            set_restore(b, s->id, "failed", FORMER_PLACE);
+            (void)!save(b);
+            continue;
+        }
         job_clear(&b->job);
         b->job.act = BACKUP_ACT_RESTORE;
         b->job.resume = !strcmp(restore_state(b, s->id), "running");
@@ -299,10 +308,11 @@ static bool take_up(struct step *st)
         const char *address = engine_of(st, record->service);
         if (s && s->state == DESIRED_RUNNING && !address)
             continue;
-        if (!address) {
+        if (!address || !is_here(b, record)) {
             record->state = BACKUP_FAILED;
             record->finished_ms = st->now;
-            snprintf(record->error, sizeof(record->error), "the service was stopped in the middle of it");
+            snprintf(record->error, sizeof(record->error), "%s",
+                     address ? FORMER_PLACE : "the service was stopped in the middle of it");
             (void)!save(b);
             continue;
         }
@@ -332,6 +342,14 @@ static bool start_deletion(struct step *st)
         if (!backup_expired(&b->list, i, is_wanted(st->d, record->service), st->now) ||
             is_being_read(st, record->service))
             continue;
+        if (!is_here(b, record)) {
+            autofree char *text = mem_printf("backup %s of service %s is forgotten; its files stay: " FORMER_PLACE,
+                                             record->id, record->service);
+            event(b, false, text);
+            backup_remove(&b->list, i);
+            (void)!save(b);
+            return false;
+        }
         job_clear(&b->job);
         b->job.act = BACKUP_ACT_DELETE;
         start(b, record->service, record->service, record->id, NULL);
@@ -344,7 +362,7 @@ static bool start_backup(struct step *st, const struct desired_service *s, const
 {
     struct backups *b = st->b;
     char id[UUID_SIZE];
-    const struct backup *base = backup_base(&b->list, s->id);
+    const struct backup *base = backup_base(&b->list, s->id, b->mark);
     if (s->backup_asked && !backup_find(&b->list, s->backup_asked))
         snprintf(id, sizeof(id), "%s", s->backup_asked);
     else
@@ -352,10 +370,11 @@ static bool start_backup(struct step *st, const struct desired_service *s, const
     job_clear(&b->job);
     b->job.act = BACKUP_ACT_MAKE;
     if (base)
-        b->job.base = folder_of(b, s->id, base->id);
+        memcpy(b->job.base, base->id, UUID_SIZE);
     struct backup record = {.state = BACKUP_RUNNING, .started_ms = st->now};
     record.retention_hours = s->backup.retention_hours;
     snprintf(record.id, sizeof(record.id), "%s", id);
+    memcpy(record.place, b->mark, sizeof(record.place));
     snprintf(record.service, sizeof(record.service), "%s", s->id);
     snprintf(record.base, sizeof(record.base), "%s", base ? base->id : "");
     *backup_add(&b->list) = record;
@@ -428,9 +447,11 @@ bool backups_busy(const struct backups *b, const char *service)
 
 json_t *backups_told(const struct backups *b)
 {
-    json_t *list = json_array();
+    json_t *list = json_array(), *one;
+    size_t at;
     for (size_t i = b->list.n > BACKUPS_TOLD_MAX ? b->list.n - BACKUPS_TOLD_MAX : 0; i < b->list.n; i++)
         json_array_append_new(list, backup_to_json(&b->list.items[i]));
+    json_array_foreach(list, at, one) json_object_del(one, "place"); /* ours alone */
     return list;
 }
 
@@ -440,10 +461,12 @@ int backups_new(const struct backups_config *c, struct backups **ret, struct err
 {
     struct backups *b = mem_alloc(sizeof(*b));
     b->c = *c;
-    b->dir = mem_strdup(c->dir);
+    backup_place_copy(&c->place, &b->place);
+    backup_place_mark(&b->place, b->mark);
     b->password = mem_strdup(c->password);
     b->path = mem_printf("%s/backups.json", c->state_dir);
-    b->c.dir = b->c.password = b->c.state_dir = NULL;
+    b->c.place = (struct backup_place){0};
+    b->c.password = b->c.state_dir = NULL;
     int r = load(b, err);
     if (r < 0)
         release(b);

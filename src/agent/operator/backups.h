@@ -6,14 +6,16 @@
  * system.backups for the outcome. An engine that ends in the middle has forgotten it: the backup counts as failed, what
  * it wrote is removed, and the next one is made at its hour.
  *
- * A backup lies in DIR/<service>/<id>. After a full one comes the restore drill: the tables of the MergeTree family are
- * restored beside the originals, counted and summed, compared with what was counted and summed before and after the
- * backup, and dropped. A table that was written to meanwhile is judged by its row count alone, which must lie between.
+ * Where they lie: agent/operator/backup_place.h. After a full one comes the restore drill: the tables of the MergeTree
+ * family are restored beside the originals, counted and summed, compared with what was counted and summed before and
+ * after the backup, and dropped. A table that was written to meanwhile is judged by its row count alone, which must lie
+ * between.
  *
  * backups.json (0600) in the state folder holds the records, which never hold a row, a name or a statement of the
  * customer. */
 #pragma once
 
+#include "agent/operator/backup_place.h"
 #include "agent/operator/backup_rules.h"
 #include "base/clock.h"
 #include "runtime/runtime.h"
@@ -25,7 +27,7 @@
 struct backups_config {
     uv_loop_t *loop;
     const struct clock *clock;
-    const char *dir;             /* absolute; of the backups */
+    struct backup_place place;   /* borrowed for the call */
     const char *password;        /* of BLUEPRINT_OPERATOR */
     const char *state_dir;       /* absolute */
     void (*changed)(void *data); /* from the loop: something to report, or to look at again */

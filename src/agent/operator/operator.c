@@ -705,13 +705,14 @@ static int open_backups(struct operator_loop *o, const struct operator_config *c
 {
     struct backups_config config = {.loop = c->loop,
                                     .clock = c->clock,
-                                    .dir = c->backup_dir,
+                                    .place = c->backup_place,
                                     .password = c->backup_password,
                                     .state_dir = c->state_dir,
                                     .changed = on_answer,
                                     .on_event = on_part_event,
                                     .data = o};
-    o->c.backup_dir = o->c.backup_password = NULL;
+    o->c.backup_place = (struct backup_place){0};
+    o->c.backup_password = NULL;
     return backups_new(&config, &o->backups, err);
 }
 
@@ -752,7 +753,7 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
                                                          .backs_up = backs_up,
                                                          .data = o});
     take_kept(o);
-    if (config->backup_dir && (r = open_backups(o, config, err)) < 0)
+    if (backup_place_is(&config->backup_place) && (r = open_backups(o, config, err)) < 0)
         event(o, true, err->message);
     *ret = o;
     return 0;

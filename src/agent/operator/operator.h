@@ -10,6 +10,7 @@
  * idle.json (agent/operator/sleep.h). Keys never leave it. */
 #pragma once
 
+#include "agent/operator/backup_place.h"
 #include "base/clock.h"
 #include "base/js.h"
 #include "base/keys.h"
@@ -46,7 +47,8 @@ struct operator_config {
     /* Of BLUEPRINT_OPERATOR, where services have several replicas: they are asked how far they are. NULL: nobody asks.
      */
     const char *look_password;
-    const char *backup_dir, *backup_password; /* both NULL: no backups here (agent/operator/backups.h) */
+    struct backup_place backup_place; /* none: no backups here (agent/operator/backups.h) */
+    const char *backup_password;
 
     /* A document that has passed every check of its own, before it is kept: recorded, and judged by the customer's
      * policy. Non-zero: it is not taken, and the sentence says why. NULL: nothing more is asked. */

@@ -2,6 +2,7 @@
 #include "cloud/local/internal.h"
 
 #include "base/keys.h"
+#include "base/s3.h"
 
 #include <arpa/inet.h>
 
@@ -192,6 +193,19 @@ static int check_ports(const struct local_env *e, struct err *err)
     return 0;
 }
 
+static int check_backups(const struct local_env *e, struct err *err)
+{
+    struct s3_url url;
+    if (!e->backup_s3_url)
+        return 0;
+    int r = s3_url_parse(e->backup_s3_url, &url, err);
+    if (r < 0)
+        return err_wrap(err, r, "backups.s3Url");
+    if (strspn(e->backup_s3_region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(e->backup_s3_region))
+        return err_set(err, -EINVAL, "backups.s3Region: must be lower-case letters, digits and hyphens");
+    return check_path("backups.s3KeysFile", e->backup_s3_keys, false, err);
+}
+
 static int check_outbound(const struct local_env *e, struct err *err)
 {
     char address[16];
@@ -225,6 +239,8 @@ int cloud_local_check(const struct local_env *e, struct err *err)
     int r = check_paths(e, err);
     if (r == 0)
         r = check_ports(e, err);
+    if (r == 0)
+        r = check_backups(e, err);
     if (r == 0)
         r = check_outbound(e, err);
     if (r == 0 && !e->isolated &&

@@ -36,6 +36,7 @@ struct local_env {
     const char *engine_program, *engine_library, *clickhouse_program, *knot_program; /* absolute or "" = none */
     const char *log_level;
     const char *const *outbound; /* "address:port" with an IPv4 address, NULL-terminated; may be NULL; at most 64 */
+    const char *backup_s3_url, *backup_s3_region, *backup_s3_keys; /* as in agent.conf; url NULL: a local bucket */
     /* A new single-use enrolment token for this infrastructure (text, no newline, < LOCAL_TOKEN_MAX). Called on a
      * worker thread, only when the agent has no certificate yet. *ret is heap; it is wiped and freed by the caller. */
     int (*mint_token)(void *data, char **ret, struct err *err);

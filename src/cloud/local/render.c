@@ -139,7 +139,13 @@ char *local_render_agent(const struct local_env *e, const struct local_addresses
     setting(&o, "proxy_from", a->gateway);
     setting(&o, "bucket_dir", buckets);
     setting(&o, "ledger_bucket", "ledger");
-    setting(&o, "backup_bucket", "backups");
+    if (e->backup_s3_url) {
+        setting(&o, "backup_s3_url", e->backup_s3_url);
+        setting(&o, "backup_s3_region", e->backup_s3_region);
+        setting(&o, "backup_s3_keys", e->backup_s3_keys);
+    } else {
+        setting(&o, "backup_bucket", "backups");
+    }
     setting(&o, "engine", server ? "clickhouse" : "chdb");
     setting(&o, "engine_program", e->engine_program);
     setting(&o, "engine_library", e->engine_library);

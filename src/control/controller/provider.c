@@ -95,6 +95,27 @@ static int outbound(const json_t *config, struct arena *arena, struct local_env 
     return 0;
 }
 
+/* A bucket elsewhere for the backups, and the file of keys to it on the data plane's machine. */
+static int backups(const json_t *config, struct arena *arena, struct local_env *e, struct err *err)
+{
+    static const char *const known[] = {"s3Url", "s3Region", "s3KeysFile", NULL};
+    static const char at[] = "account.config.backups";
+    const char *url, *region = "us-east-1", *keys;
+    json_t *v;
+    int r;
+    if (!json_object_get(config, "backups"))
+        return 0;
+    if ((r = js_object(config, "account.config", "backups", &v, err)) < 0 || (r = js_only(v, at, known, err)) < 0 ||
+        (r = js_string(v, at, "s3Url", 511, &url, err)) < 0 ||
+        (r = js_string_opt(v, at, "s3Region", 63, &region, err)) < 0 ||
+        (r = js_string(v, at, "s3KeysFile", 3000, &keys, err)) < 0)
+        return r;
+    e->backup_s3_url = arena_strdup(arena, url);
+    e->backup_s3_region = arena_strdup(arena, region);
+    e->backup_s3_keys = arena_strdup(arena, keys);
+    return 0;
+}
+
 static int local_env(const struct control_config *c, const struct infrastructure_row *row, struct arena *arena,
                      struct local_env *e, struct err *err)
 {
@@ -126,6 +147,8 @@ static int local_env(const struct control_config *c, const struct infrastructure
     r = ports(config, e, err);
     if (r == 0)
         r = outbound(config, arena, e, err);
+    if (r == 0)
+        r = backups(config, arena, e, err);
     if (r == 0)
         r = js_string_opt(config, "account.config", "isolation", 32, &isolation, err);
     if (r == 0)

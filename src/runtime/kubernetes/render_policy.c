@@ -77,12 +77,17 @@ static json_t *egress_rules(struct render *r)
         else
             json_decref(to);
     }
-    /* Object storage; never the node's own metadata and credentials, which answer on the link-local network. */
-    if (!strcmp(r->role, "clickhouse"))
-        json_array_append_new(rules,
-                              json_pack("{s:[{s:{s:s, s:[s]}}, {s:{s:s, s:[s]}}], s:[{s:s, s:i}]}", "to", "ipBlock",
-                                        "cidr", "0.0.0.0/0", "except", "169.254.0.0/16", "ipBlock", "cidr", "::/0",
-                                        "except", "fe80::/10", "ports", "protocol", "TCP", "port", 443));
+    if (strcmp(r->role, "clickhouse"))
+        return rules;
+    /* Object storage; never the node's own metadata and credentials, which answer on the link-local network, but the
+     * pod's own credentials, which Amazon EKS Pod Identity gives there (Amazon EKS User Guide, "Pod Identity Agent").
+     */
+    json_array_append_new(rules, json_pack("{s:[{s:{s:s, s:[s]}}, {s:{s:s, s:[s]}}], s:[{s:s, s:i}]}", "to", "ipBlock",
+                                           "cidr", "0.0.0.0/0", "except", "169.254.0.0/16", "ipBlock", "cidr", "::/0",
+                                           "except", "fe80::/10", "ports", "protocol", "TCP", "port", 443));
+    json_array_append_new(rules, json_pack("{s:[{s:{s:s}}, {s:{s:s}}], s:[{s:s, s:i}]}", "to", "ipBlock", "cidr",
+                                           "169.254.170.23/32", "ipBlock", "cidr", "fd00:ec2::23/128", "ports",
+                                           "protocol", "TCP", "port", 80));
     return rules;
 }
 

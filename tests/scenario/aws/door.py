@@ -33,7 +33,8 @@ def forward(method, path, headers, body):
     connection.request(method, path, body=body or None, headers=kept)
     response = connection.getresponse()
     data = response.read()
-    out = [(k, v) for k, v in response.getheaders() if k.lower() not in ("content-length", "transfer-encoding", "connection")]
+    ours = ("content-length", "transfer-encoding", "connection")[method == "HEAD":]  # there it is the object's length
+    out = [(k, v) for k, v in response.getheaders() if k.lower() not in ours]
     connection.close()
     return response.status, data, out
 
@@ -87,7 +88,8 @@ class Door(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

@@ -38,7 +38,8 @@ class Engine:
                          f"<ip>::/0</ip></networks><profile>default</profile><quota>default</quota><grants>{queries}</grants></default>"
                          f"</users></clickhouse>")
         config.write_text(f"<clickhouse><users_config>{users}</users_config><backups><allowed_path>{self.folder}/backups/</allowed_path>"
-                          f"</backups></clickhouse>")
+                          f"<allowed_disk>of_backups</allowed_disk></backups><storage_configuration><disks><of_backups><type>local</type>"
+                          f"<path>{self.folder}/backups/</path></of_backups></disks></storage_configuration></clickhouse>")
         return run(library(), self.folder / "data", statements, config)
 
 
@@ -51,10 +52,10 @@ def engine(tmp_path):
     return e
 
 
-def script(tables, folder, n):
+def script(tables, folder, n, disk=False):
     """What a day of the operator says to an engine, as it says it; (name, statement)."""
     form = {s["name"]: s["sql"] for s in tables["statements"]}
-    path = f"{folder}/backups/b{n}"
+    place = f"Disk('of_backups', 'b{n}')" if disk else f"File('{folder}/backups/b{n}')"
 
     def fill(name, *values):
         text = form[name]
@@ -63,12 +64,12 @@ def script(tables, folder, n):
         assert "%s" not in text
         return name, text.replace(" ASYNC", "")  # the outcome is then the answer
     return [fill("replica"), fill("readonly"), fill("databases"), fill("tables"), fill("figures", "`shop`.`orders`"),
-            fill("backup", "`shop`", path, f"b{n}"), fill("backup-state", f"b{n}"), fill("drill-end"), fill("drill-database"),
-            fill("drill", "`shop`.`orders`", "t0", path, f"d{n}"), fill("figures", "`ownhouse_drill`.`t0`"), fill("drill-end")]
+            fill("backup", "`shop`", place, f"b{n}"), fill("backup-state", f"b{n}"), fill("drill-end"), fill("drill-database"),
+            fill("drill", "`shop`.`orders`", "t0", place, f"d{n}"), fill("figures", "`ownhouse_drill`.`t0`"), fill("drill-end")]
 
 
-def answers(engine, tables, grants, n):
-    words = script(tables, engine.folder, n)
+def answers(engine, tables, grants, n, disk=False):
+    words = script(tables, engine.folder, n, disk)
     said = engine.ask(grants, *(sql for _, sql in words))
     return {f"{i} {name}": ("denied" if "ACCESS_DENIED" in s.get("error", "") else s.get("error", "")[:200] or s["ok"])
             for i, ((name, _), s) in enumerate(zip(words, said))}
@@ -82,8 +83,9 @@ def errors(said):
     return {k: v for k, v in said.items() if v == "denied" or "DB::Exception" in v}
 
 
-def test_each_statement_passes_with_the_operators_grants(engine, tables):
-    said = answers(engine, tables, [g["grant"] for g in grants_of(tables, LOOK | REPLICA | BACKUP)], 0)
+@pytest.mark.parametrize("disk", [False, True], ids=["to-a-folder", "to-a-disk"])
+def test_each_statement_passes_with_the_operators_grants(engine, tables, disk):
+    said = answers(engine, tables, [g["grant"] for g in grants_of(tables, LOOK | REPLICA | BACKUP)], 0, disk)
     assert errors(said) == {}
     figures = [v for k, v in said.items() if k.endswith("figures")]
     assert figures[0] == figures[1] and figures[0].startswith("1000\t")
@@ -153,12 +155,12 @@ def test_what_keeper_is_told_takes_its_grant(engine, tables, name, of):
 @pytest.mark.parametrize("missing", ["", "GRANT CREATE ON *.*", "GRANT INSERT ON *.*"])
 def test_a_restore_takes_its_grants(engine, tables, tmp_path, missing):
     form = {s["name"]: s["sql"].replace(" ASYNC", "") for s in tables["statements"]}
-    path = f"{engine.folder}/backups/r"
-    made = engine.ask([ALL], form["backup"].replace("%s", "`shop`", 1).replace("%s", path, 1).replace("%s", "r", 1),
+    place = f"File('{engine.folder}/backups/r')"
+    made = engine.ask([ALL], form["backup"].replace("%s", "`shop`", 1).replace("%s", place, 1).replace("%s", "r", 1),
                       "DROP DATABASE shop SYNC")
     assert all("ok" in m for m in made), made
     grants = [g["grant"] for g in grants_of(tables, BACKUP | RESTORE) if g["grant"] != missing]
-    said = engine.ask(grants, form["restore"].replace("%s", path, 1).replace("%s", "x", 1), "SELECT count() FROM shop.orders")
+    said = engine.ask(grants, form["restore"].replace("%s", place, 1).replace("%s", "x", 1), "SELECT count() FROM shop.orders")
     if missing:
         assert "ACCESS_DENIED" in said[0].get("error", ""), said
     else:

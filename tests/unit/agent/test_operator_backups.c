@@ -1,7 +1,7 @@
 /* agent/operator/backup_rules: when backups are made, what they build on, and when they go. */
 #include "../test.h"
 
-#include "agent/operator/backup_rules.h"
+#include "agent/operator/backup_place.h"
 
 #define HOUR INT64_C(3600000)
 #define DAY (24 * HOUR)
@@ -28,7 +28,7 @@ static void the_first_comes_within_an_hour(void **state)
     struct backup_list l = {0};
     assert_int_equal(backup_due(&l, SERVICE, &daily, NULL, T0), T0 + HOUR);
     assert_int_equal(backup_due(&l, SERVICE, &at_four, NULL, T0), T0 + 18 * HOUR);
-    assert_null(backup_base(&l, SERVICE));
+    assert_null(backup_base(&l, SERVICE, ""));
 }
 
 static void then_one_a_period(void **state)
@@ -59,14 +59,42 @@ static void a_chain_begins_with_a_full_one(void **state)
 {
     struct backup_list l = {0};
     for (int i = 1; i <= 2 * BACKUP_CHAIN + 1; i++) {
-        const struct backup *base = backup_base(&l, SERVICE);
+        const struct backup *base = backup_base(&l, SERVICE, "");
         int of = base ? atoi(base->id + 24) : 0;
         assert_int_equal(of, (i - 1) % BACKUP_CHAIN ? i - 1 : 0);
         put(&l, i, of, BACKUP_DONE, T0 + i * HOUR);
     }
     put(&l, 90, 15, BACKUP_FAILED, T0 + 90 * HOUR); /* what failed is no base */
-    assert_int_equal(atoi(backup_base(&l, SERVICE)->id + 24), 15);
+    assert_int_equal(atoi(backup_base(&l, SERVICE, "")->id + 24), 15);
     free(l.items);
+}
+
+static void another_place_begins_with_a_full_one(void **state)
+{
+    struct backup_list l = {0};
+    put(&l, 1, 0, BACKUP_DONE, T0);
+    assert_null(backup_base(&l, SERVICE, "0123456789abcdef"));
+    put(&l, 2, 0, BACKUP_DONE, T0 + HOUR);
+    snprintf(l.items[1].place, sizeof(l.items[1].place), "0123456789abcdef");
+    assert_string_equal(backup_base(&l, SERVICE, "0123456789abcdef")->id, l.items[1].id);
+    assert_null(backup_base(&l, SERVICE, ""));
+    free(l.items);
+}
+
+static void says_where_it_lies(void **state)
+{
+    const struct backup_place folder = {.dir = "/b/it's"}, bucket = {.s3_url = "https://h/buck/p", .s3_region = "r"};
+    static const char id[] = "00000000-0000-4000-8000-000000000001";
+    char mark[BACKUP_PLACE_SIZE], other[BACKUP_PLACE_SIZE];
+    autofree char *file = backup_place_sql(&folder, SERVICE, id), *disk = backup_place_sql(&bucket, SERVICE, id);
+    autofree char *want = mem_printf("File('/b/it\\'s/%s/%s')", SERVICE, id);
+    assert_string_equal(file, want);
+    assert_true(!strncmp(disk, "Disk('backup_", 13) && strstr(disk, id) && !strstr(disk, "buck/p"));
+    backup_place_mark(&folder, mark);
+    backup_place_mark(&bucket, other);
+    assert_string_equal(mark, "");
+    assert_int_equal(strlen(other), 16);
+    assert_false(backup_place_is(&(struct backup_place){0}));
 }
 
 static void what_others_build_on_stays(void **state)
@@ -106,6 +134,7 @@ static void goes_to_json_and_back(void **state)
     l.items[0].bytes = 12345;
     l.items[0].drill = DRILL_PASSED;
     snprintf(l.items[0].error, sizeof(l.items[0].error), "none");
+    snprintf(l.items[0].place, sizeof(l.items[0].place), "0123456789abcdef");
     autojson json_t *v = backup_to_json(&l.items[0]);
     assert_int_equal(backup_from_json(v, &back, &err), 0);
     assert_memory_equal(&back, &l.items[0], sizeof(back));
@@ -124,6 +153,8 @@ int main(void)
         cmocka_unit_test(then_one_a_period),
         cmocka_unit_test(one_that_was_asked_for_is_made_once),
         cmocka_unit_test(a_chain_begins_with_a_full_one),
+        cmocka_unit_test(another_place_begins_with_a_full_one),
+        cmocka_unit_test(says_where_it_lies),
         cmocka_unit_test(what_others_build_on_stays),
         cmocka_unit_test(a_failed_one_is_remembered_for_its_time),
         cmocka_unit_test(goes_to_json_and_back),

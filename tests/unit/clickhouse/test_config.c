@@ -39,6 +39,10 @@ static void refuses_wrong_values(void **state)
     refuses(state, "listen = 127.0.0.1:70000\n" REQUIRED, "listen");
     refuses(state, "listen = /s\nsocket_mode = 888\n" REQUIRED, "socket_mode");
     refuses(state, "listen = /s\nbackup_path = b\n" REQUIRED, "backup_path");
+    refuses(state, "listen = /s\nbackup_disk = Name https://h/bucket\n" REQUIRED, "backup_disk: must be a name");
+    refuses(state, "listen = /s\nbackup_disk = name\n" REQUIRED, "backup_disk: must be a name");
+    refuses(state, "listen = /s\nrestore_disk = name http://h/bucket\n" REQUIRED,
+            "restore_disk: must begin with https");
     refuses(state, "listen = /s\nlog_level = loud\n" REQUIRED, "log_level");
     refuses(state, "listen = /s\n", "data_path");
 }
@@ -57,9 +61,14 @@ static void writes_the_engines_configuration(void **state)
 {
     autofree char *data = mem_printf("%s/d & d", (char *)*state), *bucket = mem_printf("%s/b", (char *)*state);
     autofree char *path = NULL, *text = NULL;
+    char none[] = "";
     struct config c = {.data_path = data,
                        .bucket_path = bucket,
-                       .backup_path = (char[]){""},
+                       .backup_path = none,
+                       .restore_path = none,
+                       .backup_disk = none,
+                       .restore_disk = none,
+                       .backup_keys = none,
                        .timezone = (char[]){"Asia/Tokyo"},
                        .max_memory_bytes = 5,
                        .background_threads = 2};
@@ -73,6 +82,32 @@ static void writes_the_engines_configuration(void **state)
     assert_true(fs_exists(bucket));
 }
 
+static void backups_go_to_disks_in_buckets(void **state)
+{
+    static const char keys[] = "access_key_id = AK<\nsecret_access_key = se&cret\n";
+    autofree char *path = mem_printf("%s/c.conf", (char *)*state), *file = mem_printf("%s/keys", (char *)*state);
+    autofree char *text =
+        mem_printf("listen = /s\ndata_path = %s/d\nbucket_path = %s/b\nlibrary = /l\nusers_file = /u\n"
+                   "backup_disk = own https://h/bucket/a\nrestore_disk = other https://h/bucket/b\n"
+                   "backup_region = eu-central-1\nbackup_keys = %s\n",
+                   (char *)*state, (char *)*state, file);
+    autofree char *engine = NULL, *xml = NULL;
+    struct config c = {0};
+    assert_int_equal(fs_write_atomic(path, text, strlen(text), 0600, NULL), 0);
+    assert_int_equal(config_load(path, &c, NULL), 0);
+    assert_int_equal(config_engine(&c, &engine, NULL), -ENOENT); /* no keys, no start */
+    assert_int_equal(fs_write_atomic(file, keys, strlen(keys), 0600, NULL), 0);
+    assert_int_equal(config_engine(&c, &engine, NULL), 0);
+    assert_int_equal(fs_read(engine, KIB(64), &xml, NULL, NULL), 0);
+    assert_non_null(strstr(xml, "<own><type>s3_plain</type>\n<endpoint>https://h/bucket/a/</endpoint>"));
+    assert_non_null(strstr(xml, "<other><type>s3_plain</type>\n<endpoint>https://h/bucket/b/</endpoint>"));
+    assert_non_null(
+        strstr(xml, "<access_key_id>AK&lt;</access_key_id>\n<secret_access_key>se&amp;cret</secret_access_key>"));
+    assert_non_null(strstr(xml, "<allowed_disk>own</allowed_disk>\n<allowed_disk>other</allowed_disk>"));
+    assert_null(strstr(xml, "allowed_path"));
+    config_free(&c);
+}
+
 static void puts_settings_where_they_belong(void **state)
 {
     autofree char *data = mem_printf("%s/d", (char *)*state), *file = mem_printf("%s/s.json", (char *)*state);
@@ -81,9 +116,14 @@ static void puts_settings_where_they_belong(void **state)
                                "\"7\"}, \"mergeTree\": {\"parts_to_throw_insert\": \"9\"}}";
     static const char *const bad[] = {"{\"profile\": {\"a><b\": \"1\"}}", "{\"profile\": {\"a\": 1}}", "{\"x\": {}}",
                                       "[1"};
+    char none[] = "";
     struct config c = {.data_path = data,
                        .bucket_path = data,
-                       .backup_path = (char[]){""},
+                       .backup_path = none,
+                       .restore_path = none,
+                       .backup_disk = none,
+                       .restore_disk = none,
+                       .backup_keys = none,
                        .settings_file = file,
                        .timezone = (char[]){""},
                        .background_threads = 2};
@@ -93,12 +133,12 @@ static void puts_settings_where_they_belong(void **state)
     assert_int_equal(fs_read(users, KIB(64), &users_text, NULL, NULL), 0);
     assert_non_null(strstr(users_text, "<session_timezone>a&lt;b</session_timezone>"));
     assert_non_null(strstr(text, "<mark_cache_size>7</mark_cache_size>"));
-    assert_non_null(strstr(text, "<merge_tree>\n<parts_to_throw_insert>9</parts_to_throw_insert>\n</merge_tree>"));
+    assert_non_null(strstr(text, "<parts_to_throw_insert>9</parts_to_throw_insert>\n</merge_tree>"));
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct err err = ERR_INIT;
-        char *none = NULL;
+        char *never = NULL;
         assert_int_equal(fs_write_atomic(file, bad[i], strlen(bad[i]), 0600, NULL), 0);
-        assert_int_equal(config_engine(&c, &none, &err), -EINVAL);
+        assert_int_equal(config_engine(&c, &never, &err), -EINVAL);
         assert_non_null(strstr(err.message, "settings_file"));
     }
 }
@@ -110,6 +150,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_wrong_values, scratch_setup, scratch_teardown),
         cmocka_unit_test(listen_forms),
         cmocka_unit_test_setup_teardown(writes_the_engines_configuration, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(backups_go_to_disks_in_buckets, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(puts_settings_where_they_belong, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
