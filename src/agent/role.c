@@ -4,11 +4,8 @@
 #include "base/buf.h"
 
 const char *const agent_role_names[AGENT_ROLE_COUNT] = {
-    [AGENT_ROLE_OPERATOR] = "operator",
-    [AGENT_ROLE_SUPERVISOR] = "supervisor",
-    [AGENT_ROLE_LEDGER] = "ledger",
-    [AGENT_ROLE_GATE] = "gate",
-    [AGENT_ROLE_NAMES] = "names",
+    [AGENT_ROLE_OPERATOR] = "operator", [AGENT_ROLE_SUPERVISOR] = "supervisor", [AGENT_ROLE_LEDGER] = "ledger",
+    [AGENT_ROLE_GATE] = "gate",         [AGENT_ROLE_NAMES] = "names",
 };
 
 #define VARIABLE "OWNHOUSE_AGENT_FDS"

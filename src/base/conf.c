@@ -6,7 +6,6 @@
 
 #include <ctype.h>
 
-#define CONF_MAX_KEYS 64
 #define CONF_MAX_FILE KIB(256)
 
 static int set_value(const struct conf_key *k, const char *value, void *into, struct err *err)
@@ -70,8 +69,11 @@ static int set_line(char *line, const struct conf_key *keys, bool *seen, void *i
 
 static int parse(const char *name, char *text, size_t len, const struct conf_key *keys, void *into, struct err *err)
 {
-    bool seen[CONF_MAX_KEYS] = {false};
     int number = 0, r;
+    size_t n = 0;
+    while (keys[n].name)
+        n++;
+    autofree bool *seen = mem_alloc((n + 1) * sizeof(*seen));
     if (strlen(text) != len)
         return err_set(err, -EINVAL, "%s: contains a NUL byte", name);
     for (char *line = text, *next; line; line = next) {

@@ -2,6 +2,7 @@
 #include "../test.h"
 
 #include "base/conf.h"
+#include "base/mem.h"
 
 struct sample {
     char *name, *dir;
@@ -53,11 +54,31 @@ static void errors_name_line_and_key(void **state OH_UNUSED)
     expect_error("just text", "line 1: expected");
 }
 
+/* More keys than a word has bits: each has its value, and none is set twice unseen. */
+static void many_keys(void **state OH_UNUSED)
+{
+    enum { MANY = 200 };
+    struct conf_key many[MANY + 1] = {0};
+    int64_t values[MANY] = {0};
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < MANY; i++)
+        many[i] = (struct conf_key){mem_printf("key%zu", i), CONF_INT, i * sizeof(*values), "7", 0, 9, "a number"};
+    const char *text = "key199 = 3\nkey64 = 2\n", *twice = "key199 = 3\nkey199 = 3\n";
+    assert_int_equal(conf_parse("t", text, strlen(text), many, values, NULL), 0);
+    for (size_t i = 0; i < MANY; i++)
+        assert_true(values[i] == (i == 199 ? 3 : i == 64 ? 2 : 7));
+    assert_int_equal(conf_parse("t", twice, strlen(twice), many, values, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "set twice"));
+    for (size_t i = 0; i < MANY; i++)
+        free((char *)(uintptr_t)many[i].name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_and_defaults),
         cmocka_unit_test(errors_name_line_and_key),
+        cmocka_unit_test(many_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
