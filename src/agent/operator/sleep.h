@@ -22,7 +22,7 @@ struct sleep_facts {
 };
 
 struct sleep_rules {
-    json_t *services;  /* id -> {asleep, awakeMs; not kept: lastMs} */
+    json_t *services; /* id -> {asleep, awakeMs; not kept: lastMs} */
     char *path;
     bool dirty;
 };

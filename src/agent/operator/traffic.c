@@ -9,7 +9,7 @@
 
 #define ANSWER_MAX MIB(8)
 #define NUMBER_MAX (INT64_C(1) << 48) /* sums of thousands of them stay numbers */
-#define FIELDS 10 /* pxname svname qcur qmax scur smax slim stot bin bout */
+#define FIELDS 10                     /* pxname svname qcur qmax scur smax slim stot bin bout */
 
 struct traffic {
     uv_loop_t *loop;
