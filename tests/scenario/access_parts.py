@@ -116,6 +116,12 @@ def gate_answers(s):
         return None
 
 
+def connected_since(s):
+    """None while the link is down."""
+    agents = s.api("GET", f"/infrastructures/{s.infrastructure}")[1]["result"]["agents"]
+    return next((a["connectedSince"] for a in agents if a["connected"]), None)
+
+
 @contextlib.contextmanager
 def other_agent(s, settings="", env=None):
     """The agent's processes started anew by the test, with more settings or another environment, in the same network and on the same
@@ -126,7 +132,7 @@ def other_agent(s, settings="", env=None):
     config.chmod(0o600)
     assert s.kill("ownhouse-agent supervise", signal.SIGSTOP)
     inside = ["nsenter", f"--net=/run/netns/{s.netns}"] if s.isolated else []
-    program, roles, other = str(BUILD / "src/agent/ownhouse-agent"), f"--config {own}", None
+    program, roles, other, before = str(BUILD / "src/agent/ownhouse-agent"), f"--config {own}", None, connected_since(s)
     try:
         s.kill(f"ownhouse-agent run {roles}")
         wait_until("the machine's agent to be gone", 60, lambda: not [p for p in s.pids(roles) if "--role" in s.processes().get(p, "")])
@@ -135,6 +141,8 @@ def other_agent(s, settings="", env=None):
                                      env=dict(os.environ, **(env or {})), start_new_session=True)
         wait_until("the gate of the other agent", 60, lambda: other.poll() is not None or gate_answers(s))
         assert other.poll() is None, (s.root / "other-agent.log").read_text()[-2000:]
+        wait_until("the other agent's link", 90, lambda: connected_since(s) not in (None, before))
+        before = connected_since(s)
         yield
     finally:
         if other:
@@ -144,3 +152,4 @@ def other_agent(s, settings="", env=None):
         config.unlink()
         s.kill("ownhouse-agent supervise", signal.SIGCONT)
         wait_until("the machine's own gate", 90, lambda: gate_answers(s))
+        wait_until("the machine's own link", 90, lambda: connected_since(s) not in (None, before))
