@@ -146,6 +146,13 @@ static int connect_run(struct cli *c, struct err *err)
     ui_line(&c->ui, "      --template-file %s/cloudformation.json", folder);
     ui_line(&c->ui, "  terraform -chdir=%s/terraform init && terraform -chdir=%s/terraform apply", folder, folder);
     ui_line(&c->ui, "Then: ownhouse account verify %s", name);
+    ui_line(&c->ui, "Once the buckets are there (the infrastructure is ready), their policies, by one of these:");
+    ui_line(&c->ui, "  aws cloudformation deploy --stack-name ownhouse-%s-buckets \\", name);
+    ui_line(&c->ui, "      --template-file %s/buckets.json \\", folder);
+    ui_line(&c->ui, "      --parameter-overrides Infrastructure=FIRST-8-DIGITS-OF-ITS-ID");
+    ui_line(&c->ui, "  terraform -chdir=%s/terraform-buckets init && \\", folder);
+    ui_line(&c->ui, "      terraform -chdir=%s/terraform-buckets apply -var infrastructure=FIRST-8-DIGITS-OF-ITS-ID",
+            folder);
     return 0;
 }
 

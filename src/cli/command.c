@@ -274,8 +274,12 @@ static void report(struct cli *c, int r, const struct err *err)
         fprintf(stderr, "try: %s --help\n", path);
     }
     if (c->json) {
-        json_decref(c->answer);
-        c->answer = json_pack("{s:{s:s,s:i,s:s}}", "error", "code", exit_names[code], "exit", code, "message", message);
+        if (!c->answered || !json_is_object(c->answer)) {
+            json_decref(c->answer);
+            c->answer = json_object();
+        }
+        json_object_set_new(c->answer, "error",
+                            json_pack("{s:s,s:i,s:s}", "code", exit_names[code], "exit", code, "message", message));
     }
 }
 

@@ -52,6 +52,7 @@ struct cli {
     bool json;
     struct ui ui;
     json_t *answer; /* set by run() for --json (reference is taken over); NULL: {} */
+    bool answered;  /* the answer, an object, is said also when run() fails; its "error" becomes what failed */
     const char *const *arguments;
     int n_arguments;
     const char *values[CLI_MAX_OPTIONS]; /* by place in command->options */

@@ -113,6 +113,14 @@ const json_t *plan_graph_attributes(const struct plan_graph *g, const char *key)
     return node ? node->attributes : NULL;
 }
 
+const json_t *plan_graph_at(const struct plan_graph *g, size_t place, const char **ret_key)
+{
+    if (place >= g->n)
+        return NULL;
+    *ret_key = g->nodes[place].key;
+    return g->nodes[place].attributes;
+}
+
 const struct plan_type *plan_type_find(const struct plan_type *const *types, const char *name)
 {
     for (; *types; types++)

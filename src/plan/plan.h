@@ -102,6 +102,8 @@ OH_MUST_CHECK int plan_graph_add(struct plan_graph *g, const char *type, const c
                                  const char *const *depends_on, struct err *err);
 /* What a resource of the graph should have, references unresolved: borrowed; NULL if the graph has none of that key. */
 const json_t *plan_graph_attributes(const struct plan_graph *g, const char *key);
+/* The same of the resource at a place, and its key; borrowed. NULL past the last. */
+const json_t *plan_graph_at(const struct plan_graph *g, size_t place, const char **ret_key);
 /* Before a graph is checked: an attribute's value becomes this one, taken literally; NULL takes the attribute away.
  * -ENOENT: no such resource. */
 OH_MUST_CHECK int plan_graph_set(struct plan_graph *g, const char *key, const char *attribute, const json_t *value,

@@ -259,7 +259,8 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     # moto lets a role be taken up without an external id: verify must see that.
     verify = system.run("account", "verify", "prod", "--json")
     said = json.loads(verify.stdout or "{}")
-    assert verify.returncode != 0, said
+    assert verify.returncode == 4 and said["error"]["exit"] == 4 and "are wrong" in said["error"]["message"], said
+    assert {"provision role: without external id"} <= {r["check"] for r in said["results"] if r["outcome"] == "wrong"}, said
     status, answer = system.api("GET", f"/accounts/{account['id']}")
     assert status == 200
     preflight = system.run("account", "preflight", "prod", "--region", "us-east-1", "--cidr", "10.40.0.0/16")

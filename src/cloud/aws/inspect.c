@@ -286,7 +286,8 @@ static int check_declared(struct table *t, const struct cidr *range, struct err 
     return cidr_check(range, taken, err);
 }
 
-static void check_range(struct table *t, struct aws_client *c)
+/* Whether the range itself will do. */
+static bool check_range(struct table *t, struct aws_client *c)
 {
     autojson json_t *vpcs = NULL;
     struct cidr range, other;
@@ -301,17 +302,19 @@ static void check_range(struct table *t, struct aws_client *c)
     row(t, r == 0 ? "ok" : "wrong", "range", r == 0 ? t->i->cidr : err.message, "/16 to /23, overlapping nothing",
         r == 0 ? "" : "Choose another range; it cannot be changed later.");
     if (r < 0 || cidr_plan(&range, &plan, NULL) < 0)
-        return;
+        return false;
     cidr_capacity(&plan, &capacity);
-    autofree char *carries = mem_printf("%d nodes, %d replicas", capacity.nodes, capacity.replicas);
-    row(t, capacity.replicas > 0 ? "ok" : "wrong", "capacity", carries, "at least one replica",
-        capacity.replicas > 0 ? "" : "Choose a larger range.");
+    int64_t planned = aws_planned_replicas(t->i->account);
+    autofree char *carries = mem_printf("%d nodes, %d replicas", capacity.nodes, capacity.replicas),
+                  *needed = mem_printf("at least %lld replicas (plannedReplicas)", (long long)planned);
+    row(t, capacity.replicas >= planned ? "ok" : "wrong", "capacity", carries, needed,
+        capacity.replicas >= planned ? "" : "Choose a larger range.");
     const struct cidr overlays = {0x64400000, 10};
     if (cidr_overlap(&range, &overlays))
         row(t, "unknown", "overlay", "in 100.64.0.0/10", "apart from overlay networks",
             "Overlay networks such as Tailscale's hand these addresses out: choose another range if you run one.");
     if (ec2(c, "DescribeVpcs", NULL, "vpcSet", &vpcs, NULL) < 0)
-        return;
+        return true;
     json_array_foreach(vpcs, i, v)
     {
         if (cidr_parse(text(v, "cidrBlock"), &other, NULL) == 0 && cidr_overlap(&range, &other)) {
@@ -320,50 +323,7 @@ static void check_range(struct table *t, struct aws_client *c)
                 "The two can live side by side, but never be peered.");
         }
     }
-}
-
-/* Codes of Service Quotas; needed: byoc.md 1.8. `used` counts with a describe call. */
-static const struct {
-    const char *check, *service, *code;
-    int needed;
-    const char *action, *list;
-    bool network; /* not for a network of the customer's own */
-} quotas[] = {
-    {"vCPUs on demand", "ec2", "L-1216C47A", 196, NULL, NULL, false},
-    {"VPCs", "vpc", "L-F678F1CE", 1, "DescribeVpcs", "vpcSet", true},
-    {"Elastic IPs", "ec2", "L-0263D0A3", 3, "DescribeAddresses", "addressesSet", true},
-    {"NAT gateways a zone", "vpc", "L-FE5A380F", 1, NULL, NULL, true},
-    {"internet gateways", "vpc", "L-A4707A72", 1, "DescribeInternetGateways", "internetGatewaySet", true},
-    {"security groups", "vpc", "L-E79EC296", 10, "DescribeSecurityGroups", "securityGroupInfo", false},
-    {"EKS clusters", "eks", "L-1194D53C", 1, NULL, NULL, false},
-    {"node groups a cluster", "eks", "L-6D54EA21", 4, NULL, NULL, false},
-    {"S3 buckets", "s3", "L-DC2B2D3D", 4, NULL, NULL, false},
-    {"network load balancers", "elasticloadbalancing", "L-69A177A2", 1, NULL, NULL, false},
-};
-
-static void check_quota(struct table *t, struct aws_client *c, size_t k)
-{
-    autojson json_t *params = json_pack("{s:s, s:s}", "ServiceCode", quotas[k].service, "QuotaCode", quotas[k].code),
-                    *answer = NULL, *used = NULL;
-    struct aws_request q = {.service = "servicequotas", .action = "GetServiceQuota", .params = params};
-    struct err err = ERR_INIT;
-    autofree char *check = mem_printf("quota: %s", quotas[k].check), *needed = NULL;
-    /* One address for all zones where one gateway serves them. */
-    bool single = !strcmp(quotas[k].check, "Elastic IPs") && !strcmp(text(t->i->account, "nat"), "single");
-    int least = single ? 1 : quotas[k].needed;
-    needed = mem_printf("%d free", least);
-    int r = aws_call(c, &q, &answer, NULL, &err);
-    if (r == 0 && quotas[k].action)
-        r = ec2(c, quotas[k].action, NULL, quotas[k].list, &used, &err);
-    if (r < 0) {
-        row(t, "unknown", check, err.message, needed, "Look at it in the Service Quotas console.");
-        return;
-    }
-    int limit = (int)json_number_value(json_object_get(json_object_get(answer, "Quota"), "Value"));
-    int taken = (int)json_array_size(used);
-    bool good = limit - taken >= least;
-    autofree char *found = used ? mem_printf("%d of %d used", taken, limit) : mem_printf("%d in all", limit);
-    row(t, good ? "ok" : "wrong", check, found, needed, good ? "" : "Ask AWS for more before you begin.");
+    return true;
 }
 
 static void check_endpoint(struct table *t, struct aws_client *c, const char *service, const char *action,
@@ -381,8 +341,8 @@ static void check_endpoint(struct table *t, struct aws_client *c, const char *se
         r == 0 ? "" : "Let the controller reach it, and the inspect role read there.");
 }
 
-/* Names and tags of OwnHouse begin with an infrastructure's id, so what is there is not in the way; but it costs, and
- * may be what an earlier removal left. */
+/* Most names, and all tags, of OwnHouse begin with an infrastructure's id, so what is there is not in the way (of other
+ * names: aws_names); but it costs, and may be what an earlier removal left. */
 static void check_existing(struct table *t, struct aws_client *c)
 {
     autojson json_t *arns = NULL;
@@ -398,6 +358,32 @@ static void check_existing(struct table *t, struct aws_client *c)
             r < 0 ? "" : "They are left alone. If none of yours is there, see what is left: `ownhouse plan report`.");
 }
 
+/* What would be planned in this account. A range that is wrong has a row of its own, and all else is looked at. */
+static int desired(struct table *t, const char *cidr, struct plan_graph **ret, struct err *err)
+{
+    const char *domain = text(t->i->account, "domain");
+    autofree char *usual = mem_printf("%s.ownhouse.localhost", t->i->name);
+    autojson json_t *infrastructure =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", "00000000-0000-4000-8000-000000000000", "name", t->i->name,
+                  "region", t->i->region, "cidr", cidr, "domain", *domain ? domain : usual);
+    struct aws_settings s;
+    int r = aws_settings_read(t->i->account, infrastructure, &s, err);
+    return r < 0 ? r : cloud_aws_graph(&s, ret, err);
+}
+
+static void check_desired(struct table *t, struct aws_client *c, const char *cidr)
+{
+    autograph struct plan_graph *g = NULL;
+    struct err err = ERR_INIT;
+    if (desired(t, cidr, &g, &err) < 0) {
+        row(t, "wrong", "settings", err.message, "settings that a plan can be made of",
+            "Change the account's settings; quotas and names were not looked at.");
+        return;
+    }
+    aws_quotas(t->i, g, c, t->rows);
+    aws_names(t->i, g, c, t->rows);
+}
+
 json_t *aws_preflight(const struct aws_inspect *i)
 {
     struct table t = {i, json_array()};
@@ -409,13 +395,12 @@ json_t *aws_preflight(const struct aws_inspect *i)
     }
     check_zones(&t, c);
     const json_t *own = json_object_get(i->account, "network");
+    bool good = true;
     if (own)
         aws_own_network(c, own, i->region, t.rows);
     else
-        check_range(&t, c);
-    for (size_t k = 0; k < ARRAY_SIZE(quotas); k++)
-        if (!own || !quotas[k].network)
-            check_quota(&t, c, k);
+        good = check_range(&t, c);
+    check_desired(&t, c, good ? i->cidr : "10.0.0.0/16");
     check_endpoint(&t, c, "eks", "ListClusters", "/clusters");
     check_endpoint(&t, c, "iam", "ListOpenIDConnectProviders", NULL);
     check_endpoint(&t, c, "logs", "DescribeLogGroups", NULL);

@@ -30,6 +30,18 @@ void aws_inspect_row(json_t *rows, const char *outcome, const char *check, const
 /* Whether the customer's own network ({"vpc","privateSubnets"}) will do: its DNS, and of each private subnet VPC, zone,
  * free addresses, the tag for private load balancers, a way out that is no internet gateway, and the S3 endpoint. */
 void aws_own_network(struct aws_client *c, const json_t *network, const char *region, json_t *rows);
+/* Where an infrastructure needs more of an account than Service Quotas leaves: what `g`, its desired graph, has of each
+ * kind; vCPUs by families of instances, of the node groups as they will be with account.config.plannedReplicas (3) and
+ * plannedServices (1) at their peak, half as many again and 100 (the rule of ClickHouse's BYOC reference for AWS). */
+void aws_quotas(const struct aws_inspect *i, const struct plan_graph *g, struct aws_client *c, json_t *rows);
+int64_t aws_planned_replicas(const json_t *account);
+/* Names that do not carry an infrastructure's id: the artefact's roles that its graph needs, and the zone's domain, if
+ * it makes one. */
+void aws_names(const struct aws_inspect *i, const struct plan_graph *g, struct aws_client *c, json_t *rows);
+/* Pure. vCPUs of an instance type by its size ("m7g.4xlarge": 16), 0 if the size does not say it; and the place in
+ * Service Quotas' families of on-demand instances, -1: none that is known here. */
+int aws_instance_vcpus(const char *type);
+int aws_instance_family(const char *type);
 /* One row a role: what of the rights that it needs for this account's wishes IAM's simulation says would be
  * denied, and by what (policies, boundary, organization). `c` is the inspect role's client; where that one may not ask,
  * the row is "unknown" and says so. Each right is asked for one resource of its kind, with the tags that it is bound

@@ -70,6 +70,7 @@ class Strict:
         self.simulates = True  # whether the account lets anybody simulate; set through the door
         self.simulation = Simulation(lambda form: self.ask(form, "iam"))
         self.simulated = (0, {})  # until when, what roles may do
+        self.quotas = {}  # code -> value: what Service Quotas says beside moto; set through the door
         self.waits = {}  # how long AWS takes, by what is waited for; state where it is not named
 
     def handle(self, method, path, headers, body):
@@ -93,6 +94,9 @@ class Strict:
             return self.ec2(method, path, body)
         if service == "sts":
             return self.sts(method, path, body)
+        if service == "servicequotas" and json.loads(body).get("QuotaCode") in self.quotas:
+            asked = json.loads(body)
+            return 200, json.dumps({"Quota": {**asked, "Value": float(self.quotas[asked["QuotaCode"]])}}).encode(), JSON
         if service == "iam" and b"Action=SimulatePrincipalPolicy" in body:
             return self.simulate(dict(urllib.parse.parse_qsl(body.decode())))
         return self.forward(method, path, self.headers, body)

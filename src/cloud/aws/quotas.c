@@ -1,0 +1,294 @@
+/* What an infrastructure would take of an account, against its quotas. */
+#include "base/mem.h"
+#include "cloud/aws/inspect.h"
+#include "cloud/aws/xml.h"
+
+/* Service Quotas' families of running on-demand instances. `letters`: what types of it begin with, before the number.
+ */
+static const struct {
+    const char *name, *letters, *code;
+    int headroom;
+} families[] = {
+    {"standard", " a c d h i im is m r t z ", "L-1216C47A", 100},
+    {"G and VT", " g gr vt ", "L-DB2E81BA", 0},
+    {"P", " p ", "L-417A185B", 0},
+    {"X", " x ", "L-7295265B", 0},
+    {"F", " f ", "L-74FC7D96", 0},
+};
+
+struct sheet {
+    const struct aws_inspect *i;
+    const struct plan_graph *g;
+    struct aws_client *c;
+    json_t *rows;
+};
+
+static const char *text(const json_t *v, const char *key)
+{
+    const char *s = json_string_value(json_object_get(v, key));
+    return s ? s : "";
+}
+
+static int64_t number(const json_t *v, const char *key, int64_t otherwise)
+{
+    const json_t *n = json_object_get(v, key);
+    return json_is_integer(n) ? json_integer_value(n) : otherwise;
+}
+
+int64_t aws_planned_replicas(const json_t *account)
+{
+    return number(account, "plannedReplicas", 3);
+}
+
+/* "m7g.4xlarge" 16, "c7a.large" 2, "c7a.medium" 1 (T's smallest have 2, which no node group of ours takes). */
+int aws_instance_vcpus(const char *type)
+{
+    const char *size = strchr(type, '.');
+    char *end;
+    if (!size)
+        return 0;
+    size++;
+    if (!strcmp(size, "medium") || !strcmp(size, "small"))
+        return 1;
+    if (!strcmp(size, "large"))
+        return 2;
+    if (!strcmp(size, "xlarge"))
+        return 4;
+    long times = strtol(size, &end, 10);
+    return end > size && times > 0 && times <= 1000 && !strcmp(end, "xlarge") ? (int)times * 4 : 0;
+}
+
+int aws_instance_family(const char *type)
+{
+    size_t n = strcspn(type, "0123456789.");
+    char word[16];
+    if (!n || n > sizeof(word) - 3 || type[n] == '.' || !type[n])
+        return -1;
+    snprintf(word, sizeof(word), " %.*s ", (int)n, type);
+    for (size_t k = 0; k < ARRAY_SIZE(families); k++)
+        if (strstr(families[k].letters, word))
+            return (int)k;
+    return -1;
+}
+
+static int ask(struct sheet *s, const char *service, const char *code, int *ret, struct err *err)
+{
+    autojson json_t *params = json_pack("{s:s, s:s}", "ServiceCode", service, "QuotaCode", code), *answer = NULL;
+    struct aws_request q = {.service = "servicequotas", .action = "GetServiceQuota", .params = params};
+    int r = aws_call(s->c, &q, &answer, NULL, err);
+    const json_t *value = json_object_get(json_object_get(answer, "Quota"), "Value");
+    if (r == 0 && !json_is_number(value))
+        r = err_set(err, -EPROTO, "servicequotas GetServiceQuota: no value for %s", code);
+    if (r == 0)
+        *ret = (int)MIN(json_number_value(value), 1e9);
+    return r;
+}
+
+/* `used` < 0: it is not counted. */
+static void judge(struct sheet *s, const char *check, int limit, int used, int64_t needed, const char *why)
+{
+    bool good = limit - MAX(used, 0) >= needed;
+    autofree char *found = used < 0 ? mem_printf("%d in all", limit) : mem_printf("%d of %d used", used, limit),
+                  *want = mem_printf("%lld free%s", (long long)needed, why);
+    aws_inspect_row(s->rows, good ? "ok" : "wrong", check, found, want,
+                    good ? "" : "Ask AWS for more before you begin.");
+}
+
+static void unseen(struct sheet *s, const char *check, const char *message, int64_t needed)
+{
+    autofree char *want = mem_printf("%lld free", (long long)needed);
+    aws_inspect_row(s->rows, "unknown", check, message, want, "Look at it in the Service Quotas console.");
+}
+
+static int list(struct sheet *s, const char *action, const char *field, json_t **ret, struct err *err)
+{
+    const struct aws_pages pages = {"NextToken", "nextToken", field, NULL};
+    struct aws_request q = {.service = "ec2", .action = action};
+    return aws_call_all(s->c, &q, &pages, ret, err);
+}
+
+/* How many nodes a group has when all that is planned runs: a replica has a node of its own, a service three of Keeper;
+ * the rest grows to what its group allows. */
+static int64_t nodes_at_peak(const struct sheet *s, const char *key, const json_t *group)
+{
+    int64_t min = number(group, "min", 0), max = number(group, "max", 0), planned = max;
+    if (!strcmp(key, "aws_node_group.server"))
+        planned = aws_planned_replicas(s->i->account);
+    if (!strcmp(key, "aws_node_group.keeper"))
+        planned = 3 * number(s->i->account, "plannedServices", 1);
+    return MAX(min, MIN(planned, max));
+}
+
+static void add_group(struct sheet *s, const char *key, const json_t *group, int64_t peak[])
+{
+    const char *type = json_string_value(json_array_get(json_object_get(group, "instances"), 0));
+    int family = aws_instance_family(type ? type : ""), each = aws_instance_vcpus(type ? type : "");
+    if (family >= 0 && each) {
+        peak[family] += each * nodes_at_peak(s, key, group);
+        return;
+    }
+    autofree char *check = mem_printf("quota: vCPUs of %s", type ? type : key);
+    aws_inspect_row(s->rows, "unknown", check, "no family of instances that is known here", "enough for its nodes",
+                    "Look at it in the Service Quotas console.");
+}
+
+static int running(struct sheet *s, int used[], struct err *err)
+{
+    autojson json_t *found = NULL;
+    size_t i, k;
+    json_t *reservation, *one;
+    int r = list(s, "DescribeInstances", "reservationSet", &found, err);
+    json_array_foreach(found, i, reservation)
+    {
+        autojson json_t *instances = aws_xml_list(reservation, "instancesSet", NULL);
+        json_array_foreach(instances, k, one)
+        {
+            const char *state = text(json_object_get(one, "instanceState"), "name"), *type = text(one, "instanceType");
+            const json_t *cpu = json_object_get(one, "cpuOptions");
+            int family = aws_instance_family(type),
+                of = atoi(text(cpu, "coreCount")) * atoi(text(cpu, "threadsPerCore"));
+            bool counts = !strcmp(state, "running") || !strcmp(state, "pending");
+            if (counts && family >= 0 && strcmp(text(one, "instanceLifecycle"), "spot"))
+                used[family] += of > 0 && of < 10000 ? of : aws_instance_vcpus(type);
+        }
+    }
+    return r;
+}
+
+static void check_vcpus(struct sheet *s)
+{
+    int64_t peak[ARRAY_SIZE(families)] = {0};
+    int used[ARRAY_SIZE(families)] = {0}, limit;
+    struct err err = ERR_INIT;
+    const char *key;
+    const json_t *v;
+    for (size_t i = 0; (v = plan_graph_at(s->g, i, &key)); i++)
+        if (!strncmp(key, "aws_node_group.", 15))
+            add_group(s, key, v, peak);
+    int counted = running(s, used, &err);
+    for (size_t k = 0; k < ARRAY_SIZE(families); k++) {
+        if (!peak[k])
+            continue;
+        autofree char *check = mem_printf("quota: vCPUs on demand, %s", families[k].name),
+                      *why = mem_printf(" (peak %lld)", (long long)peak[k]);
+        int64_t needed = (peak[k] * 3 + 1) / 2 + families[k].headroom;
+        struct err no = ERR_INIT;
+        if (ask(s, "ec2", families[k].code, &limit, &no) < 0)
+            unseen(s, check, no.message, needed);
+        else
+            judge(s, check, limit, counted < 0 ? -1 : used[k], needed, why);
+    }
+}
+
+static int64_t of_type(const struct sheet *s, const char *type)
+{
+    int64_t n = 0;
+    const char *key;
+    size_t len = strlen(type);
+    for (size_t i = 0; plan_graph_at(s->g, i, &key); i++)
+        n += !strncmp(key, type, len) && key[len] == '.';
+    return n;
+}
+
+/* As many as the graph has of a type, at least `least` where it has any (what the cluster makes by itself comes on
+ * top), at most `most` (a gateway in each of three zones is one a zone). Zero: not counted. Codes of Service Quotas. */
+static const struct quota {
+    const char *check, *service, *code, *type;
+    int least, most;
+    const char *action, *list;
+} quotas[] = {
+    {"VPCs", "vpc", "L-F678F1CE", "aws_vpc", 0, 0, "DescribeVpcs", "vpcSet"},
+    {"Elastic IPs", "ec2", "L-0263D0A3", "aws_elastic_ip", 0, 0, NULL, NULL},
+    {"NAT gateways a zone", "vpc", "L-FE5A380F", "aws_nat_gateway", 0, 1, NULL, NULL},
+    {"internet gateways", "vpc", "L-A4707A72", "aws_internet_gateway", 0, 0, "DescribeInternetGateways",
+     "internetGatewaySet"},
+    {"security groups", "vpc", "L-E79EC296", "aws_security_group", 10, 0, "DescribeSecurityGroups",
+     "securityGroupInfo"},
+    {"EKS clusters", "eks", "L-1194D53C", "aws_eks_cluster", 0, 0, NULL, NULL},
+    {"node groups a cluster", "eks", "L-6D54EA21", "aws_node_group", 0, 0, NULL, NULL},
+    {"S3 buckets", "s3", "L-DC2B2D3D", "aws_bucket", 0, 0, NULL, NULL},
+    {"network load balancers", "elasticloadbalancing", "L-69A177A2", "aws_eks_cluster", 0, 0, NULL, NULL},
+    {"log groups", "logs", "L-C7B9AAAB", "aws_log_group", 0, 0, NULL, NULL},
+};
+
+static void check_quota(struct sheet *s, const struct quota *q)
+{
+    autofree char *check = mem_printf("quota: %s", q->check);
+    autojson json_t *used = NULL;
+    struct err err = ERR_INIT;
+    int64_t needed = of_type(s, q->type);
+    int limit, taken = -1;
+    if (!needed)
+        return;
+    needed = MAX(needed, q->least);
+    needed = q->most ? MIN(needed, q->most) : needed;
+    int r = ask(s, q->service, q->code, &limit, &err);
+    if (r == 0 && q->action && (r = list(s, q->action, q->list, &used, &err)) == 0)
+        taken = (int)json_array_size(used);
+    if (r == 0 && !strcmp(q->type, "aws_elastic_ip")) { /* EC2 does not cut this list into pages */
+        struct aws_request all = {.service = "ec2", .action = "DescribeAddresses"};
+        autojson json_t *answer = NULL;
+        if ((r = aws_call(s->c, &all, &answer, NULL, &err)) == 0) {
+            used = aws_xml_list(answer, "addressesSet", NULL);
+            taken = (int)json_array_size(used);
+        }
+    }
+    if (r < 0)
+        unseen(s, check, err.message, needed);
+    else
+        judge(s, check, limit, taken, needed, "");
+}
+
+/* A network may be joined to so many; ours is new, the other one's count where it is in this account and region. */
+static void check_peerings(struct sheet *s)
+{
+    static const char *const check = "quota: active peerings of a network";
+    const json_t *want = plan_graph_attributes(s->g, "aws_vpc_peering.main");
+    autojson json_t *found = NULL;
+    struct err err = ERR_INIT;
+    const char *peer = text(want, "peer_vpc");
+    int limit, used = 0;
+    size_t i;
+    json_t *v;
+    if (!want)
+        return;
+    int r = ask(s, "vpc", "L-7E9ECCDB", &limit, &err);
+    if (r == 0)
+        r = list(s, "DescribeVpcPeeringConnections", "vpcPeeringConnectionSet", &found, &err);
+    json_array_foreach(found, i, v) used += !strcmp(text(json_object_get(v, "status"), "code"), "active") &&
+                                            (!strcmp(text(json_object_get(v, "requesterVpcInfo"), "vpcId"), peer) ||
+                                             !strcmp(text(json_object_get(v, "accepterVpcInfo"), "vpcId"), peer));
+    if (r < 0)
+        unseen(s, check, err.message, 1);
+    else
+        judge(s, check, limit, used, 1, "");
+}
+
+/* Service Quotas has no code for these that is known here; AWS gives this many unless it was asked for more. */
+static void check_endpoint_services(struct sheet *s)
+{
+    enum { USUAL = 20 };
+    static const char *const check = "quota: endpoint services";
+    autojson json_t *found = NULL;
+    struct err err = ERR_INIT;
+    if (!of_type(s, "aws_endpoint_service"))
+        return;
+    if (list(s, "DescribeVpcEndpointServiceConfigurations", "serviceConfigurationSet", &found, &err) < 0) {
+        unseen(s, check, err.message, 1);
+        return;
+    }
+    size_t n = json_array_size(found);
+    autofree char *said = mem_printf("%zu, of %d that AWS gives unasked", n, USUAL);
+    aws_inspect_row(s->rows, n < USUAL ? "ok" : "unknown", check, said, "1 free",
+                    n < USUAL ? "" : "Look in the Service Quotas console whether you were given more.");
+}
+
+void aws_quotas(const struct aws_inspect *i, const struct plan_graph *g, struct aws_client *c, json_t *rows)
+{
+    struct sheet s = {i, g, c, rows};
+    check_vcpus(&s);
+    for (size_t k = 0; k < ARRAY_SIZE(quotas); k++)
+        check_quota(&s, &quotas[k]);
+    check_peerings(&s);
+    check_endpoint_services(&s);
+}
