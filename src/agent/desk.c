@@ -4,6 +4,7 @@
 #include "agent/ledger/client.h"
 #include "agent/link/link.h"
 #include "agent/operator/operator.h"
+#include "agent/operator/orders.h"
 #include "base/mem.h"
 
 struct desk {
@@ -188,7 +189,16 @@ static void offer_waiting(struct desk *d)
 
 /* ---- operations ---- */
 
-/* What this runtime can do now; all else is refused in plain words. */
+static bool is_desired(const char *operation)
+{
+    static const char *const those[] = {"service.scale", "service.configure", "service.restore", "service.delete"};
+    for (size_t i = 0; i < ARRAY_SIZE(those); i++)
+        if (!strcmp(those[i], operation))
+            return true;
+    return false;
+}
+
+/* What can be done now; all else is refused in plain words. 1: it was begun, and is told when it ends. */
 static int carry_out(struct desk *d, const struct consent_request *q, struct err *err)
 {
     const char *name = q->operations[0]->name, *service = json_string_value(json_object_get(q->arguments, "service"));
@@ -200,7 +210,15 @@ static int carry_out(struct desk *d, const struct consent_request *q, struct err
     if (!strcmp(name, "service.restart"))
         return service ? operator_restart(d->operator, service, err)
                        : err_set(err, -EINVAL, "arguments.service: must be the service's id");
-    return err_set(err, -ENOTSUP, "this data plane's runtime cannot carry out %s yet", name);
+    if (is_desired(name))
+        return err_set(err, -ENOTSUP,
+                       "%s is a change of the desired document: make it at the service itself, and "
+                       "sign what the agent then asks for (desired.exposing, desired.destructive)",
+                       name);
+    if (strncmp(name, "service.", 8) != 0)
+        return err_set(err, -ENOTSUP, "%s is not carried out by the agent's operator", name);
+    r = operator_order(d->operator, q->id, name, q->arguments, err);
+    return r == 0 ? 1 : r;
 }
 
 static json_t *outcome_body(const struct consent_request *q, const char *outcome, const char *message)
@@ -234,6 +252,8 @@ static void run_request(struct desk *d, const struct consent_request *q, const s
         return;
     }
     r = carry_out(d, q, &err);
+    if (r > 0)
+        return;
     const char *outcome = r == 0 ? "done" : "failed";
     must_record(d, "outcome", outcome_body(q, outcome, err.message));
     if (keeper_result(d->keeper, q->id, outcome, err.message, &own) < 0)
@@ -242,6 +262,26 @@ static void run_request(struct desk *d, const struct consent_request *q, const s
     if (p->version != before)
         must_record(d, "policy",
                     json_pack("{sI ss ss}", "version", (json_int_t)p->version, "digest", p->digest, "request", q->id));
+}
+
+/* What was begun and has ended. Until the ledger has it, it is kept. */
+static void tell_settled(struct desk *d)
+{
+    const char *request, *operation = "", *why = "";
+    bool done = false;
+    while ((request = orders_settled(operator_orders(d->operator), &operation, &done, &why))) {
+        struct err err = ERR_INIT;
+        const char *outcome = done ? "done" : "failed";
+        if (record(d, "outcome",
+                   json_pack("{ss s[s] ss ss}", "request", request, "operations", operation, "outcome", outcome, "why",
+                             why),
+                   &err) < 0 ||
+            (keeper_result(d->keeper, request, outcome, why, &err) < 0 && err.code != -ENOENT)) {
+            event(d, true, err.message);
+            return;
+        }
+        orders_told(operator_orders(d->operator), request);
+    }
 }
 
 /* A restart of a service that is not there: where nothing holds it back, the answer is another. */
@@ -288,6 +328,8 @@ void desk_work(struct desk *d)
     }
     if (signed_document)
         offer_waiting(d);
+    if (d->operator&& !d->unrecorded)
+        tell_settled(d);
     desk_say(d, false);
     offer_checkpoint(d);
 }

@@ -7,6 +7,7 @@
 #include "agent/link/identity.h"
 #include "agent/lock.h"
 #include "agent/operator/operator.h"
+#include "agent/operator/orders.h"
 #include "agent/place.h"
 #include "agent/recorder.h"
 #include "agent/releases.h"
@@ -229,6 +230,7 @@ static void write_status(uv_timer_t *t)
     if (!strcmp(o->role->config.runtime, "kubernetes"))
         json_object_set_new(status, "cluster", cluster_status(o));
     json_object_set_new(status, "consent", desk_status(o->desk));
+    json_object_set_new(status, "operations", orders_describe(operator_orders(o->operator)));
     json_object_set_new(status, "telemetry", allowlist_describe(&o->allowlist));
     json_object_set_new(status, "gateJudge",
                         json_string(o->place.env.engine == BLUEPRINT_SERVER
@@ -612,6 +614,7 @@ static int start_operator(struct operator_role *o, struct err *err)
         .backup_place = o->place.backup,
         .backup_password = o->backup_password,
         .may_accept = may_accept,
+        .locked = is_locked,
         .on_observed = on_observed,
         .on_certificate = on_service_certificate,
         .on_event = on_operator_event,

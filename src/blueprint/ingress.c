@@ -192,14 +192,19 @@ static void add_servers(const struct desired_service *s, const struct blueprint_
     const char *names = env->names_change ? " resolvers cluster init-addr last,libc,none" : "";
     bool sleeps = blueprint_may_sleep(s);
     int n = blueprint_replicas(s, env);
+    /* Who is asked for nothing more is left out, but never everybody. */
+    unsigned all = (1u << n) - 1, drained = (s->drained & all) == all ? 0 : s->drained;
     if (sleeps)
         buf_printf(o, "    %s set-dst-port int(%d)\n",
                    port == BLUEPRINT_HTTP_PORT ? "http-request" : "tcp-request content", s->ordinal);
     /* One replica alone is sent to for as long as it answers: there is nobody else. */
-    for (int k = 0; k < n; k++)
+    for (int k = 0; k < n; k++) {
+        if (drained & (1u << k))
+            continue;
         buf_printf(o, "    server r%d ${%s:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s%s\n",
                    k, n > 1 ? "ready" : "address", blueprint_replica_name(s, k, a), port,
                    sleeps ? " observe layer4 error-limit 1 on-error mark-down" : "", names);
+    }
     if (sleeps)
         buf_printf(o, "    server activator ${address:activator}:%d backup send-proxy-v2%s\n", activator_port, names);
 }

@@ -178,12 +178,14 @@ static int request_run(struct cli *c, struct err *err)
                *reason = cli_option(c, "reason"), *ticket = cli_option(c, "ticket");
     autosession struct session s = {0};
     autojson json_t *infra = NULL, *found = NULL, *arguments = json_object(), *body = NULL;
-    int64_t hours = 12;
+    int64_t hours = 12, replica = 0;
     if (!operation_find(c->arguments[0]))
         return err_set(err, CLI_BAD_USAGE, "there is no operation %.60s (api/consent.md lists them)", c->arguments[0]);
     if (!reason)
         return err_set(err, CLI_BAD_USAGE, "--reason TEXT is missing: who signs wants to know why");
     int r = cli_option_int(c, "hours", 1, 168, &hours, err);
+    if (r == 0)
+        r = cli_option_int(c, "replica", 0, 19, &replica, err);
     if (r == 0)
         r = session_open(c, &s, err);
     if (r == 0)
@@ -196,6 +198,8 @@ static int request_run(struct cli *c, struct err *err)
         return r;
     if (service)
         json_object_set_new(arguments, "service", json_string(session_text(found, "id")));
+    if (cli_option(c, "replica"))
+        json_object_set_new(arguments, "replica", json_integer(replica));
     body = json_pack("{s[s] sO ss ss sI}", "operations", c->arguments[0], "arguments", arguments, "reason", reason,
                      "ticket", ticket ? ticket : "", "hours", (json_int_t)hours);
     autofree char *path = mem_printf("/infrastructures/%s/requests", session_text(infra, "id"));
@@ -219,6 +223,7 @@ static const struct cli_option sign_options[] = {
 
 static const struct cli_option request_options[] = {
     {"service", 's', "NAME", "the service it is about"},
+    {"replica", 0, "N", "the number of its replica that it is about, from 0"},
     {"policy", 0, "FILE", "for policy.change: the new policy"},
     {"reason", 'r', "TEXT", "why, for those who sign"},
     {"ticket", 't', "TEXT", "number of the case"},

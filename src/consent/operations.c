@@ -6,8 +6,11 @@ const char *const operation_class_names[] = {"read", "harmless", "exposing", "de
 const struct operation operations[] = {
     {"service.restart", OPERATION_HARMLESS, 0, 1, "restarts the service's processes; connections break once"},
     {"service.drain", OPERATION_HARMLESS, 0, 1, "sends nothing more to one replica and lets its queries end"},
-    {"service.upgrade", OPERATION_EXPOSING, 0, 1, "runs the service with another release of ClickHouse"},
-    {"service.reattach", OPERATION_HARMLESS, 0, 1, "detaches and attaches tables that do not load"},
+    {"service.undrain", OPERATION_HARMLESS, 0, 1, "sends queries to that replica again"},
+    {"service.backup", OPERATION_HARMLESS, 0, 1, "makes a backup now, where its backups lie"},
+    {"service.upgrade", OPERATION_EXPOSING, 0, 1, "takes up the release of ClickHouse that waits for its window, now"},
+    {"service.reattach", OPERATION_HARMLESS, 0, 1,
+     "registers one replica's tables that cannot be written anew in Keeper"},
     {"service.rebuild-replica", OPERATION_DESTRUCTIVE, 0, 1,
      "removes one replica's local copy and builds it anew from the others"},
     {"service.scale", OPERATION_HARMLESS, 0, 1, "changes how many replicas run or how large they are"},

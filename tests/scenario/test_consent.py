@@ -56,10 +56,41 @@ def test_restart_without_signature_under_open(system):
     wait_until("the service to serve again", 60, lambda: answers(system, 1))
 
 
-def test_what_the_runtime_cannot_do_is_refused_plainly(system):
-    request = ask(system, "service.upgrade", "--service", "demo")
-    wait_state(system, request, "failed")
-    assert "cannot carry out service.upgrade" in system.ok("requests", request)["why"]
+def test_what_cannot_be_carried_out_is_refused_with_its_reason(system):
+    """One replica of an engine that is this machine's own program: each says why, in the ledger too."""
+    for operation, words, why in (
+            ("service.drain", ("--replica", "0"), "one replica here (the embedded engine serves alone)"),
+            ("service.undrain", ("--replica", "0"), "one replica here"),
+            ("service.rebuild-replica", ("--replica", "0"), "one replica here"),
+            ("service.reattach", ("--replica", "0"), "not registered in any Keeper"),
+            ("service.reattach", ("--replica", "1"), "service demo has replicas 0 to 0 here"),
+            ("service.drain", (), "arguments.replica: must be the replica's number"),
+            ("service.upgrade", (), "this machine's own program, not an image"),
+            ("service.delete", (), "a change of the desired document")):
+        request = ask(system, operation, "--service", "demo", *words)
+        if system.ok("requests", request)["document"]["operations"] == ["service.rebuild-replica"]:
+            assert "destructive" in system.run("requests", request).stdout
+        wait_state(system, request, "failed")
+        assert why in system.ok("requests", request)["why"], system.ok("requests", request)
+        published(system, "outcome", lambda body: body["request"] == request and why in body["why"])
+    assert answers(system, 1)
+
+
+def test_a_backup_by_request_is_joined_with_its_leaves(system, agent):
+    """Made by the real engine, restored for a try, under the request's id; done only when that is over."""
+    system.select("CREATE TABLE asked (id UInt64) ENGINE = MergeTree ORDER BY id")
+    system.select("INSERT INTO asked SELECT number FROM numbers(1000)")
+    service = system.api("GET", "/services")[1]["result"][0]["id"]
+    request = ask(system, "service.backup", "--service", "demo")
+    wait_until("the backup's end", 180, lambda: state(system, request) in ("done", "failed"))
+    assert state(system, request) == "done", system.ok("requests", request)
+    published(system, "operation", lambda body: body["request"] == request and body["operations"] == ["service.backup"])
+    published(system, "outcome", lambda body: body["request"] == request and body["outcome"] == "done")
+    made = next(b for b in json.loads((agent / "state/backups.json").read_text())["backups"] if b["id"] == request)
+    assert (made["service"], made["state"], made["drill"]) == (service, "done", "passed"), made
+    told = wait_until("the control plane to know it", 60, lambda: next(
+        (b for b in system.api("GET", f"/services/{service}/backups")[1]["result"] if b["id"] == request), None))
+    assert told["status"] == "done"
 
 
 def test_denied_for_good(system):

@@ -17,7 +17,7 @@ struct backups {
     char mark[BACKUP_PLACE_SIZE]; /* of the place */
     char *password, *path;
     struct backup_list list;
-    json_t *services; /* id -> {firstSeenMs, restore: "" | "running" | "done" | "failed", error} */
+    json_t *services; /* id -> {firstSeenMs, ordered, restore: "" | "running" | "done" | "failed", error} */
     uv_work_t work;
     struct backup_job job; /* the thread's while busy */
     char of[UUID_SIZE];    /* the service that it is of */
@@ -358,17 +358,31 @@ static bool start_deletion(struct step *st)
     return false;
 }
 
+/* The one that is asked for by its id and was not begun yet; what was ordered at this data plane comes first. */
+static const char *asked_of(const struct backups *b, const struct desired_service *s)
+{
+    const char *ordered = json_string_value(json_object_get(json_object_get(b->services, s->id), "ordered"));
+    if (ordered && !backup_find(&b->list, ordered))
+        return ordered;
+    return s->backup_asked && !backup_find(&b->list, s->backup_asked) ? s->backup_asked : NULL;
+}
+
 static bool start_backup(struct step *st, const struct desired_service *s, const char *address)
 {
     struct backups *b = st->b;
     char id[UUID_SIZE];
     const struct backup *base = backup_base(&b->list, s->id, b->mark);
-    if (s->backup_asked && !backup_find(&b->list, s->backup_asked))
-        snprintf(id, sizeof(id), "%s", s->backup_asked);
+    const char *asked = asked_of(b, s);
+    if (asked)
+        snprintf(id, sizeof(id), "%s", asked);
     else
         uuid_new(id);
     job_clear(&b->job);
     b->job.act = BACKUP_ACT_MAKE;
+    json_t *one = json_object_get(b->services, s->id);
+    autojson json_t *ordered = json_incref(json_object_get(one, "ordered"));
+    if (ordered && !strcmp(json_string_value(ordered), id))
+        json_object_del(one, "ordered"); /* its record stands for it from now on */
     if (base)
         memcpy(b->job.base, base->id, UUID_SIZE);
     struct backup record = {.state = BACKUP_RUNNING, .started_ms = st->now};
@@ -380,6 +394,8 @@ static bool start_backup(struct step *st, const struct desired_service *s, const
     *backup_add(&b->list) = record;
     if (save(b) < 0) {
         backup_remove(&b->list, b->list.n - 1);
+        if (ordered)
+            json_object_set(one, "ordered", ordered);
         return false;
     }
     start(b, s->id, s->id, id, address);
@@ -395,7 +411,7 @@ static bool start_due(struct step *st, int64_t *next)
         const char *address = s->state == DESIRED_RUNNING ? engine_of(st, s->id) : NULL;
         if (!address || to_be_filled(b, s))
             continue;
-        int64_t due = backup_due(&b->list, s->id, &s->backup, s->backup_asked, first_seen(b, s->id, st->now));
+        int64_t due = backup_due(&b->list, s->id, &s->backup, asked_of(b, s), first_seen(b, s->id, st->now));
         if (due <= st->now && start_backup(st, s, address))
             return true;
         *next = MIN(*next, MAX(due - st->now, 1000));
@@ -438,6 +454,48 @@ int backups_restoring(struct backups *b, const struct desired_service *s, const 
              "it was not filled from its backup: %s; delete this service and create it again", why ? why : "");
     *ret_sentence = b->sentence;
     return -EIO;
+}
+
+/* ---- what is ordered ---- */
+
+int backups_order(struct backups *b, const struct desired_service *s, const char *id, struct err *err)
+{
+    const char *why = NULL;
+    (void)first_seen(b, s->id, clock_wall_ms(b->c.clock));
+    json_t *one = json_object_get(b->services, s->id);
+    const char *before = json_string_value(json_object_get(one, "ordered"));
+    if (to_be_filled(b, s))
+        return err_set(err, -EBUSY, "the service is still being filled from a backup");
+    if (before && backups_outcome(b, s->id, before, &why) > 0)
+        return err_set(err, -EBUSY, "backup %s was asked for before, and is not made yet", before);
+    autojson json_t *old = json_incref(json_object_get(one, "ordered"));
+    json_object_set_new(one, "ordered", json_string(id));
+    if (save(b) == 0)
+        return 0;
+    if (old)
+        json_object_set(one, "ordered", old);
+    else
+        json_object_del(one, "ordered");
+    return err_set(err, -EIO, "the order could not be written down: backups.json cannot be written");
+}
+
+int backups_outcome(struct backups *b, const char *service, const char *id, const char **ret_sentence)
+{
+    const struct backup *record = backup_find(&b->list, id);
+    const char *ordered = json_string_value(json_object_get(json_object_get(b->services, service), "ordered"));
+    *ret_sentence = "";
+    if (!record && ordered && !strcmp(ordered, id))
+        return 1;
+    if (!record) {
+        *ret_sentence = "its record is gone";
+        return -EIO;
+    }
+    if (record->state == BACKUP_DONE && record->drill != DRILL_FAILED)
+        return 0;
+    snprintf(b->sentence, sizeof(b->sentence), "%s",
+             *record->error ? record->error : "the backup could not be made or not be restored");
+    *ret_sentence = b->sentence;
+    return record->state == BACKUP_RUNNING ? 1 : -EIO;
 }
 
 bool backups_busy(const struct backups *b, const char *service)

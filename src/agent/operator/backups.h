@@ -51,6 +51,12 @@ int backups_restoring(struct backups *b, const struct desired_service *s, const 
 /* Whether one is being made of it, or restored to it, now. */
 bool backups_busy(const struct backups *b, const char *service);
 
+/* A backup of this id (a UUID, new) is to be made of the service as soon as may be; durable on return. -EBUSY: it still
+ * begins with a backup, or another one was ordered before. */
+OH_MUST_CHECK int backups_order(struct backups *b, const struct desired_service *s, const char *id, struct err *err);
+/* What became of it: 1 not yet, 0 made, -EIO not, and the sentence (borrowed until the next call) says why. */
+int backups_outcome(struct backups *b, const char *service, const char *id, const char **ret_sentence);
+
 json_t *backups_told(const struct backups *b); /* for `observed`; a new reference */
 
 /* Ends the thread's watching (what runs in an engine goes on); `done` is called, maybe later, when it has ended. */

@@ -8,6 +8,7 @@
 #include "agent/operator/named.h"
 #include "agent/operator/notes.h"
 #include "agent/operator/observe.h"
+#include "agent/operator/orders.h"
 #include "agent/operator/reconcile.h"
 #include "agent/operator/replica_watch.h"
 #include "agent/operator/restarts.h"
@@ -46,6 +47,7 @@ struct operator_loop {
     struct notes *notes;
     struct restarts restarts;
     struct upgrades upgrades;
+    struct orders orders;
     struct named *named;
     struct backups *backups;        /* NULL: none here */
     struct replica_watch *replicas; /* NULL: nobody is asked */
@@ -305,6 +307,8 @@ static void act(struct operator_loop *o, const struct reconcile_action *a, const
     struct runtime *rt = o->c.runtime;
     struct err err = ERR_INIT;
     autoworkloads struct workload_list fresh = {0};
+    if (a->workload && orders_holds(&o->orders, a->name))
+        return;
     const struct workload *w = a->workload ? whole_of(o, a->workload, &fresh) : NULL;
     if (a->workload && !w) {
         o->rendered = false;
@@ -507,6 +511,8 @@ static int prepare(struct operator_loop *o, struct err *err)
     }
     if (upgrades_due(&o->upgrades, clock_wall_ms(o->c.clock)))
         o->rendered = false;
+    if (!o->rendered)
+        orders_mark(&o->orders, o->kept.desired);
     int rendered = o->rendered ? 0 : render(o, err);
     return r < 0 ? r : rendered;
 }
@@ -521,6 +527,77 @@ static bool backs_up(const char *service, void *data)
 {
     struct operator_loop *o = data;
     return o->backups && backups_busy(o->backups, service);
+}
+
+/* ---- operations under way ---- */
+
+static const struct replica_view *view_of(const char *service, void *data)
+{
+    struct operator_loop *o = data;
+    return o->replicas ? replica_watch_view(o->replicas, service) : NULL;
+}
+
+static void reattach(const char *service, unsigned replicas, void *data)
+{
+    struct operator_loop *o = data;
+    if (o->replicas)
+        replica_watch_reattach(o->replicas, service, replicas);
+}
+
+static int64_t queries_of(const char *workload, void *data)
+{
+    const json_t *n = json_object_get(metrics_of(workload, data), "ClickHouseMetrics_Query");
+    return n ? json_integer_value(n) : -1;
+}
+
+static struct order_place order_place(struct operator_loop *o, const struct runtime_status_list *observed)
+{
+    const struct runtime_status *front = observed ? status_of(observed, "ingress") : NULL;
+    return (struct order_place){
+        .desired = o->kept.desired,
+        .env = &o->c.env,
+        .wanted = &o->wanted,
+        .digests = (const char(*)[65])o->digests,
+        .observed = observed,
+        .ingress_told =
+            front && is_told(o, front) && !strcmp(asks_get(o->asks, "ingress"), blueprint_generation(&o->wanted)),
+        .locked = o->c.locked && o->c.locked(o->c.data),
+        .runtime = o->c.runtime,
+        .upgrades = &o->upgrades,
+        .backups = o->backups,
+        .now_ms = clock_mono_ms(o->c.clock),
+        .view = view_of,
+        .reattach = reattach,
+        .queries = queries_of,
+        .data = o,
+    };
+}
+
+static void carry_on(struct operator_loop *o, const struct runtime_status_list *observed)
+{
+    struct order_place p = order_place(o, observed);
+    struct err err = ERR_INIT;
+    if (orders_step(&o->orders, &p))
+        o->rendered = false;
+    if (o->orders.dirty)
+        operator_nudge(o);
+    if (orders_keep(&o->orders, &err) < 0)
+        event(o, true, err.message);
+}
+
+int operator_order(struct operator_loop *o, const char *request, const char *operation, const json_t *arguments,
+                   struct err *err)
+{
+    struct order_place p = order_place(o, NULL);
+    int r = orders_begin(&o->orders, &p, request, operation, arguments, err);
+    o->rendered = o->rendered && r < 0;
+    operator_nudge(o);
+    return r;
+}
+
+struct orders *operator_orders(struct operator_loop *o)
+{
+    return &o->orders;
 }
 
 static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
@@ -545,6 +622,7 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
         if (o->backups)
             backups_step(o->backups, o->kept.desired, &observed, again_ms);
         say_restores(o, &plan);
+        carry_on(o, &observed);
     }
     ask_workloads(o, &observed, again_ms);
     scrape_engines(o, &observed);
@@ -684,6 +762,7 @@ static void release(struct operator_loop *o)
     notes_free(o->notes);
     restarts_free(&o->restarts);
     upgrades_free(&o->upgrades);
+    orders_free(&o->orders);
     free(o->observed);
     free(o->kept_path);
     arena_free(o->arena);
@@ -731,6 +810,8 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     restarts_open(&o->restarts, restarts_path);
     autofree char *images_path = mem_printf("%s/images.json", config->state_dir);
     upgrades_open(&o->upgrades, images_path);
+    autofree char *orders_path = mem_printf("%s/orders.json", config->state_dir);
+    orders_open(&o->orders, orders_path);
     o->waiting_since_ms = -1;
     o->named = named_new(config->wanted_dir, config->names_dir, config->acme);
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);

@@ -6,8 +6,8 @@
  *
  * State folder (0700, made here): desired.json (document, version, signature; 0600), ca.key, ca.pem (the data plane's
  * own authority), service.key, service.pem (the ingress's certificate), operator.secret, restarts.json (restarts asked
- * for), backups.json (agent/operator/backups.h), images.json (the engines' images in force),
- * idle.json (agent/operator/sleep.h). Keys never leave it. */
+ * for), orders.json (agent/operator/orders.h), backups.json (agent/operator/backups.h), images.json (the engines'
+ * images in force), idle.json (agent/operator/sleep.h). Keys never leave it. */
 #pragma once
 
 #include "agent/operator/backup_place.h"
@@ -53,6 +53,8 @@ struct operator_config {
     /* A document that has passed every check of its own, before it is kept: recorded, and judged by the customer's
      * policy. Non-zero: it is not taken, and the sentence says why. NULL: nothing more is asked. */
     int (*may_accept)(int64_t version, const char *document, size_t len, void *data, struct err *err);
+    /* The customer has locked the data plane: what is under way takes nothing away. NULL: never. */
+    bool (*locked)(void *data);
     /* The whole `observed` message (api/link.md), borrowed for the call: after each change and at least every 30 s,
      * whether or not somebody is connected. */
     void (*on_observed)(const json_t *observed, void *data);
@@ -90,5 +92,11 @@ int64_t operator_pass_us(const struct operator_loop *o);
 /* Restarts the engines of a service by the rules of a rolling change. -ENOENT: the document has no such service that
  * runs. */
 OH_MUST_CHECK int operator_restart(struct operator_loop *o, const char *service, struct err *err);
+/* Begins another typed operation of a service (agent/operator/orders.h) under its request's id; how it ends is told by
+ * orders_settled(). Errors are orders_begin()'s. */
+OH_MUST_CHECK int operator_order(struct operator_loop *o, const char *request, const char *operation,
+                                 const json_t *arguments, struct err *err);
+struct orders;
+struct orders *operator_orders(struct operator_loop *o); /* borrowed */
 /* Looks again soon; for whoever knows that something changed. */
 void operator_nudge(struct operator_loop *o);

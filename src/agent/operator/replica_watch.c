@@ -16,6 +16,7 @@ struct group {
     char *service;
     bool seen;
     struct replica_view view;
+    unsigned reattach; /* bit k: asked for */
     struct member members[BLUEPRINT_MAX_REPLICAS];
 };
 
@@ -124,7 +125,9 @@ static int64_t ask_member(struct replica_watch *w, struct group *g, int k, bool 
 /* What is being mended is looked at more often. */
 static bool is_mended(const struct group *g, int k)
 {
-    return replica_to_restore(&g->view, k);
+    const struct replica_said *said = &g->view.said[k];
+    bool asked = (g->reattach & (1u << k)) && (g->view.serving & (1u << k)) && said->known && said->readonly > 0;
+    return asked || replica_to_restore(&g->view, k);
 }
 
 /* ---- what is seen ---- */
@@ -223,7 +226,7 @@ static bool parse_name(const char *body, const char *key OH_UNUSED, char out[ASK
 static void restore(struct replica_watch *w, const struct group *g, int k)
 {
     const struct member *m = &g->members[k];
-    if (!replica_to_restore(&g->view, k))
+    if (!is_mended(g, k))
         return;
     autofree char *which = mem_printf("readonly-%s-%d", g->service, k),
                   *name = mem_printf("restore-%s-%d", g->service, k);
@@ -264,6 +267,21 @@ enum replica_sync replica_watch_sync(const char *workload, void *watch)
     int k = ordinal_of(workload, &service, &len);
     const struct group *g = k >= 0 ? group_of(w, service, len) : NULL;
     return g ? replica_judge(g->view.said, BLUEPRINT_MAX_REPLICAS, (size_t)k) : REPLICA_SYNCED;
+}
+
+const struct replica_view *replica_watch_view(const struct replica_watch *w, const char *service)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (!strcmp(w->groups[i]->service, service))
+            return &w->groups[i]->view;
+    return NULL;
+}
+
+void replica_watch_reattach(struct replica_watch *w, const char *service, unsigned replicas)
+{
+    struct group *g = group_of(w, service, strlen(service));
+    if (g)
+        g->reattach = replicas;
 }
 
 void replica_watch_free(struct replica_watch *w, void (*done)(void *data), void *data)

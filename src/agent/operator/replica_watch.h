@@ -21,5 +21,10 @@ int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, con
                            const struct runtime_status_list *observed, bool busy);
 /* Of a workload: reconcile_input.sync_of. What is no replica of several is in step. */
 enum replica_sync replica_watch_sync(const char *workload, void *watch);
+/* What is known of a service of several, as of the last step; NULL: nobody is asked. */
+const struct replica_view *replica_watch_view(const struct replica_watch *w, const char *service);
+/* These replicas (bit k) register their tables anew though nobody else can write either: somebody has decided that
+ * theirs are the rows to go on with. Holds until it is set to another. */
+void replica_watch_reattach(struct replica_watch *w, const char *service, unsigned replicas);
 /* Frees; `done` is called (maybe later) when no thread uses it any more. */
 void replica_watch_free(struct replica_watch *w, void (*done)(void *data), void *data);

@@ -26,6 +26,7 @@ void upgrades_free(struct upgrades *u)
 {
     free(u->path);
     json_decref(u->images);
+    json_decref(u->held);
     *u = (struct upgrades){0};
 }
 
@@ -69,11 +70,26 @@ static void forget_gone(struct upgrades *u, const struct desired *d)
     }
 }
 
+/* `before` comes back where it cannot be written; taken over. */
+static int keep(struct upgrades *u, json_t *before, struct err *err)
+{
+    autojson json_t *owned = before;
+    autofree char *text = js_text(u->images);
+    int r = fs_write_atomic(u->path, text, strlen(text), 0600, err);
+    if (r < 0) {
+        json_decref(u->images);
+        u->images = json_incref(owned);
+    }
+    return r;
+}
+
 int upgrades_apply(struct upgrades *u, const struct desired *d, int64_t now_ms, struct workload_list *list,
                    struct err *err)
 {
     autojson json_t *before = json_deep_copy(u->images);
     u->due_ms = 0;
+    json_decref(u->held);
+    u->held = json_object();
     forget_gone(u, d);
     for (size_t i = 0; i < list->n; i++) {
         struct workload *w = &list->items[i];
@@ -83,21 +99,24 @@ int upgrades_apply(struct upgrades *u, const struct desired *d, int64_t now_ms, 
         const char *in_force = json_string_value(json_object_get(u->images, s->id));
         int64_t until = in_force && strcmp(in_force, w->image) ? held_until(s, now_ms) : 0;
         if (until) {
+            json_object_set_new(u->held, s->id, json_string(w->image));
             w->image = arena_strdup(list->arena, in_force);
             u->due_ms = u->due_ms ? MIN(u->due_ms, until) : until;
         } else {
             json_object_set_new(u->images, s->id, json_string(w->image));
         }
     }
-    if (json_equal(before, u->images))
-        return 0;
-    autofree char *text = js_text(u->images);
-    int r = fs_write_atomic(u->path, text, strlen(text), 0600, err);
-    if (r < 0) {
-        json_decref(u->images);
-        u->images = TAKE_PTR(before);
-    }
-    return r;
+    return json_equal(before, u->images) ? 0 : keep(u, TAKE_PTR(before), err);
+}
+
+int upgrades_now(struct upgrades *u, const char *service, struct err *err)
+{
+    json_t *image = json_object_get(u->held, service);
+    if (!image)
+        return err_set(err, -ENOENT, "no other image waits for this service's upgrade window");
+    json_t *before = json_deep_copy(u->images);
+    json_object_set(u->images, service, image);
+    return keep(u, before, err);
 }
 
 bool upgrades_due(const struct upgrades *u, int64_t now_ms)

@@ -2,8 +2,9 @@
  *
  * The image in force of each service is kept in a file. Another one (the agent was given a newer release) is taken up
  * at once where the service has no window or does not run; else when its window is open. Who does not want to wait
- * removes the window, or stops and starts the service. A change that began in the window is carried through after it.
- * What has no images, such as processes, is not held: their programs are the machine's own. */
+ * asks for it (upgrades_now), removes the window, or stops and starts the service. A change that began in the window is
+ * carried through after it. What has no images, such as processes, is not held: their programs are the machine's own.
+ */
 #pragma once
 
 #include "base/js.h"
@@ -13,6 +14,7 @@
 struct upgrades {
     char *path;
     json_t *images; /* service id -> image in force */
+    json_t *held;   /* service id -> image that waits */
     int64_t due_ms; /* wall: when the next window of a held service opens; 0 = nothing is held */
 };
 
@@ -22,6 +24,9 @@ void upgrades_free(struct upgrades *u);
 /* Puts the image in force into what is held, and records what is taken up; durable on return. */
 OH_MUST_CHECK int upgrades_apply(struct upgrades *u, const struct desired *d, int64_t now_ms,
                                  struct workload_list *list, struct err *err);
+/* Takes up what this service waits for at the next upgrades_apply(), whatever its window says; durable on return.
+ * -ENOENT: it waits for nothing. */
+OH_MUST_CHECK int upgrades_now(struct upgrades *u, const char *service, struct err *err);
 /* True when something is held whose window has come. */
 bool upgrades_due(const struct upgrades *u, int64_t now_ms);
 
