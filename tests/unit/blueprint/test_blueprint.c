@@ -169,6 +169,40 @@ static void a_new_version_alone_touches_only_dns(void **state OH_UNUSED)
     golden_free(&g);
 }
 
+/* The ingress's lines for replica k, of both protocols. */
+static int lines_of(const struct workload_list *l, int k)
+{
+    autofree char *text = all_text(l), *mark = mem_printf("    server r%d ", k);
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, mark)); p++)
+        n++;
+    return n;
+}
+
+static void who_is_drained_is_left_out(void **state OH_UNUSED)
+{
+    struct golden g;
+    autofree char *path = mem_printf("%s/server-replicas.json", folder);
+    autoworkloads struct workload_list before, after, all;
+    golden_load(path, &g);
+    size_t at = 0;
+    while (blueprint_replicas(&g.desired->services[at], &g.env) < 2)
+        at++;
+    struct desired_service *s = &g.desired->services[at];
+    render(g.desired, &g.env, &before);
+    s->drained = 2;
+    render(g.desired, &g.env, &after);
+    autofree char *touched = differing(&before, &after);
+    assert_string_equal(touched, "ingress,"); /* what runs goes on as it is */
+    assert_int_equal(lines_of(&after, 0), lines_of(&before, 0));
+    assert_int_equal(lines_of(&after, 1), lines_of(&before, 1) - 2);
+    s->drained = (1u << blueprint_replicas(s, &g.env)) - 1; /* made smaller meanwhile: somebody has to serve */
+    render(g.desired, &g.env, &all);
+    autofree char *same = differing(&before, &all);
+    assert_string_equal(same, "");
+    golden_free(&g);
+}
+
 static void environment_is_checked(void **state OH_UNUSED)
 {
     static const char *const bad_proxy[] = {"10.0.0.0/99"};
@@ -241,6 +275,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(same_input_gives_same_bytes),
         cmocka_unit_test(a_change_touches_only_its_service),
         cmocka_unit_test(a_new_version_alone_touches_only_dns),
+        cmocka_unit_test(who_is_drained_is_left_out),
         cmocka_unit_test(environment_is_checked),
         cmocka_unit_test(secrets_are_marked),
         cmocka_unit_test(notice_says_what_is_not_done),
