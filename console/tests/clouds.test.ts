@@ -48,6 +48,7 @@ describe('findings', () => {
     expect(amountText('1482 nodes, 1476 replicas', t as never, word)).toBe('finding.carries(1482,1476)');
     expect(amountText('2 of 5 used', t as never, word)).toBe('finding.used(2,5)');
     expect(amountText('let in', t as never, word)).toBe('finding.is.let in');
+    expect(amountText('7 resources carry ownhouse:infrastructure, the first arn:aws:s3:::x', t as never, word)).toBe('finding.tagged(7,arn:aws:s3:::x)');
   });
   test('names of parts of an own network, and rights that are denied', () => {
     expect(checkName('own network: subnet-0abc: way out', t as never, word)).toBe('finding.networkfinding.part(finding.of.subnet-0abc)finding.part(finding.of.way out)');

@@ -6,10 +6,12 @@ import { covers, effective, resourceKind } from '../src/lib/access';
 import { addresses, isAligned, isIpSource, isPrivate, parseNetwork } from '../src/lib/cidr';
 import { connectLines, shellQuote, type Target } from '../src/lib/connect';
 import { toCsv } from '../src/lib/csv';
+import { bytes } from '../src/lib/bytes';
 import { askOnce } from '../src/lib/once';
 import { changesOf, layersOf, placeNodes, progressOf, showValue, splitResource } from '../src/lib/plan';
 import { restoredName } from '../src/lib/restore';
 import { doubleSha1Hex, makeKey, randomText, sha256Base64 } from '../src/lib/secrets';
+import { replicasTyped, settingsSent, settingsTyped } from '../src/lib/stretches';
 import { overlap, weekGrid } from '../src/lib/week';
 
 describe('networks', () => {
@@ -195,5 +197,25 @@ describe('a link that counts once', () => {
   test('and which was refused at once lets nobody in', async () => {
     await expect(askOnce({ lost: false }, no(used), () => Promise.resolve('in'))).rejects.toBe(used);
     await expect(askOnce({ lost: false }, () => Promise.resolve('done'), no(used))).resolves.toBe('done');
+  });
+});
+
+test('an amount of bytes has its unit, in the plural too', () => {
+  expect([0, 1, 326, 1500, 999999, 5e9].map((n) => bytes(n, 'en'))).toEqual(['0 bytes', '1 byte', '326 bytes', '1.5 kB', '1 MB', '5 GB']);
+  expect([1, 326, 1500].map((n) => bytes(n, 'zh-CN'))).toEqual(['1字节', '326字节', '1.5 kB']);
+});
+
+describe('a stretch of the schedule', () => {
+  test('its settings are kept as they are typed', () => {
+    const typed = settingsTyped({ max_threads: '8', join_use_nulls: 1 });
+    expect(typed).toEqual([{ name: 'max_threads', value: '8' }, { name: 'join_use_nulls', value: '1' }]);
+    expect(settingsSent(typed)).toEqual({ max_threads: '8', join_use_nulls: '1' });
+    expect(settingsSent([{ name: 'max_threads', value: ' 4 ' }])).toEqual({ max_threads: '4' });
+    expect(settingsSent(settingsTyped(undefined))).toBeUndefined();
+  });
+  test('a number of replicas that is answered as a band is sent as a number', () => {
+    expect(replicasTyped({ minReplicas: 3, maxReplicas: 3 })).toEqual({ numReplicas: 3 });
+    expect(replicasTyped({ autoscalingMode: 'vertical', numReplicas: 2, minReplicas: 3, maxReplicas: 3 })).toEqual({ autoscalingMode: 'vertical', numReplicas: 2 });
+    expect(replicasTyped({ autoscalingMode: 'horizontal', minReplicas: 1, maxReplicas: 3 })).toEqual({ autoscalingMode: 'horizontal', minReplicas: 1, maxReplicas: 3 });
   });
 });

@@ -39,6 +39,8 @@ export function amountText(text: string, t: Text, word: Word): string {
   }
   const denied = /^denied: (.*?)(?: and (\d+) more)?$/.exec(text);
   if (denied) return denied[2] ? t('finding.deniedMore' as never, { actions: denied[1], n: Number(denied[2]) } as never) : t('finding.denied' as never, { actions: denied[1] } as never);
+  const tagged = /^(\d+) resources carry ownhouse:infrastructure, the first (.*)$/.exec(text);
+  if (tagged) return t('finding.tagged' as never, { n: Number(tagged[1]), first: tagged[2] } as never);
   return word('finding.is', text);
 }
 
@@ -51,6 +53,7 @@ export function inOrderOfNeed(findings: Finding[]): Finding[] {
 const ADVICE: [RegExp, string][] = [
   [/^The role's trust does not demand sts:ExternalId/, 'trust'],
   [/^Apply the artefact of this release to have the role's rights/, 'simulate'],
+  [/^Apply the artefact of this release again, unchanged/, 'unchanged'],
   [/^Apply the artefact of this release/, 'release'],
   [/^Apply the artefact with the parts/, 'parts'],
   [/^Apply the artefact, or attach the role again/, 'apply'],
@@ -76,6 +79,7 @@ const ADVICE: [RegExp, string][] = [
   [/^Set it: private load balancers/, 'tag'],
   [/^Name three private subnets/, 'subnets'],
   [/^Name subnets in three/, 'subnetZones'],
+  [/^They are left alone/, 'existing'],
 ];
 
 export function adviceText(advice: string, t: Text): string {

@@ -115,7 +115,7 @@ const NOTES: [RegExp, string][] = [
   [/^It runs on this machine/, 'local'],
   [/^List prices for a month/, 'prices'],
   [/^Node groups count at their smallest/, 'nodes'],
-  [/^The buckets' TLS-only policy/, 'tls'],
+  [/^The buckets' policies/, 'tls'],
 ];
 
 /** A note in the reader's words; one that is not known is shown as it came. */

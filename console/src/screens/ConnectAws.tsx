@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useState, type FormEvent, type ReactNode } from 'react';
 import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
+import { useSession } from '../app/session';
 import { useWords } from '../i18n';
 import { awsCapacity, NARROWEST, WIDEST, withPrefix, zonesFound } from '../lib/awsNetwork';
 import { saveFile } from '../lib/csv';
@@ -136,6 +137,7 @@ export function AwsRoles({ account, kept, keep, onNext }: StepProps & { onNext: 
           </Button>
         </div>
       </Card>
+      {right && artefact.data && <BucketPolicies account={account} artefact={artefact.data as Artefact} />}
     </div>
   );
 }
@@ -181,6 +183,36 @@ function Roles({ account, artefact }: { account: Account; artefact: Artefact }) 
           </li>
         ))}
       </ul>
+    </Card>
+  );
+}
+
+/** What only the account's owner may write, once an infrastructure has buckets. */
+function BucketPolicies({ account, artefact }: { account: Account; artefact: Artefact }) {
+  const { t } = useWords();
+  const { can } = useSession();
+  const query = useApi('infrastructureGetList', {}, { enabled: can('infrastructureGetList') });
+  const there = ((query.data as Schemas['Infrastructure'][] | undefined) ?? []).filter((i) => i.accountId === account.id);
+  const json = (value: unknown) => JSON.stringify(value, null, 1) + '\n';
+  return (
+    <Card title={t('aws.buckets')}>
+      <p>{t('aws.buckets.what')}</p>
+      <div className="oh-actions">
+        <Button icon="download" onClick={() => saveFile('buckets.json', 'application/json', json(artefact.buckets.cloudformation))}>
+          {t('aws.buckets.cloudformation')}
+        </Button>
+        <Button icon="download" onClick={() => saveFile('buckets.tf.json', 'application/json', json(artefact.buckets.terraform))}>
+          {t('aws.buckets.terraform')}
+        </Button>
+      </div>
+      {there.map((i) => (
+        <CodeBlock
+          key={i.id}
+          label={t('aws.buckets.apply', { name: i.displayName })}
+          text={`aws cloudformation deploy --stack-name ownhouse-${account.name}-buckets-${i.id.slice(0, 8)} --region ${i.regionId} \\\n    --template-file buckets.json --parameter-overrides Infrastructure=${i.id.slice(0, 8)}`}
+        />
+      ))}
+      {there.length === 0 && <p className="oh-muted">{t('aws.buckets.later')}</p>}
     </Card>
   );
 }

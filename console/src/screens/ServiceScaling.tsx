@@ -4,12 +4,14 @@ import { useApi, useChange } from '../api/hooks';
 import type { Schemas } from '../api/client';
 import { useSession } from '../app/session';
 import { useWords } from '../i18n';
+import { replicasTyped, settingsSent, settingsTyped } from '../lib/stretches';
 import { overlap, weekGrid } from '../lib/week';
 import { Button, Card, Check, Empty, Facts, IconButton, Notice, Select, TextInput } from '../ui/basics';
 import { Dialog } from '../ui/dialog';
 import { Loaded, Problem } from '../ui/errors';
 import { announce } from '../ui/toast';
 import { sizeText } from './Services';
+import { StretchSettings } from './StretchSettings';
 
 type Service = Schemas['Service'];
 type Window = Schemas['UpgradeWindowPutRequest'];
@@ -186,9 +188,13 @@ function Schedule({ service: s }: { service: Service }) {
                           <strong>{e.name}</strong>{' '}
                           <span className="oh-muted">
                             {e.weekdays.map((d) => days[d]).join(', ')} · {e.startHourUtc}:00–{e.endHourUtc}:00 UTC
-                            {e.maxReplicaMemoryGb ? ` · ${number(e.minReplicaMemoryGb ?? e.maxReplicaMemoryGb)}–${number(e.maxReplicaMemoryGb)} GB` : ''}
+                            {e.maxReplicaMemoryGb ? ` · ${[...new Set([e.minReplicaMemoryGb ?? e.maxReplicaMemoryGb, e.maxReplicaMemoryGb])].map((n) => number(n)).join('–')} GB` : ''}
                             {e.numReplicas ? ` · ${t('schedule.replicas', { n: e.numReplicas })}` : ''}
+                            {e.minReplicas ? ` · ${t('schedule.replicas.band', { min: number(e.minReplicas), max: number(e.maxReplicas ?? e.minReplicas) })}` : ''}
                           </span>
+                          {settingsTyped(e.clickhouseSettings).map((setting) => (
+                            <code key={setting.name} className="oh-hint oh-break">{`${setting.name} = ${setting.value}`}</code>
+                          ))}
                         </span>
                         {may && (
                           <span className="oh-line-end">
@@ -205,6 +211,7 @@ function Schedule({ service: s }: { service: Service }) {
               )}
               {editing && (
                 <EditEntry
+                  service={s.id!}
                   entry={editing.entry}
                   others={entries.filter((_, j) => j !== editing.index)}
                   busy={save.isPending}
@@ -224,22 +231,21 @@ function Schedule({ service: s }: { service: Service }) {
 /** An entry as the API takes it back: without what it adds itself. */
 function plain(entry: Schemas['ScalingScheduleEntry']): Entry {
   const { name, weekdays, startHourUtc, endHourUtc, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas, minReplicas, maxReplicas, idleScaling, idleTimeoutMinutes, clickhouseSettings } = entry as never as Entry;
-  const all = { name, weekdays, startHourUtc, endHourUtc, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas, minReplicas, maxReplicas, idleScaling, idleTimeoutMinutes, clickhouseSettings } as Record<string, unknown>;
-  if (numReplicas !== undefined) {
-    delete all['minReplicas'];
-    delete all['maxReplicas'];
-  }
+  const all = replicasTyped({ name, weekdays, startHourUtc, endHourUtc, autoscalingMode, minReplicaMemoryGb, maxReplicaMemoryGb, numReplicas, minReplicas, maxReplicas, idleScaling, idleTimeoutMinutes, clickhouseSettings } as Entry);
   return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined && v !== null)) as unknown as Entry;
 }
 
-function EditEntry({ entry, others, busy, problem, onSave, onClose }: { entry: Entry; others: Entry[]; busy: boolean; problem: unknown; onSave: (entry: Entry) => void; onClose: () => void }) {
+function EditEntry({ service, entry, others, busy, problem, onSave, onClose }: { service: string; entry: Entry; others: Entry[]; busy: boolean; problem: unknown; onSave: (entry: Entry) => void; onClose: () => void }) {
   const { t, number } = useWords();
   const days = useWeekdays();
   const [e, setE] = useState(entry);
+  const [settings, setSettings] = useState(() => settingsTyped(entry.clickhouseSettings));
   const [tried, setTried] = useState(false);
   const clash = overlap([...others, e]);
   const hours = Array.from({ length: 25 }, (_, h) => ({ value: String(h), label: `${h}:00` }));
   const memory = numbers(MEMORY, e.maxReplicaMemoryGb).map((n) => ({ value: String(n), label: `${number(n)} GB` }));
+  const horizontal = e.autoscalingMode === 'horizontal';
+  const counts = [...new Set([...REPLICAS, e.numReplicas, e.minReplicas, e.maxReplicas])].flatMap((n) => n ?? []).sort((a, b) => a - b).map((n) => ({ value: String(n), label: number(n) }));
   return (
     <Dialog title={t('schedule.edit')} onClose={onClose}>
       <form
@@ -247,7 +253,10 @@ function EditEntry({ entry, others, busy, problem, onSave, onClose }: { entry: E
         onSubmit={(event) => {
           event.preventDefault();
           setTried(true);
-          if (e.name.trim() && e.weekdays.length && !clash) onSave({ ...e, name: e.name.trim() });
+          if (!e.name.trim() || !e.weekdays.length || clash || settings.some((setting) => !setting.value.trim())) return;
+          const { clickhouseSettings: _, ...rest } = e;
+          const sent = settingsSent(settings);
+          onSave({ ...rest, name: e.name.trim(), ...(sent ? { clickhouseSettings: sent } : {}) } as Entry);
         }}
       >
         <TextInput label={t('schedule.name')} value={e.name} onChange={(name) => setE({ ...e, name })} error={tried && !e.name.trim() && t('schedule.nameNeeded')} autoFocus maxLength={100} />
@@ -265,8 +274,16 @@ function EditEntry({ entry, others, busy, problem, onSave, onClose }: { entry: E
         <div className="oh-columns">
           <Select label={t('scaling.min')} value={String(e.minReplicaMemoryGb ?? 8)} onChange={(v) => setE({ ...e, minReplicaMemoryGb: Number(v), maxReplicaMemoryGb: Math.max(Number(v), e.maxReplicaMemoryGb ?? 8) })} options={memory} />
           <Select label={t('scaling.max')} value={String(e.maxReplicaMemoryGb ?? 8)} onChange={(v) => setE({ ...e, maxReplicaMemoryGb: Number(v), minReplicaMemoryGb: Math.min(Number(v), e.minReplicaMemoryGb ?? 8) })} options={memory} />
-          <Select label={t('create.replicas')} value={String(e.numReplicas ?? 1)} onChange={(v) => setE({ ...e, numReplicas: Number(v) })} options={REPLICAS.map((n) => ({ value: String(n), label: number(n) }))} />
+          {horizontal ? (
+            <>
+              <Select label={t('schedule.minReplicas')} value={String(e.minReplicas ?? 1)} onChange={(v) => setE({ ...e, minReplicas: Number(v), maxReplicas: Math.max(Number(v), e.maxReplicas ?? 1) })} options={counts} />
+              <Select label={t('schedule.maxReplicas')} value={String(e.maxReplicas ?? 1)} onChange={(v) => setE({ ...e, maxReplicas: Number(v), minReplicas: Math.min(Number(v), e.minReplicas ?? 1) })} options={counts} />
+            </>
+          ) : (
+            <Select label={t('create.replicas')} value={String(e.numReplicas ?? 1)} onChange={(v) => setE({ ...e, numReplicas: Number(v) })} options={counts} />
+          )}
         </div>
+        <StretchSettings service={service} settings={settings} tried={tried} onChange={setSettings} />
         {clash && <Notice state="danger">{t('schedule.overlap', { name: [...others, e][clash[0]]!.name })}</Notice>}
         {problem ? <Problem problem={problem} /> : null}
         <div className="oh-form-actions">
