@@ -38,6 +38,7 @@ describe('findings', () => {
     expect(checkName('inspect role', t as never, word)).toBe('finding.role(phaseOf.inspect)');
     expect(checkName('remove role: artefact', t as never, word)).toBe('finding.role(phaseOf.remove)finding.part(finding.of.artefact)');
     expect(checkName('quota: VPCs', t as never, word)).toBe('finding.quota(finding.of.VPCs)');
+    expect(checkName('zone: db.example', t as never, word)).toBe('finding.zone(finding.of.db.example)');
     expect(checkName('zones', t as never, word)).toBe('finding.of.zones');
   });
   test('what is wrong comes first, what is unknown next', () => {
@@ -47,6 +48,8 @@ describe('findings', () => {
   test('amounts and fixed words', () => {
     expect(amountText('1482 nodes, 1476 replicas', t as never, word)).toBe('finding.carries(1482,1476)');
     expect(amountText('2 of 5 used', t as never, word)).toBe('finding.used(2,5)');
+    expect(amountText('48 free (peak 196)', t as never, word)).toBe('finding.freePeak(48,196)');
+    expect(amountText('at least 3 replicas (plannedReplicas)', t as never, word)).toBe('finding.needReplicas(3)');
     expect(amountText('let in', t as never, word)).toBe('finding.is.let in');
     expect(amountText('7 resources carry ownhouse:infrastructure, the first arn:aws:s3:::x', t as never, word)).toBe('finding.tagged(7,arn:aws:s3:::x)');
   });
@@ -57,7 +60,7 @@ describe('findings', () => {
     expect(amountText('denied: ec2:RunInstances', t as never, word)).toBe('finding.denied(ec2:RunInstances)');
   });
   test('each sentence of advice that the control plane has is known, each to a message of its own', () => {
-    const sources = ['inspect.c', 'own_network.c', 'simulate.c'].map((name) => readFileSync(new URL(`../../src/cloud/aws/${name}`, import.meta.url), 'utf8'));
+    const sources = ['inspect.c', 'names.c', 'own_network.c', 'quotas.c', 'simulate.c'].map((name) => readFileSync(new URL(`../../src/cloud/aws/${name}`, import.meta.url), 'utf8'));
     // Texts beside each other are one text to C.
     const texts = sources.flatMap((source) => source.match(/"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*/g) ?? []).map((text) => text.replace(/"\s+"/g, '').slice(1, -1));
     const advice = new Set(texts.filter((text) => /^[A-Z][^%]* [^%]*\.$/.test(text)));

@@ -17,7 +17,7 @@ export function checkName(check: string, t: Text, word: Word): string {
   if (role) return t('finding.role' as never, { phase: word('phaseOf', role[1]) } as never) + (role[2] ? t('finding.part' as never, { part: word('finding.of', role[2]) } as never) : '');
   const own = /^own network: (?:(subnet-[^:]+): )?(.*)$/.exec(check);
   if (own) return t('finding.network' as never) + own.slice(1).filter(Boolean).map((part) => t('finding.part' as never, { part: word('finding.of', part) } as never)).join('');
-  const named = /^(quota|endpoint): (.*)$/.exec(check);
+  const named = /^(quota|endpoint|zone|name): (.*)$/.exec(check);
   if (named) return t(`finding.${named[1]}` as never, { name: word('finding.of', named[2]) } as never);
   return word('finding.of', check);
 }
@@ -27,6 +27,9 @@ const AMOUNTS: [RegExp, string][] = [
   [/^(?<used>\d+) of (?<all>\d+) used$/, 'used'],
   [/^(?<n>\d+) in all$/, 'inAll'],
   [/^(?<n>\d+) free$/, 'free'],
+  [/^(?<n>\d+) free \(peak (?<peak>\d+)\)$/, 'freePeak'],
+  [/^at least (?<n>\d+) replicas \(plannedReplicas\)$/, 'needReplicas'],
+  [/^(?<n>\d+), of (?<all>\d+) that AWS gives unasked$/, 'unasked'],
   [/^(?<n>\d+) addresses$/, 'addresses'],
   [/^(?<n>\d+) actions allowed$/, 'allowed'],
 ];
@@ -80,6 +83,12 @@ const ADVICE: [RegExp, string][] = [
   [/^Name three private subnets/, 'subnets'],
   [/^Name subnets in three/, 'subnetZones'],
   [/^They are left alone/, 'existing'],
+  [/^Change the account's settings/, 'settings'],
+  [/^Apply the artefact; see/, 'dataRole'],
+  [/^Another role has this name/, 'otherRole'],
+  [/^An infrastructure of OwnHouse made it/, 'ownZone'],
+  [/^A second zone of this name/, 'otherZone'],
+  [/^Look in the Service Quotas console/, 'unasked'],
 ];
 
 export function adviceText(advice: string, t: Text): string {
