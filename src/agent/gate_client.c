@@ -9,6 +9,7 @@
 #define RETRY_MS 500
 #define MESSAGE_MAX KIB(160)
 #define LOG_MAX KIB(120)
+#define PARTS_MAX 200 /* that wait: a gate that does not read so long is left */
 
 struct gate_client {
     struct gate_client_config config;
@@ -18,6 +19,7 @@ struct gate_client {
     uv_timer_t timer;
     bool polling, closing;
     int handles;
+    json_t *parts; /* of `places`, to be sent when the socket has room; the first is next */
 };
 
 static void connect_gate(struct gate_client *c);
@@ -26,6 +28,7 @@ static void release(struct gate_client *c)
 {
     if (c->closing && !c->handles) {
         free(c->socket);
+        json_decref(c->parts);
         free(c);
     }
 }
@@ -54,13 +57,66 @@ static void disconnect(struct gate_client *c)
         uv_close((uv_handle_t *)&c->poll, on_poll_closed);
 }
 
+/* 1: there is no room now. */
+static int send_one(struct gate_client *c, const json_t *message)
+{
+    autofree char *text = js_text(message);
+    size_t len = strlen(text);
+    ssize_t n = len > MESSAGE_MAX ? -1 : send(c->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == (ssize_t)len)
+        return 0;
+    return n < 0 && len <= MESSAGE_MAX && (errno == EAGAIN || errno == EWOULDBLOCK) ? 1 : -EIO;
+}
+
+static void on_poll(uv_poll_t *poll, int error, int events);
+
+/* What waits goes out as there is room. */
+static void flush(struct gate_client *c)
+{
+    int r = 0;
+    while (c->polling && !uv_is_closing((uv_handle_t *)&c->poll) && json_array_size(c->parts) > 0 &&
+           (r = send_one(c, json_array_get(c->parts, 0))) == 0)
+        json_array_remove(c->parts, 0);
+    if (r < 0)
+        disconnect(c);
+    else if (c->polling && !uv_is_closing((uv_handle_t *)&c->poll))
+        uv_poll_start(&c->poll, UV_READABLE | (r ? UV_WRITABLE : 0), on_poll);
+}
+
+/* Goes before what waits. */
 static void tell(struct gate_client *c, json_t *message)
 {
     autojson json_t *owned = message;
-    autofree char *text = js_text(owned);
-    size_t len = strlen(text);
-    if (c->polling && (len > MESSAGE_MAX || send(c->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len))
+    if (!c->polling)
+        return;
+    int r = send_one(c, owned);
+    if (r < 0 || json_array_size(c->parts) > PARTS_MAX)
         disconnect(c);
+    else if (r > 0)
+        json_array_insert(c->parts, 0, owned);
+    if (r > 0)
+        flush(c);
+}
+
+json_t *gate_client_parts(const json_t *places, size_t size)
+{
+    const json_t *all = json_object_get(places, "workloads");
+    size_t n = MIN(json_array_size(all), (size_t)GATE_CLIENT_WORKLOADS), at = 0;
+    json_t *parts = json_array();
+    do {
+        json_t *part = json_copy((json_t *)(uintptr_t)places), *list = json_array();
+        size_t from = at, bytes = 0;
+        for (; at < n && (at == from || bytes < size); at++) {
+            autofree char *text = js_text(json_array_get(all, at));
+            bytes += strlen(text) + 1;
+            json_array_append(list, json_array_get(all, at));
+        }
+        json_object_set_new(part, "workloads", list);
+        json_object_set_new(part, "from", json_integer((json_int_t)from));
+        json_object_set_new(part, "more", json_boolean(at < n));
+        json_array_append_new(parts, part);
+    } while (at < n);
+    return parts;
 }
 
 static void take(struct gate_client *c, const json_t *m)
@@ -85,6 +141,10 @@ static void take(struct gate_client *c, const json_t *m)
 
 static void on_poll(uv_poll_t *poll, int error, int events)
 {
+    if (error == 0 && (events & UV_WRITABLE))
+        flush(poll->data);
+    if (error == 0 && !(events & UV_READABLE))
+        return;
     static char text[MESSAGE_MAX]; /* one thread */
     struct gate_client *c = poll->data;
     autojson json_t *m = NULL;
@@ -111,6 +171,7 @@ static void connect_gate(struct gate_client *c)
     c->fd = oh_take_fd(&fd);
     c->polling = true;
     c->handles++;
+    json_array_clear(c->parts); /* the gate hears all of it anew */
     c->poll.data = c;
     uv_poll_start(&c->poll, UV_READABLE, on_poll);
     if (c->config.locked(c->config.data))
@@ -125,6 +186,7 @@ struct gate_client *gate_client_new(const struct gate_client_config *config)
     c->socket = mem_strdup(config->socket);
     c->fd = -1;
     c->handles = 1;
+    c->parts = json_array();
     uv_timer_init(config->loop, &c->timer);
     c->timer.data = c;
     connect_gate(c);
@@ -149,8 +211,20 @@ void gate_client_free(struct gate_client *c)
 
 void gate_client_changed(struct gate_client *c)
 {
-    if (c && c->polling)
-        tell(c, c->config.places(c->config.data));
+    if (!c || !c->polling)
+        return;
+    autojson json_t *places = c->config.places(c->config.data);
+    json_t *message;
+    size_t at;
+    /* What is newer stands for what still waits; other messages stay. */
+    for (at = json_array_size(c->parts); at-- > 0;) {
+        const char *type = json_string_value(json_object_get(json_array_get(c->parts, at), "type"));
+        if (!strcmp(type, "places"))
+            json_array_remove(c->parts, at);
+    }
+    autojson json_t *parts = gate_client_parts(places, GATE_CLIENT_PART);
+    json_array_foreach(parts, at, message) json_array_append(c->parts, message);
+    flush(c);
 }
 
 void gate_client_lock(struct gate_client *c, bool locked)

@@ -9,7 +9,14 @@
 
 #include <uv.h>
 
+#define GATE_CLIENT_PART KIB(48)   /* of `places`, about: a socket's buffer takes several */
+#define GATE_CLIENT_WORKLOADS 4096 /* more are not told: the gate shows so many */
+
 struct gate_client;
+
+/* Splits {"type":"places","workloads":[...]} into messages of about `size` bytes, for as many workloads as there may
+ * be: each says `from` (how many came before it) and `more` (another follows). New references in an array. */
+json_t *gate_client_parts(const json_t *places, size_t size);
 
 struct gate_client_config {
     uv_loop_t *loop;

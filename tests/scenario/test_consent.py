@@ -93,6 +93,14 @@ def test_a_backup_by_request_is_joined_with_its_leaves(system, agent):
     assert told["status"] == "done"
 
 
+def test_status_says_what_stands_behind_the_gates_list(system, agent):
+    """The embedded engine has no rights of its own for the gate; who reads the status is told."""
+    def said():
+        return json.loads((agent / "run/status.json").read_text())
+    assert "list alone" in said()["gateJudge"] and "embedded engine" in said()["gateJudge"]
+    wait_until("no operation to be under way", 60, lambda: said()["operations"] == {"orders": [], "drained": {}})
+
+
 def test_denied_for_good(system):
     request = ask(system, "access.prometheus.read")
     wait_state(system, request, "waiting")

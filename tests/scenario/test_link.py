@@ -329,9 +329,9 @@ def test_an_agent_started_first_finds_its_control_plane_later(folder, agents, co
 # ---- proxies ----
 
 
-def tinyproxy(folder, port, credentials=None):
+def tinyproxy(folder, port, credentials=None, idle=600):
     conf = folder / f"tinyproxy-{port}.conf"
-    conf.write_text(f"Port {port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 20\nConnectPort 0\n"
+    conf.write_text(f"Port {port}\nListen 127.0.0.1\nTimeout {idle}\nMaxClients 20\nConnectPort 0\n"
                     f"LogFile \"{folder}/tinyproxy-{port}.log\"\n".replace("ConnectPort 0\n", "") +
                     (f"BasicAuth {credentials[0]} {credentials[1]}\n" if credentials else ""))
     p = subprocess.Popen(["tinyproxy", "-d", "-c", str(conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -369,6 +369,26 @@ def test_through_an_http_proxy_with_credentials(control, agents, folder):
         proxy.kill()
         proxy.wait()
         wait_until("refusal of the file", 20, lambda: "chmod 600" in a.status()["error"])
+    finally:
+        proxy.kill()
+        proxy.wait()
+
+
+def test_a_proxy_that_cuts_idle_connections_is_dialled_again(control, agents, folder):
+    """It ends what was silent for 2 s, long before the link's own ping is due; the link comes back by itself each time."""
+    port = free_port()
+    proxy = tinyproxy(folder, port, idle=2)
+    log = folder / f"tinyproxy-{port}.log"
+    try:
+        a = agents(control, enrol=False)
+        done = a.enrol(proxy=(f"127.0.0.1:{port}",))
+        assert done.returncode == 0, done.stderr
+        a.start(f"127.0.0.1:{port}").connected()
+        for _ in range(2):
+            dials = log.read_text().count("CONNECT 127.0.0.1")
+            assert dials > 0
+            wait_until("the proxy to be dialled again", 120, lambda: log.read_text().count("CONNECT 127.0.0.1") > dials)
+            a.connected(60)
     finally:
         proxy.kill()
         proxy.wait()

@@ -236,6 +236,7 @@ static void free_gate(struct gate *g)
     grants_free(g->grants);
     authority_free(g->authority);
     free(g->workloads);
+    json_decref(g->coming);
     if (g->reader)
         mem_wipe(g->reader, strlen(g->reader));
     free(g->reader);

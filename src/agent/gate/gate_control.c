@@ -52,13 +52,25 @@ static void copy(char *out, size_t size, const json_t *o, const char *key)
     snprintf(out, size, "%s", text ? text : "");
 }
 
-static void take_places(struct gate_client *c, const json_t *m)
+void gate_control_places(struct gate *g, const json_t *m)
 {
-    struct gate *g = c->gate;
-    const json_t *list = json_object_get(m, "workloads"), *v;
+    autojson json_t *list = NULL;
+    json_t *v;
     const char *reader = json_string_value(json_object_get(m, "reader"));
+    json_int_t from = json_integer_value(json_object_get(m, "from"));
+    if (from == 0) {
+        json_decref(g->coming);
+        g->coming = json_array();
+    }
+    if (!g->coming || (json_int_t)json_array_size(g->coming) != from || from > WORKLOADS_MAX) {
+        json_decref(TAKE_PTR(g->coming));
+        return;
+    }
+    json_array_extend(g->coming, json_object_get(m, "workloads"));
+    if (json_is_true(json_object_get(m, "more")))
+        return;
+    list = TAKE_PTR(g->coming);
     size_t i, n = MIN(json_array_size(list), (size_t)WORKLOADS_MAX);
-    g->operator= c;
     free(g->workloads);
     g->workloads = mem_alloc((n + 1) * sizeof(*g->workloads));
     g->n_workloads = n;
@@ -111,7 +123,8 @@ static void take(struct gate_client *c, const json_t *m)
     if (!type)
         return;
     if (!strcmp(type, "places")) {
-        take_places(c, m);
+        g->operator= c;
+        gate_control_places(g, m);
     } else if (!strcmp(type, "revoke") && grant && uuid_valid(grant)) {
         gate_end_grant(g, grant, why ? why : "it was revoked");
     } else if (!strcmp(type, "log")) {

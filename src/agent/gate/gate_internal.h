@@ -44,6 +44,7 @@ struct gate {
     struct gate_client *operator; /* the one that told us of workloads last */
     struct gate_workload *workloads;
     size_t n_workloads;
+    json_t *coming;          /* what came of the next ones: told in parts */
     struct gate_user *users; /* made at engines */
     size_t n_drops;          /* of them, under way */
     char *reader;            /* password of DIAG_READER, who makes them */
@@ -153,5 +154,8 @@ OH_MUST_CHECK int gate_control_open(struct gate *g, struct err *err);
 void gate_control_close(struct gate *g);
 /* Nothing of this grant is left. */
 void gate_control_ended(struct gate *g, const char *grant);
+/* Takes a part of `places` (gate_client.h); what is whole stands for what was known before. A part that does not follow
+ * the one before is left out, and the whole with it. */
+void gate_control_places(struct gate *g, const json_t *message);
 /* Asks for the last lines of a workload's log; false: nobody is there to ask. */
 bool gate_control_ask_logs(struct gate *g, uint64_t ask, const char *workload, int64_t lines);
