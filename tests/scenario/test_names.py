@@ -3,6 +3,7 @@ moto stands for Route 53. What is somebody else's is never touched; what fails i
 import json
 import os
 import pathlib
+import re
 import stat
 import subprocess
 import time
@@ -345,3 +346,52 @@ def test_a_challenge_in_route53(peers, moto):
     refused = hook("begin", "four")
     assert refused.returncode == 1 and "left alone" in refused.stderr
     assert sets_of(moto, zone)[name] == ['"by hand"']
+
+
+def as_iam_sees(entry):
+    """(action, resource, the types of its record sets) of a request to Route 53."""
+    place = entry["path"].split("?")[0].removeprefix("/2013-04-01/")
+    if place.startswith("change/"):
+        return "route53:GetChange", f"arn:aws:route53:::{place}", ()
+    zone = re.fullmatch("(hostedzone/[^/]+)/rrset/?", place)
+    assert zone and entry["method"] in ("GET", "POST"), entry
+    action = "ListResourceRecordSets" if entry["method"] == "GET" else "ChangeResourceRecordSets"
+    return f"route53:{action}", f"arn:aws:route53:::{zone[1]}", tuple(sorted(set(re.findall("<Type>([A-Z]+)</Type>", entry["body"]))))
+
+
+def test_what_is_asked_of_route53_is_what_the_artefact_allows(peers, moto, tmp_path):
+    """Records and challenges, made and taken away: each request is within the artefact's AgentZone, for the agent's namespace only,
+    and none of that policy's rights and types goes unused."""
+    from aws_peer import environment
+    from test_aws_policy import TOP, resolved, simulate
+    from test_aws_strict import Door
+    door = Door(tmp_path, moto)  # which empties moto
+    zone = zone_of(moto)
+    n = peers.names(None, dns_provider="route53", dns_zone=ZONE, dns_zone_id=zone, dns_endpoint=door.url, env=environment())
+    try:
+        n.want("dev", targets=["192.0.2.1", "2001:db8::1"]).start().until("dns", "ok")
+        n.want("dev", targets=["lb.elb.amazonaws.com"])
+        wait_until("the alias", 60, lambda: (f"dev.{DOMAIN}", "CNAME") in sets_of(moto, zone))
+        for method in ("begin", "done"):
+            done = subprocess.run([str(AGENT), method, "dns-01", DOMAIN, "token", "value"], capture_output=True, text=True,
+                                  env=environment(OWNHOUSE_ACME_CONFIG=str(n.config)))
+            assert done.returncode == 0, done.stderr
+            assert ((f"_acme-challenge.{DOMAIN}", "TXT") in sets_of(moto, zone)) == (method == "begin")
+        n.want(targets=[])
+        wait_until("the end", 60, lambda: not sets_of(moto, zone))
+        asked = {as_iam_sees(json.loads(line)) for line in door.requests.read_text().splitlines()}
+    finally:
+        n.stop()
+        door.close()
+    artefact = json.loads((TOP / "deploy/aws/cloudformation.json").read_text())["Resources"]["PolicyAgentZone"]["Properties"]
+    policy = resolved(artefact["PolicyDocument"], AgentZone=zone)
+
+    def cases(namespace):
+        return [{"phase": "data", "action": action, "resource": resource, "context": {
+            "aws:PrincipalTag/kubernetes-namespace": namespace,
+            **({"route53:ChangeResourceRecordSetsRecordTypes": list(types)} if types else {})}} for action, resource, types in sorted(asked)]
+    said = simulate({"data": [policy]}, cases("ownhouse"))
+    assert said == ["Allowed"] * len(asked), list(zip(sorted(asked), said))
+    assert "Allowed" not in simulate({"data": [policy]}, cases("ownhouse-5c000001"))
+    assert {a for a, _, _ in asked} == {a for s in policy["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
+    assert {t for _, _, types in asked for t in types} == {"A", "AAAA", "CNAME", "TXT"}
