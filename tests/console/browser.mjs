@@ -137,6 +137,7 @@ export class Person {
         .filter((e) => !/auto|scroll/.test(getComputedStyle(e).overflowX) || e.matches('.oh-scroll:has(table)'))
         .map((e) => `${e.tagName}.${e.className} holds ${e.scrollWidth} px in ${e.clientWidth}`);
       const squeezed = [...document.querySelectorAll('td, th, [role=cell]')]
+        .filter((e) => !e.closest('.oh-week-frame')) // its words are for ears alone
         .filter((e) => e.textContent.length > 8 && e.clientWidth > 0 && e.clientWidth < 40)
         .map((e) => `${e.textContent.slice(0, 30)} in ${e.clientWidth} px`);
       return [...beyond, ...cut, ...squeezed].slice(0, 5);
