@@ -71,7 +71,7 @@ test('the roles by phase, with the artefact that their owner applies', { timeout
   const external = (await page.locator('.oh-facts div', { hasText: 'External id' }).locator('code').textContent()).trim();
   assert.match(external, /^[0-9a-f]{32}$/);
   for (const [button, name] of [['Terraform module', 'main.tf.json'], ['CloudFormation template', 'cloudformation.json']]) {
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: button }).click()]);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: button, exact: true }).click()]);
     assert.equal(download.suggestedFilename(), name);
     const file = await download.path();
     assert.ok(readFileSync(file, 'utf8').includes(external), `${name} has the external id`);
@@ -79,6 +79,22 @@ test('the roles by phase, with the artefact that their owner applies', { timeout
       call('cloudformation', 'create-stack', '--stack-name', 'ownhouse-prod', '--capabilities', 'CAPABILITY_NAMED_IAM', '--template-body', `file://${file}`,
         '--parameters', 'ParameterKey=DeleteData,ParameterValue=true');
   }
+});
+
+test("the second part: the buckets' policies, in both forms", { timeout: 240000 }, async () => {
+  const { page } = ada;
+  await page.getByRole('heading', { name: 'Policies for its buckets, once they are there' }).waitFor();
+  await page.getByText('When the infrastructure has been made, this page shows the command').waitFor();
+  const fetched = async (button, name) => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: button }).click()]);
+    assert.equal(download.suggestedFilename(), name);
+    return readFileSync(await download.path(), 'utf8');
+  };
+  const template = JSON.parse(await fetched('CloudFormation template for the buckets', 'buckets.json'));
+  assert.deepEqual([...new Set(Object.values(template.Resources).map((r) => r.Type))], ['AWS::S3::BucketPolicy']);
+  assert.ok(template.Parameters.Infrastructure);
+  const module = JSON.parse(await fetched('Terraform module for the buckets', 'buckets.tf.json'));
+  assert.deepEqual(Object.keys(module.resource), ['aws_s3_bucket_policy']);
 });
 
 test('verifying names what is wrong', { timeout: 240000 }, async () => {
@@ -128,6 +144,20 @@ test('the plan is shown, approved, and followed to its end', { timeout: 400000 }
   await page.locator('.oh-page-title [data-state=applied]').waitFor({ timeout: 300000 });
   const subnets = JSON.parse(call('ec2', 'describe-subnets', '--filters', 'Name=tag-key,Values=ownhouse:infrastructure')).Subnets;
   assert.deepEqual([...new Set(subnets.map((s) => s.AvailabilityZone))].sort(), ['us-east-1a', 'us-east-1b', 'us-east-1d']);
+});
+
+test("the line that attaches the buckets' policies names the infrastructure, and works as it is", { timeout: 240000 }, async () => {
+  const { page } = ada;
+  await ada.go('/connect');
+  await page.getByRole('radio', { name: /^prod/ }).check();
+  await page.getByRole('button', { name: 'Next' }).click();
+  const line = (await page.getByRole('region', { name: /^Apply them to / }).textContent()).trim();
+  const [, part] = /Infrastructure=([0-9a-f]{8})$/.exec(line);
+  await look('aws-buckets');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CloudFormation template for the buckets' }).click()]);
+  call('cloudformation', 'create-stack', '--stack-name', 'buckets', '--template-body', `file://${await download.path()}`, '--parameters', `ParameterKey=Infrastructure,ParameterValue=${part}`);
+  const resources = JSON.parse(call('cloudformation', 'describe-stack-resources', '--stack-name', 'buckets')).StackResources;
+  assert.equal(resources.length, 4);
 });
 
 test('nothing went wrong on the way', () => assert.deepEqual(ada.problems, []));

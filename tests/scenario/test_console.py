@@ -151,15 +151,23 @@ def test_settings_saved_and_drift_decided_by_clicking(house):
     wait_until("the link", 60, lambda: house.api("GET", "/infrastructures")[1]["result"][0]["agents"][0]["connected"])
 
 
+def people(system):
+    """One for each system role; `link` is empty for those who have come in by theirs."""
+    there = {m["email"] for m in system.api("GET", "/members")[1]["result"]}
+    found = []
+    for role in (r for r in system.api("GET", "/roles")[1]["result"] if r["type"] == "system"):
+        email, link = f"role-{role['id'][-2:]}@example.org", ""
+        if email not in there:
+            status, answer = system.api("POST", "/invitations", {"email": email, "assignedRoleIds": [role["id"]]})
+            assert status == 200, answer
+            link = answer["result"]["ownhouse"]["link"]
+        found.append({"role": role["name"], "email": email, "link": link})
+    return json.dumps(found)
+
+
 def test_every_role(house):
-    roles = [r for r in house.api("GET", "/roles")[1]["result"] if r["type"] == "system"]
-    people = []
-    for role in roles:
-        email = f"role-{role['id'][-2:]}@example.org"
-        status, answer = house.api("POST", "/invitations", {"email": email, "assignedRoleIds": [role["id"]]})
-        assert status == 200, answer
-        people.append({"role": role["name"], "email": email, "link": answer["result"]["ownhouse"]["link"]})
-    steps(house, "roles", OWNHOUSE_PEOPLE=json.dumps(people), **known(house), **asked(house))
+    backed_up(house)
+    steps(house, "roles", OWNHOUSE_PEOPLE=people(house), **known(house), **asked(house))
 
 
 def test_a_thousand_services_and_a_hundred_infrastructures(house):
