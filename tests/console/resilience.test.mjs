@@ -57,6 +57,47 @@ test('a session that ends in the middle of a form loses nothing', { timeout: 240
   await ada.page.getByRole('heading', { level: 1, name: 'typed before the end' }).waitFor();
 });
 
+test('a session that ends in the middle of a long form loses nothing of it', { timeout: 240000 }, async () => {
+  const { page } = ada;
+  await ada.go('/services/new');
+  await page.getByRole('textbox', { name: 'Name' }).fill('typed at length');
+  await page.getByLabel('Memory of each').selectOption({ index: 1 });
+  await page.getByLabel('Replicas', { exact: true }).selectOption('2');
+  await page.getByLabel('Sleep when nobody queries it').uncheck();
+  await page.getByText('Only networks that I name', { exact: true }).click();
+  await page.getByLabel('Address or network').fill('203.0.113.7');
+  await page.getByLabel('Description').fill('the office');
+  await page.getByRole('button', { name: 'Add', exact: true }).first().click();
+  await page.locator('summary').getByText('More settings', { exact: true }).click();
+  await page.getByLabel('Release channel').selectOption('slow');
+  await page.getByLabel('Label').fill('team=billing');
+  await page.getByRole('button', { name: 'Add', exact: true }).last().click();
+  await page.getByLabel('Address or network').fill('198.51.100.0/24'); // and one that is only half typed
+  const typed = () =>
+    page.evaluate(() => [...document.querySelectorAll('form.is-page input, form.is-page select')].map((e) => (/checkbox|radio/.test(e.type) ? e.checked : e.value)));
+  const before_ = await typed();
+  await bob.go('/profile');
+  await bob.page.getByRole('button', { name: 'End all others' }).click();
+  await bob.page.getByRole('button', { name: 'End all others' }).waitFor({ state: 'detached' });
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('Your session has ended').waitFor(); // unasked: a change that was told of, or the next look
+  await dialog.getByLabel('Password').fill(password);
+  await dialog.getByRole('button', { name: 'Sign in' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.deepEqual(await typed(), before_);
+  await page.getByText('the office').waitFor();
+  const [asked] = await Promise.all([
+    page.waitForRequest((r) => r.method() === 'POST' && r.url().endsWith('/services')),
+    page.getByRole('button', { name: 'Create a service' }).click(),
+  ]);
+  const { name, numReplicas, idleScaling, releaseChannel, ipAccessList, tags } = asked.postDataJSON();
+  assert.deepEqual({ name, numReplicas, idleScaling, releaseChannel, ipAccessList, tags }, {
+    name: 'typed at length', numReplicas: 2, idleScaling: false, releaseChannel: 'slow',
+    ipAccessList: [{ source: '203.0.113.7', description: 'the office' }], tags: [{ key: 'team', value: 'billing' }],
+  });
+  await page.getByRole('heading', { name: 'Connect to typed at length' }).waitFor();
+});
+
 test('a network that breaks off: said, kept, and done once', { timeout: 240000 }, async () => {
   const { page, context } = ada;
   await ada.go('/services/new');
