@@ -13,9 +13,17 @@ import time
 
 import pytest
 
-from full_system import IS_ROOT, OWNHOUSE, wait_until
+from full_system import BUILD, IS_ROOT, OWNHOUSE, TOP, wait_until
 
 LONG = bool(os.environ.get("OWNHOUSE_TEST_LONG"))
+
+
+def test_the_script_builds_all_that_is_installed():
+    """Else a data plane lacks a program on machines where nobody ran ./test, and on those alone."""
+    targets = json.loads(subprocess.run(["meson", "introspect", BUILD, "--targets"], capture_output=True, check=True).stdout)
+    installed = {t["filename"][0] for t in targets if t["type"] == "executable" and t["installed"]}
+    named = re.search(r"^programs=\((.*?)\)", (TOP / "up").read_text(), re.M | re.S)[1].split()
+    assert {str(BUILD.resolve() / n) for n in named} == {n for n in installed if not n.endswith("/ownhouse-pod")}  # that is for clusters
 
 
 # --- one running system -------------------------------------------------------------------------------------------
