@@ -68,6 +68,7 @@ static const struct field {
     {"observed.workloads.name", EMPTIED, "names of OwnHouse's own processes or pods"},
     {"observed.workloads.state", EMPTIED, "their states"},
     {"observed.workloads.restarts", LEFT_OUT, "how often each was started again"},
+    {"observed.workloads.error", LEFT_OUT, "what is wrong with one, in words"},
     {"observed.dns.state", EMPTIED, "how the services' names stand in the customer's DNS zone"},
     {"observed.dns.records", LEFT_OUT, "record sets that are as wanted"},
     {"observed.dns.conflicts", LEFT_OUT, "record sets left alone, since they are somebody else's"},

@@ -93,6 +93,8 @@ static void show_infrastructure(struct cli *c, const json_t *infra)
             ui_line(ui, "  %-11s %s, %lld restarts", session_text(w, "name"), session_text(w, "state"), restarts);
         else
             ui_line(ui, "  %-11s %s", session_text(w, "name"), session_text(w, "state"));
+        if (*session_text(w, "error"))
+            ui_line(ui, "              %s", session_text(w, "error"));
     }
     show_names(ui, infra);
     session_tell_isolation(ui, infra);

@@ -76,7 +76,18 @@ function Detail({ infrastructure: i, up }: { infrastructure: Data; up: { to: str
   const workloads = useMemo<Column<Data['workloads'][number]>[]>(
     () => [
       { key: 'name', title: t('infrastructure.name'), width: 'minmax(12rem, 3fr)', value: (w) => w.name, render: (w) => <code className="oh-break">{w.name}</code> },
-      { key: 'state', title: t('service.state'), width: '10rem', value: (w) => word('state', w.state), render: (w) => <State value={w.state} /> },
+      {
+        key: 'state',
+        title: t('service.state'),
+        width: 'minmax(10rem, 3fr)',
+        value: (w) => `${word('state', w.state)} ${w.error}`,
+        render: (w) => (
+          <div>
+            <State value={w.state} />
+            {w.error && <div className="oh-muted">{w.error}</div>}
+          </div>
+        ),
+      },
       { key: 'restarts', title: t('infrastructure.restarted'), width: '9rem', value: (w) => w.restarts, render: (w) => t('infrastructure.restarts', { n: w.restarts }), end: true },
     ],
     [t, word],

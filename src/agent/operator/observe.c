@@ -56,6 +56,8 @@ static json_t *workloads(const struct observe_input *in, enum detail detail)
         json_object_set_new(o, "name", text(s->name));
         json_object_set_new(o, "state", text(runtime_state_names[s->state]));
         json_object_set_new(o, "restarts", json_integer(s->restarts));
+        if (s->error && *s->error)
+            json_object_set_new(o, "error", text(s->error));
         json_array_append_new(list, o);
     }
     return list;

@@ -19,6 +19,12 @@ static json_t *string_or_null(const json_t *object, const char *name)
     return json_is_string(v) ? json_incref(v) : json_null();
 }
 
+static const char *text_at(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
 /* What the agent said, in our words: its list may have more fields than we promise. */
 static json_t *workloads(const json_t *observed)
 {
@@ -29,16 +35,11 @@ static json_t *workloads(const json_t *observed)
         const char *name = json_string_value(json_object_get(one, "name"));
         const char *state = json_string_value(json_object_get(one, "state"));
         if (name && state)
-            json_array_append_new(out, json_pack("{s:s,s:s,s:I}", "name", name, "state", state, "restarts",
-                                                 json_integer_value(json_object_get(one, "restarts"))));
+            json_array_append_new(out, json_pack("{s:s,s:s,s:I,s:s}", "name", name, "state", state, "restarts",
+                                                 json_integer_value(json_object_get(one, "restarts")), "error",
+                                                 text_at(one, "error")));
     }
     return out;
-}
-
-static const char *text_at(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
 }
 
 /* What the agent withholds or has not said is null. */

@@ -25,21 +25,21 @@ static void message_is_as_in_the_contract(void **state OH_UNUSED)
     struct reconcile_service services[] = {{"id1", SERVICE_RUNNING, 1, 1, 2, "embedded", "", ""},
                                            {"id2", SERVICE_FAILED, 0, 1, 3, "server", "n", "e"}};
     struct reconcile_plan plan = {.services = services, .n_services = 2};
-    struct runtime_status status = {.name = "ingress", .state = RUNTIME_RUNNING, .restarts = 4};
+    struct runtime_status status = {.name = "ingress", .state = RUNTIME_RUNNING, .restarts = 4, .error = "late"};
     struct runtime_status_list observed = {.items = &status, .n = 1};
     struct observe_input in = input(&plan, &observed);
     autojson json_t *v = observe_message(&in);
     autofree char *text = js_text(v);
-    assert_string_equal(text,
-                        "{\"type\":\"observed\",\"desiredVersion\":12,\"version\":\"0.1.0\",\"isolation\":\"none\","
-                        "\"caCertificate\":\"PEM\",\"services\":["
-                        "{\"id\":\"id1\",\"state\":\"running\",\"engine\":\"embedded\",\"engineVersion\":\"26.5.1.1\","
-                        "\"readyReplicas\":1,\"replicas\":1,"
-                        "\"notice\":\"\",\"error\":\"\",\"restarts\":2},"
-                        "{\"id\":\"id2\",\"state\":\"failed\",\"engine\":\"server\",\"engineVersion\":\"\","
-                        "\"readyReplicas\":0,\"replicas\":1,"
-                        "\"notice\":\"n\",\"error\":\"e\",\"restarts\":3}],"
-                        "\"workloads\":[{\"name\":\"ingress\",\"state\":\"running\",\"restarts\":4}]}");
+    assert_string_equal(
+        text, "{\"type\":\"observed\",\"desiredVersion\":12,\"version\":\"0.1.0\",\"isolation\":\"none\","
+              "\"caCertificate\":\"PEM\",\"services\":["
+              "{\"id\":\"id1\",\"state\":\"running\",\"engine\":\"embedded\",\"engineVersion\":\"26.5.1.1\","
+              "\"readyReplicas\":1,\"replicas\":1,"
+              "\"notice\":\"\",\"error\":\"\",\"restarts\":2},"
+              "{\"id\":\"id2\",\"state\":\"failed\",\"engine\":\"server\",\"engineVersion\":\"\","
+              "\"readyReplicas\":0,\"replicas\":1,"
+              "\"notice\":\"n\",\"error\":\"e\",\"restarts\":3}],"
+              "\"workloads\":[{\"name\":\"ingress\",\"state\":\"running\",\"restarts\":4,\"error\":\"late\"}]}");
 }
 
 static void before_the_first_document(void **state OH_UNUSED)

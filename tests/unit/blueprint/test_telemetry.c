@@ -21,7 +21,7 @@ static const char *const samples[] = {
     "{\"type\":\"observed\",\"desiredVersion\":1,\"version\":\"v\",\"isolation\":\"none\",\"caCertificate\":\"c\","
     "\"services\":[{\"id\":\"i\",\"state\":\"running\",\"engine\":\"e\",\"engineVersion\":\"v\",\"readyReplicas\":1,"
     "\"replicas\":1,\"notice\":\"n\",\"error\":\"e\",\"restarts\":2,\"metrics\":{}}],"
-    "\"workloads\":[{\"name\":\"n\",\"state\":\"s\",\"restarts\":1}],"
+    "\"workloads\":[{\"name\":\"n\",\"state\":\"s\",\"restarts\":1,\"error\":\"e\"}],"
     "\"dns\":{\"state\":\"ok\",\"records\":3,\"conflicts\":1,\"error\":\"e\"},"
     "\"certificate\":{\"source\":\"own\",\"state\":\"ok\",\"notAfterMs\":4,\"error\":\"e\"},"
     "\"backups\":[{\"id\":\"i\",\"service\":\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,"
