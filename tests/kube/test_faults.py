@@ -35,12 +35,15 @@ def behind(new_agent, cluster, proxy, tmp_path):
 
 
 def check(agent, s):
-    """The end of each test: exactly one of everything, ready."""
+    """The end of each test: exactly one of everything, as it is wanted now, ready."""
+    def whole():
+        made = agent.set(s)
+        status, pods = made.get("status", {}), agent.cluster.admin.items(f"/api/v1/namespaces/{agent.namespace(s)}/pods")
+        return (made["spec"]["replicas"] == 1 and status.get("observedGeneration") == made["metadata"]["generation"]
+                and status.get("readyReplicas") == 1 and status.get("updateRevision") == status.get("currentRevision") and len(pods) == 1)
+    agent.until(s["id"], "running", 180)  # what it said last may be from before a change
+    wait_until("one pod of what is wanted now", 180, whole)
     agent.until(s["id"], "running", 180)
-    made = agent.set(s)
-    assert made["spec"]["replicas"] == 1 and made["status"]["readyReplicas"] == 1
-    pods = agent.cluster.admin.items(f"/api/v1/namespaces/{agent.namespace(s)}/pods")
-    assert len(pods) == 1
 
 
 def test_watches_cut_every_second(behind, proxy):
