@@ -78,6 +78,7 @@ def test_what_cannot_be_carried_out_is_refused_with_its_reason(system):
 
 def test_a_backup_by_request_is_joined_with_its_leaves(system, agent):
     """Made by the real engine, restored for a try, under the request's id; done only when that is over."""
+    wait_until("the service to answer after a restart", 60, lambda: system.query("SELECT 1").status == 200)
     system.select("CREATE TABLE asked (id UInt64) ENGINE = MergeTree ORDER BY id")
     system.select("INSERT INTO asked SELECT number FROM numbers(1000)")
     service = system.api("GET", "/services")[1]["result"][0]["id"]
@@ -88,9 +89,8 @@ def test_a_backup_by_request_is_joined_with_its_leaves(system, agent):
     published(system, "outcome", lambda body: body["request"] == request and body["outcome"] == "done")
     made = next(b for b in json.loads((agent / "state/backups.json").read_text())["backups"] if b["id"] == request)
     assert (made["service"], made["state"], made["drill"]) == (service, "done", "passed"), made
-    told = wait_until("the control plane to know it", 60, lambda: next(
-        (b for b in system.api("GET", f"/services/{service}/backups")[1]["result"] if b["id"] == request), None))
-    assert told["status"] == "done"
+    wait_until("the control plane to know it", 60, lambda: any(
+        b["id"] == request and b["status"] == "done" for b in system.api("GET", f"/services/{service}/backups")[1]["result"]))
 
 
 def test_status_says_what_stands_behind_the_gates_list(system, agent):
