@@ -22,13 +22,12 @@ const struct cli_command version_command = {
 int main(int argc, char **argv)
 {
     const struct cli_command commands[] = {
-        up_command,      down_command,     status_command,         services_command,
-        account_command, plan_command,     drift_command,          policy_command,
-        logs_command,    access_command,   connect_command,        bench_command,
-        render_command,  set_up_command,   version_command,        key_command,
-        request_command, requests_command, approve_command,        deny_command,
-        ledger_command,  egress_command,   reconcile_command,      agent_command,
-        backups_command, tailnet_command, cli_help_command, cli_completion_command, {NULL},
+        up_command,      down_command,     status_command,         services_command, account_command,
+        plan_command,    drift_command,    policy_command,         logs_command,     access_command,
+        connect_command, bench_command,    render_command,         set_up_command,   version_command,
+        key_command,     request_command,  requests_command,       approve_command,  deny_command,
+        ledger_command,  egress_command,   reconcile_command,      agent_command,    backups_command,
+        tailnet_command, cli_help_command, cli_completion_command, {NULL},
     };
     const struct cli_command root = {
         .name = "ownhouse",

@@ -12,7 +12,8 @@
 struct dns_key;
 /* -EINVAL with a sentence; blanks around the line are fine. */
 OH_MUST_CHECK int dns_key_parse(const char *text, size_t len, struct dns_key **ret, struct err *err);
-/* -EPERM: group or others may read the file; one of root's that only our own group may read is fine (a cluster's Secret).
+/* -EPERM: group or others may read the file; one of root's that only our own group may read is fine (a cluster's
+ * Secret).
  */
 OH_MUST_CHECK int dns_key_load(const char *path, struct dns_key **ret, struct err *err);
 void dns_key_free(struct dns_key *k); /* NULL is fine */

@@ -24,8 +24,8 @@ static int ask(const struct witness *w, struct ledger *l, uint64_t from, uint64_
     }
     ledger_verifier(l, &v);
     autofree char *verifier = note_verifier_text(&v);
-    autojson json_t *question = json_pack("{ss ss sI so}", "verifier", verifier, "note",
-                                          ledger_note(l), "from", (json_int_t)from, "proof", hashes);
+    autojson json_t *question = json_pack("{ss ss sI so}", "verifier", verifier, "note", ledger_note(l), "from",
+                                          (json_int_t)from, "proof", hashes);
     int r = witness_cosign(w, INFRA, question, &note, ret_size, err);
     if (r == 0) {
         assert_int_equal(note_parse(note, strlen(note), &n, NULL), 0);
@@ -123,8 +123,8 @@ static void another_key_is_not(void **state)
     struct note_verifier v;
     ledger_verifier(b.l, &v);
     autofree char *verifier = note_verifier_text(&v), *note = NULL;
-    autojson json_t *question = json_pack("{ss ss sI s[]}", "verifier", verifier, "note",
-                                          ledger_note(other.l), "from", (json_int_t)5, "proof");
+    autojson json_t *question =
+        json_pack("{ss ss sI s[]}", "verifier", verifier, "note", ledger_note(other.l), "from", (json_int_t)5, "proof");
     err = ERR_INIT;
     assert_int_equal(witness_cosign(&w, INFRA, question, &note, &size, &err), -EBADMSG);
     assert_non_null(strstr(err.message, "not signed by the ledger's key"));
@@ -201,6 +201,7 @@ static void several_witnesses_sign_one_checkpoint(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(growth_is_cosigned), T(a_fork_is_not), T(another_key_is_not), T(several_witnesses_sign_one_checkpoint)};
+    const struct CMUnitTest tests[] = {T(growth_is_cosigned), T(a_fork_is_not), T(another_key_is_not),
+                                       T(several_witnesses_sign_one_checkpoint)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
