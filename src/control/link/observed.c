@@ -37,6 +37,7 @@ static const struct field workload_fields[] = {
     {"name", FIELD_TEXT, true, 128},
     {"state", FIELD_TEXT, true, 32},
     {"restarts", FIELD_INT, false, INT64_MAX},
+    {"error", FIELD_TEXT, false, 1000},
 };
 
 /* What is known here of a backup: no name, no place, nothing of what is in it. */

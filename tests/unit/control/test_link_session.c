@@ -32,10 +32,10 @@ static json_t *hello(int64_t version)
 
 static json_t *observed(void)
 {
-    return json_pack("{ss si ss ss s[{ss ss si si ss}] s[{ss ss si}] ss}", "type", "observed", "desiredVersion", 3,
+    return json_pack("{ss si ss ss s[{ss ss si si ss}] s[{ss ss si ss}] ss}", "type", "observed", "desiredVersion", 3,
                      "version", "0.1.0", "isolation", "none", "services", "id", SERVICE, "state", "running",
                      "readyReplicas", 1, "replicas", 1, "secret", "x", "workloads", "name", "ingress", "state",
-                     "running", "restarts", 0, "extra", "y");
+                     "running", "restarts", 0, "error", "is late", "extra", "y");
 }
 
 static json_t *renew(void)
@@ -174,6 +174,7 @@ static void reports_are_cut_to_known_fields(void **state)
     autofree char *text = js_text(out);
     assert_null(strstr(text, "secret"));
     assert_null(strstr(text, "extra"));
+    assert_non_null(strstr(text, "is late"));
     assert_null(json_object_get(out, "type"));
     assert_non_null(strstr(text, SERVICE));
 }
