@@ -73,7 +73,7 @@ export class Person {
       // From an address that differs only behind # nothing would be loaded again.
       const again = tries > 0 ? to.replace('#', `?again=${tries}#`) : to;
       await this.page.goto(again.startsWith('https:') ? again : url + again).catch((problem) => {
-        if (!/ERR_NETWORK_CHANGED|chrome-error:/.test(String(problem))) throw problem;
+        if (!/ERR_NETWORK_CHANGED|chrome-error:|interrupted by another navigation/.test(String(problem))) throw problem;
         this.cutOff = true;
       });
       const patience = this.cutOff ? 1 : 10000 * (tries + 1);
