@@ -313,3 +313,7 @@ def test_the_report_of_a_removal(house):
     plan = house.ok("plan", "destroy", "laptop", "--delete-data", "--yes")
     assert plan["removal"]["items"]
     steps(house, "removal", **env | {"OWNHOUSE_PLAN": plan["id"], "OWNHOUSE_MADE": str(len(plan["removal"]["items"]))})
+    # Each role is shown it, or told why not.
+    said = f"All {len(plan['removal']['items'])} resources that were ever made are gone"
+    places = {to: said for to in (f"/plans/{plan['id']}", f"/infrastructures/{env['OWNHOUSE_INFRASTRUCTURE']}")}
+    steps(house, "roles", OWNHOUSE_PEOPLE=people(house), OWNHOUSE_PLACES=json.dumps(places))

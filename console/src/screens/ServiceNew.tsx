@@ -23,10 +23,11 @@ export function ServiceNew() {
   const { t } = useWords();
   const { can } = useSession();
   const navigate = useNavigate();
-  const infrastructures = useApi('infrastructureGetList', {}, { enabled: can('infrastructureGetList') });
-  const organization = useApi('organizationGet', {}, { enabled: !can('infrastructureGetList') });
+  const may = can('instanceCreate');
+  const infrastructures = useApi('infrastructureGetList', {}, { enabled: may && can('infrastructureGetList') });
+  const organization = useApi('organizationGet', {}, { enabled: may && !can('infrastructureGetList') });
   const back = { to: '/services', label: t('nav.services') };
-  if (!can('instanceCreate'))
+  if (!may)
     return (
       <Page title={t('services.create')} up={back}>
         <Empty title={t('error.forbidden')}>{t('error.forbidden.do')}</Empty>
