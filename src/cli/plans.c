@@ -40,6 +40,7 @@ int plans_current(struct session *s, const char *infrastructure, json_t **ret, s
 struct plan_wait {
     const char *infrastructure, *what; /* kind for a proposal, id for an application */
     int64_t since_ms;
+    const bool *delete_data; /* of a proposal; NULL: either */
     json_t *plan;
 };
 
@@ -68,7 +69,10 @@ static int proposed(struct session *s, void *data, struct err *err)
     int r = plans_current(s, w->infrastructure, &plan, err);
     if (r < 0)
         return r;
-    if (is_open(plan) && !strcmp(session_text(plan, "kind"), w->what)) {
+    /* One that was being made while something else was asked for is overtaken in a moment. */
+    bool with_data = json_is_true(json_object_get(plan, "deleteData"));
+    if (is_open(plan) && !strcmp(session_text(plan, "kind"), w->what) &&
+        (!w->delete_data || *w->delete_data == with_data)) {
         w->plan = plan;
         return 1;
     }
@@ -76,13 +80,22 @@ static int proposed(struct session *s, void *data, struct err *err)
     return infrastructure_error(s, w, err);
 }
 
-int plans_wait_proposed(struct session *s, const char *infrastructure, const char *kind, json_t **ret, struct err *err)
+static int wait_proposed(struct session *s, const char *infrastructure, const char *kind, const bool *delete_data,
+                         json_t **ret, struct err *err)
 {
-    struct plan_wait w = {.infrastructure = infrastructure, .what = kind, .since_ms = clock_mono_ms(&clock_system)};
+    struct plan_wait w = {.infrastructure = infrastructure,
+                          .what = kind,
+                          .since_ms = clock_mono_ms(&clock_system),
+                          .delete_data = delete_data};
     int r = session_wait(s, PROPOSE_TIMEOUT_MS, "making the plan", proposed, &w, err);
     if (r == 0)
         *ret = w.plan;
     return r;
+}
+
+int plans_wait_proposed(struct session *s, const char *infrastructure, const char *kind, json_t **ret, struct err *err)
+{
+    return wait_proposed(s, infrastructure, kind, NULL, ret, err);
 }
 
 /* The laptop's own approver key signs where the policy wants it: whoever has run the command has read the plan. */
@@ -270,7 +283,7 @@ int plans_propose_destroy(struct session *s, const char *infrastructure, bool de
     autofree char *path = mem_printf("/infrastructures/%s/plans", infrastructure);
     autojson json_t *body = json_pack("{s:s,s:b}", "kind", "destroy", "deleteData", delete_data);
     int r = api_call(s->api, "POST", path, body, NULL, err);
-    return r < 0 ? r : plans_wait_proposed(s, infrastructure, "destroy", ret, err);
+    return r < 0 ? r : wait_proposed(s, infrastructure, "destroy", &delete_data, ret, err);
 }
 
 void plans_count(const json_t *plan, int *ret_resources, int *ret_changes)

@@ -189,15 +189,18 @@ def test_one_that_may_sleep_no_more_wakes(system, sleeper):
     assert system.api("PATCH", f"/services/{sleeper.id}/replicaScaling", {"idleScaling": False})[0] == 200
     sleeper.until("running")
     wait_until("nobody needs the activator", 60, lambda: not system.pids("ownhouse-activator"))
-    assert system.select("SELECT 1") == "1"
+    wait_until("the ingress to have seen that the engine is up", 60, lambda: system.query("SELECT 1").status == 200)
     assert system.api("PATCH", f"/services/{sleeper.id}/replicaScaling", {"idleScaling": True})[0] == 200
 
 
 def test_what_an_entry_of_the_schedule_says_holds_in_its_hours(system, sleeper):
     """Another memory size, other settings, and no sleep: a sleeping service wakes when such an entry begins."""
     path = f"/services/{sleeper.id}/scalingSchedule"
-    threads = lambda: system.select("SELECT getSetting('max_threads')", timeout=120)  # noqa: E731
-    before = threads()
+    def threads():
+        """None while the ingress has not seen yet that the engine is up: nobody holds connections where nothing may sleep."""
+        answer = system.query("SELECT getSetting('max_threads')", timeout=120)
+        return answer.text.strip() if answer.status == 200 else None
+    before = wait_until("an answer", 60, threads)
     sleeper.sleep()
     entry = {"name": "now", "weekdays": list(range(7)), "startHourUtc": 0, "endHourUtc": 24, "numReplicas": 1,
              "minReplicaMemoryGb": 12, "maxReplicaMemoryGb": 12, "idleScaling": False, "clickhouseSettings": {"max_threads": 7}}

@@ -139,18 +139,21 @@ static int make(struct pass *p, json_t **ret, struct err *err)
     return 0;
 }
 
-/* 1 if a plan was approved since this pass looked: then that one goes first. */
-static int approved_meanwhile(struct pass *p, struct err *err)
+/* 1 if a plan was approved since this pass looked, or something else is wanted by now, as data that are kept after all:
+ * then that goes first. */
+static int overtaken(struct pass *p, struct err *err)
 {
     autorows struct store_rows *rows = NULL;
     int r = store_query(p->ctx->store,
-                        "SELECT 1 FROM plan WHERE infrastructure_id = $1 AND state IN ('approved', 'applying')",
-                        STORE_ARGS(store_text(p->row.id)), &rows, err);
+                        "SELECT 1 FROM plan WHERE infrastructure_id = $1 AND state IN ('approved', 'applying') "
+                        "UNION ALL SELECT 1 FROM infrastructure WHERE id = $1 AND (want <> $2 OR delete_data <> $3)",
+                        STORE_ARGS(store_text(p->row.id), store_text(p->row.want), store_int(p->row.delete_data)),
+                        &rows, err);
     return r < 0 ? r : store_next(rows, err);
 }
 
 /* Stores a plan as `state`, and its activity, in one transaction; older proposals are superseded. 1, and
- * nothing is stored, when somebody approved one of them meanwhile. */
+ * nothing is stored, when somebody approved one of them meanwhile or wants something else. */
 static int keep_plan(struct pass *p, const json_t *document, const char *state, const char *approved_by,
                      char ret_id[UUID_SIZE], struct err *err)
 {
@@ -165,7 +168,7 @@ static int keep_plan(struct pass *p, const json_t *document, const char *state, 
     if (r < 0)
         return r;
     uuid_new(ret_id);
-    r = approved_meanwhile(p, err);
+    r = overtaken(p, err);
     if (r > 0) {
         store_rollback(s);
         return 1;
