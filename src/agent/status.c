@@ -65,12 +65,6 @@ static json_t *workloads(const char *dir)
     return list;
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
-
 static void print_link(const json_t *link)
 {
     if (!json_is_object(link)) {
@@ -79,20 +73,21 @@ static void print_link(const json_t *link)
     }
     printf("link        %s %s\n",
            json_is_true(json_object_get(link, "connected")) ? "connected to" : "not connected to",
-           text_of(link, "control"));
-    if (*text_of(link, "error"))
-        printf("            %s\n", text_of(link, "error"));
-    if (*text_of(link, "notice"))
-        printf("            %s\n", text_of(link, "notice"));
+           js_text_at(link, "control"));
+    if (*js_text_at(link, "error"))
+        printf("            %s\n", js_text_at(link, "error"));
+    if (*js_text_at(link, "notice"))
+        printf("            %s\n", js_text_at(link, "notice"));
 }
 
 static void print_release(const json_t *release)
 {
     const json_t *last = json_object_get(release, "last");
-    if (*text_of(release, "program"))
-        printf("release     %s\n", text_of(release, "program"));
-    if (json_is_object(last) && strcmp(text_of(last, "result"), "taken"))
-        printf("            %s: %s %s\n", text_of(last, "program"), text_of(last, "result"), text_of(last, "why"));
+    if (*js_text_at(release, "program"))
+        printf("release     %s\n", js_text_at(release, "program"));
+    if (json_is_object(last) && strcmp(js_text_at(last, "result"), "taken"))
+        printf("            %s: %s %s\n", js_text_at(last, "program"), js_text_at(last, "result"),
+               js_text_at(last, "why"));
 }
 
 static void print_text(const json_t *o)
@@ -101,21 +96,21 @@ static void print_text(const json_t *o)
     size_t i;
     printf("agent       %s\n", json_is_true(json_object_get(o, "running")) ? "running" : "not running");
     printf("supervisor  %s\n", json_is_true(json_object_get(o, "supervised")) ? "running" : "not running");
-    printf("isolation   %s", text_of(o, "isolation"));
-    printf(*text_of(o, "isolationMissing") ? ": %s\n" : "\n", text_of(o, "isolationMissing"));
-    if (*text_of(o, "sandbox"))
-        printf("sandbox     %s (operator)\n", text_of(o, "sandbox"));
+    printf("isolation   %s", js_text_at(o, "isolation"));
+    printf(*js_text_at(o, "isolationMissing") ? ": %s\n" : "\n", js_text_at(o, "isolationMissing"));
+    if (*js_text_at(o, "sandbox"))
+        printf("sandbox     %s (operator)\n", js_text_at(o, "sandbox"));
     print_release(json_object_get(o, "release"));
     print_link(json_object_get(o, "link"));
-    if (*text_of(o, "gateJudge"))
-        printf("gate        %s\n", text_of(o, "gateJudge"));
+    if (*js_text_at(o, "gateJudge"))
+        printf("gate        %s\n", js_text_at(o, "gateJudge"));
     json_array_foreach(list, i, v)
     {
-        printf("%-12s%-45s %s", i ? "" : "workloads", text_of(v, "name"), text_of(v, "state"));
+        printf("%-12s%-45s %s", i ? "" : "workloads", js_text_at(v, "name"), js_text_at(v, "state"));
         json_int_t restarts = json_integer_value(json_object_get(v, "restarts"));
         if (restarts)
             printf(", started again %lld times", (long long)restarts);
-        printf(*text_of(v, "error") ? ": %s\n" : "\n", text_of(v, "error"));
+        printf(*js_text_at(v, "error") ? ": %s\n" : "\n", js_text_at(v, "error"));
     }
 }
 
@@ -154,10 +149,10 @@ int status_linked(const struct agent_config *c)
     bool current = writer.pid > 0 && proc_alive(&writer);
     bool connected = current && json_is_true(json_object_get(link, "connected"));
     if (connected)
-        printf("linked to %s\n", text_of(link, "control"));
+        printf("linked to %s\n", js_text_at(link, "control"));
     else if (!current || !json_is_object(link))
         puts("not linked: the operator has not come that far; the log says why");
     else
-        printf("not linked to %s: %s\n", text_of(link, "control"), text_of(link, "error"));
+        printf("not linked to %s: %s\n", js_text_at(link, "control"), js_text_at(link, "error"));
     return connected ? 0 : 3;
 }

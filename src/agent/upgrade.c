@@ -25,12 +25,6 @@ struct upgrade {
     struct stat list, file; /* as of the last refusal: the same is not read again */
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
-
 static json_t *load(const char *path)
 {
     autofree char *text = NULL;
@@ -100,7 +94,7 @@ struct upgrade *upgrade_new(const struct agent_config *config)
         json_decref(u->state);
         u->state = json_pack("{si ss s[]}", "v", 1, "program", "", "failed");
     }
-    const char *digest = text_of(u->state, "program");
+    const char *digest = js_text_at(u->state, "program");
     if (*digest) {
         autofree char *path = path_of(u, digest);
         if (check_program(path, digest, &err) == 0)
@@ -173,7 +167,7 @@ static enum upgrade_step begin(struct upgrade *u, pid_t operator_pid, int64_t no
     int r = bundle->has_release_key ? releases_wanted(bundle, u->config, state, wanted, &err) : 0;
     bundle_free(bundle);
     autofree char *path = path_of(u, wanted);
-    if (r == 0 && (!*wanted || !strcmp(wanted, text_of(u->state, "program")) || has_failed(u, wanted)))
+    if (r == 0 && (!*wanted || !strcmp(wanted, js_text_at(u->state, "program")) || has_failed(u, wanted)))
         return UPGRADE_NOTHING;
     (void)!(r == 0 && stat(path, &file) == 0);
     if (same_file(&list, &u->list) && same_file(&file, &u->file))

@@ -142,6 +142,12 @@ int js_object(const json_t *obj, const char *path, const char *key, json_t **ret
     return 0;
 }
 
+const char *js_text_at(const json_t *obj, const char *key)
+{
+    const char *s = json_string_value(json_object_get(obj, key));
+    return s ? s : "";
+}
+
 int js_only(const json_t *obj, const char *path, const char *const *allowed, struct err *err)
 {
     const char *key;

@@ -35,6 +35,9 @@ OH_MUST_CHECK int js_array(const json_t *obj, const char *path, const char *key,
                            struct err *err);
 OH_MUST_CHECK int js_object(const json_t *obj, const char *path, const char *key, json_t **ret, struct err *err);
 
+/* For what was checked before or is only shown: the string at `key`, borrowed from the object; "" if there is none. */
+const char *js_text_at(const json_t *obj, const char *key);
+
 /* Fails with the name of the first field that is not in the NULL-terminated list. */
 OH_MUST_CHECK int js_only(const json_t *obj, const char *path, const char *const *allowed, struct err *err);
 

@@ -18,12 +18,6 @@ static const char *option(const struct cli *c, const char *name, const char *fal
     return v && *v ? v : fallback;
 }
 
-static const char *text_in(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
-
 /* ---- what is to be ---- */
 
 static int read_structure(const char *option_name, const char *path, size_t max, json_t **ret, struct err *err)
@@ -61,7 +55,7 @@ static int read_values(const struct cli *c, json_t **ret, struct err *err)
         if (cli_option(c, names[i][0]))
             json_object_set_new(own, names[i][1], json_string(cli_option(c, names[i][0])));
         if (!json_object_get(own, names[i][1]) &&
-            (strcmp(names[i][0], "clickhouse-image") || strcmp(text_in(own, "engine"), "chdb")))
+            (strcmp(names[i][0], "clickhouse-image") || strcmp(js_text_at(own, "engine"), "chdb")))
             return err_set(err, CLI_BAD_USAGE, "--%s: name the image, REPOSITORY@sha256:..., here or in --values",
                            names[i][0]);
     }
@@ -115,11 +109,11 @@ static int bundle_object(const struct cli *c, const json_t *values, const char *
         json_object_set_new(bundle, "token", json_stringn(token, len));
         mem_wipe(token, len);
     }
-    if (!*text_in(bundle, "token"))
+    if (!*js_text_at(bundle, "token"))
         return err_set(err, -EINVAL, "--bundle: %s holds no token: give it with --token-file", path);
     text = js_text(bundle);
     *ret = json_pack("{ss ss s{ss ss} ss s{ss}}", "apiVersion", "v1", "kind", "Secret", "metadata", "name",
-                     text_in(values, "bundleSecret"), "namespace", namespace, "type", "Opaque", "stringData",
+                     js_text_at(values, "bundleSecret"), "namespace", namespace, "type", "Opaque", "stringData",
                      "bundle.json", text);
     mem_wipe(text, strlen(text));
     return cli_option(c, "releases") ? add_releases(c, *ret, err) : 0;
@@ -151,17 +145,17 @@ static int check_version(struct cluster *k, struct err *err)
     int r = cluster_get(k, "/version", &v, err);
     if (r <= 0)
         return r < 0 ? r : err_set(err, -EIO, "the server has no /version: it is no Kubernetes API");
-    int minor = atoi(text_in(v, "minor"));
-    if (!strcmp(text_in(v, "major"), "1") && minor < OLDEST_MINOR)
+    int minor = atoi(js_text_at(v, "minor"));
+    if (!strcmp(js_text_at(v, "major"), "1") && minor < OLDEST_MINOR)
         return err_set(err, -EINVAL, "the cluster runs Kubernetes %s: the agent needs 1.%d or later",
-                       text_in(v, "gitVersion"), OLDEST_MINOR);
+                       js_text_at(v, "gitVersion"), OLDEST_MINOR);
     return 0;
 }
 
 static bool is_default(const json_t *class)
 {
     const json_t *a = json_object_get(json_object_get(class, "metadata"), "annotations");
-    return !strcmp(text_in(a, "storageclass.kubernetes.io/is-default-class"), "true");
+    return !strcmp(js_text_at(a, "storageclass.kubernetes.io/is-default-class"), "true");
 }
 
 /* A missing class is only told: volumes may be made by hand. */
@@ -171,12 +165,12 @@ static int check_storage(struct cli *c, struct cluster *k, const json_t *values,
     autojson json_t *v = NULL;
     int r = cluster_get(k, "/apis/storage.k8s.io/v1/storageclasses", &v, err);
     for (size_t n = 0; r == 1 && n < ARRAY_SIZE(names); n++) {
-        const char *wanted_class = text_in(values, names[n]);
+        const char *wanted_class = js_text_at(values, names[n]);
         const json_t *items = json_object_get(v, "items"), *class;
         bool found = false;
         size_t i;
         json_array_foreach(items, i, class) found |=
-            *wanted_class ? !strcmp(text_in(json_object_get(class, "metadata"), "name"), wanted_class)
+            *wanted_class ? !strcmp(js_text_at(json_object_get(class, "metadata"), "name"), wanted_class)
                           : is_default(class);
         if (!found && *wanted_class)
             ui_warn(&c->ui, "%s: the cluster has no StorageClass %s", names[n], wanted_class);
@@ -193,7 +187,7 @@ static int check_owner(struct cluster *k, const char *namespace, struct err *err
     autojson json_t *v = NULL;
     int r = cluster_get(k, path, &v, err);
     const json_t *labels = json_object_get(json_object_get(v, "metadata"), "labels");
-    if (r == 1 && !strcmp(text_in(labels, "app.kubernetes.io/managed-by"), "Helm"))
+    if (r == 1 && !strcmp(js_text_at(labels, "app.kubernetes.io/managed-by"), "Helm"))
         return err_set(err, -EEXIST, "the agent in namespace %s was installed by Helm: use helm upgrade or uninstall",
                        namespace);
     return MIN(r, 0);
@@ -206,7 +200,7 @@ static int apply_one(struct cli *c, struct cluster *k, const json_t *object, str
     char message[CLUSTER_MESSAGE];
     autobuf struct buf path = BUF_INIT;
     cluster_path(object, &path);
-    const char *kind = text_in(object, "kind"), *name = text_in(json_object_get(object, "metadata"), "name");
+    const char *kind = js_text_at(object, "kind"), *name = js_text_at(json_object_get(object, "metadata"), "name");
     if (!path.len)
         return err_set(err, -EINVAL, "the chart holds a %s, which this command does not know", kind);
     buf_printf(&path, "?fieldManager=" MANAGER "%s", cli_option(c, "force") ? "&force=true" : "");
@@ -227,12 +221,12 @@ static int is_anothers(struct cluster *k, const json_t *object, struct err *err)
 {
     autobuf struct buf path = BUF_INIT;
     autojson json_t *v = NULL;
-    if (strcmp(text_in(object, "kind"), "Namespace"))
+    if (strcmp(js_text_at(object, "kind"), "Namespace"))
         return 0;
     cluster_path(object, &path);
     int r = cluster_get(k, path.data, &v, err);
     const json_t *labels = json_object_get(json_object_get(v, "metadata"), "labels");
-    return r == 1 ? strcmp(text_in(labels, "ownhouse/installed-by"), MANAGER) != 0 : r;
+    return r == 1 ? strcmp(js_text_at(labels, "ownhouse/installed-by"), MANAGER) != 0 : r;
 }
 
 static int apply_all(struct cli *c, struct cluster *k, const json_t *objects, struct err *err)
@@ -241,7 +235,7 @@ static int apply_all(struct cli *c, struct cluster *k, const json_t *objects, st
     size_t i;
     json_array_foreach(objects, i, o)
     {
-        const char *kind = text_in(o, "kind"), *name = text_in(json_object_get(o, "metadata"), "name");
+        const char *kind = js_text_at(o, "kind"), *name = js_text_at(json_object_get(o, "metadata"), "name");
         int others = is_anothers(k, o, err);
         if (others < 0)
             return others;
@@ -264,7 +258,7 @@ static const json_t *condition(const json_t *pod, const char *type)
     size_t i;
     json_array_foreach(list, i, v)
     {
-        if (!strcmp(text_in(v, "type"), type))
+        if (!strcmp(js_text_at(v, "type"), type))
             return v;
     }
     return NULL;
@@ -284,12 +278,12 @@ static void newest_event(struct cluster *k, const char *namespace, char *ret, si
         return;
     json_array_foreach(json_object_get(v, "items"), i, e)
     {
-        const char *at = text_in(e, "lastTimestamp");
-        at = *at ? at : text_in(e, "eventTime");
+        const char *at = js_text_at(e, "lastTimestamp");
+        at = *at ? at : js_text_at(e, "eventTime");
         if (strcmp(at, newest) < 0)
             continue;
         newest = at;
-        snprintf(ret, size, "%s", text_in(e, "message"));
+        snprintf(ret, size, "%s", js_text_at(e, "message"));
     }
 }
 
@@ -303,10 +297,10 @@ static void why(struct cluster *k, const char *namespace, const json_t *pod, cha
     newest_event(k, namespace, event, sizeof(event));
     if (!pod)
         snprintf(ret, size, "the cluster has not made the pod " POD " yet");
-    else if (scheduled && strcmp(text_in(scheduled, "status"), "True"))
-        snprintf(ret, size, "no node takes the pod: %s", text_in(scheduled, "message"));
-    else if (waiting && *text_in(waiting, "message"))
-        snprintf(ret, size, "%s: %s", text_in(waiting, "reason"), text_in(waiting, "message"));
+    else if (scheduled && strcmp(js_text_at(scheduled, "status"), "True"))
+        snprintf(ret, size, "no node takes the pod: %s", js_text_at(scheduled, "message"));
+    else if (waiting && *js_text_at(waiting, "message"))
+        snprintf(ret, size, "%s: %s", js_text_at(waiting, "reason"), js_text_at(waiting, "message"));
     else if (*event)
         snprintf(ret, size, "%s", event);
     else if (json_is_object(json_object_get(json_object_get(container, "state"), "running")))
@@ -328,10 +322,11 @@ static int look(struct cluster *k, const char *namespace, char *ret_why, size_t 
         return r;
     const json_t *status = json_object_get(set, "status"),
                  *labels = json_object_get(json_object_get(pod, "metadata"), "labels");
-    bool current = pod && !strcmp(text_in(labels, "controller-revision-hash"), text_in(status, "updateRevision")) &&
+    bool current = pod &&
+                   !strcmp(js_text_at(labels, "controller-revision-hash"), js_text_at(status, "updateRevision")) &&
                    json_integer_value(json_object_get(status, "observedGeneration")) >=
                        json_integer_value(json_object_get(json_object_get(set, "metadata"), "generation"));
-    if (current && !strcmp(text_in(condition(pod, "Ready"), "status"), "True"))
+    if (current && !strcmp(js_text_at(condition(pod, "Ready"), "status"), "True"))
         return 1;
     why(k, namespace, pod, ret_why, size);
     return 0;
@@ -405,7 +400,8 @@ static int check_services(struct cli *c, struct cluster *k, struct err *err)
         return err_set(err, -EBUSY,
                        "%zu services are in the cluster, the first in namespace %s: delete them in the control plane "
                        "first, or leave them running without an agent with --leave-services",
-                       n, text_in(json_object_get(json_array_get(json_object_get(v, "items"), 0), "metadata"), "name"));
+                       n,
+                       js_text_at(json_object_get(json_array_get(json_object_get(v, "items"), 0), "metadata"), "name"));
     return MIN(r, 0);
 }
 
@@ -418,7 +414,7 @@ static int delete_state(struct cli *c, struct cluster *k, const char *namespace,
     const json_t *labels = json_object_get(json_object_get(v, "metadata"), "labels");
     if (r <= 0)
         return r;
-    if (strcmp(text_in(labels, "ownhouse/installed-by"), MANAGER))
+    if (strcmp(js_text_at(labels, "ownhouse/installed-by"), MANAGER))
         return err_set(err, -EPERM, "namespace %s was not made by `ownhouse agent install`: delete it yourself",
                        namespace);
     ui_step(&c->ui, "Namespace", namespace);
@@ -442,7 +438,7 @@ static int uninstall_run(struct cli *c, struct err *err)
         const json_t *o = json_array_get(objects, i);
         autobuf struct buf path = BUF_INIT;
         cluster_path(o, &path);
-        ui_step(&c->ui, text_in(o, "kind"), text_in(json_object_get(o, "metadata"), "name"));
+        ui_step(&c->ui, js_text_at(o, "kind"), js_text_at(json_object_get(o, "metadata"), "name"));
         if ((r = delete_path(&k, path.data, err)) < 0)
             return r;
         ui_step_done(&c->ui, "deleted");

@@ -19,17 +19,11 @@ static const char *const more_kinds[][3] = {
     {"admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"},
 };
 
-static const char *text_in(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
-
 void cluster_path(const json_t *object, struct buf *out)
 {
     const json_t *metadata = json_object_get(object, "metadata");
-    const char *version = text_in(object, "apiVersion"), *kind = text_in(object, "kind"),
-               *name = text_in(metadata, "name"), *namespace = text_in(metadata, "namespace");
+    const char *version = js_text_at(object, "apiVersion"), *kind = js_text_at(object, "kind"),
+               *name = js_text_at(metadata, "name"), *namespace = js_text_at(metadata, "namespace");
     int known = kube_kind_find(version, kind);
     if (known >= 0) {
         kube_path((enum kube_kind)known, *namespace ? namespace : NULL, name, out);

@@ -38,12 +38,6 @@ static void add(struct join *j, int64_t from, int64_t to, const char *id, json_t
     j->list[j->n++] = (struct allowed){from, to, mem_strdup(id), json_incref(targets), plan};
 }
 
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static void end(struct join *j, const char *id, int64_t at)
 {
     for (size_t i = 0; i < j->n; i++)
@@ -57,17 +51,19 @@ static void on_leaf(const struct leaf *leaf, const struct merkle_hash *hash OH_U
     const json_t *b = leaf->body;
     if (!strcmp(leaf->kind, "access.grant")) {
         int64_t seconds = json_integer_value(json_object_get(b, "seconds"));
-        add(j, leaf->time_ms, leaf->time_ms + seconds * 1000, text(b, "grant"), json_object_get(b, "targets"), false);
+        add(j, leaf->time_ms, leaf->time_ms + seconds * 1000, js_text_at(b, "grant"), json_object_get(b, "targets"),
+            false);
     } else if (!strcmp(leaf->kind, "access.end")) {
-        end(j, text(b, "grant"), leaf->time_ms);
+        end(j, js_text_at(b, "grant"), leaf->time_ms);
     } else if (!strcmp(leaf->kind, "access.request")) {
-        json_object_set_new(j->queries, text(b, "id"), json_false());
+        json_object_set_new(j->queries, js_text_at(b, "id"), json_false());
     } else if (!strcmp(leaf->kind, "access.user")) {
-        json_object_set_new(j->queries, text(b, "id"), json_true()); /* an engine that is gone takes its users along */
+        json_object_set_new(j->queries, js_text_at(b, "id"),
+                            json_true()); /* an engine that is gone takes its users along */
     } else if (!strcmp(leaf->kind, "operation")) {
-        add(j, leaf->time_ms, leaf->time_ms + OPERATION_MS, text(b, "request"), NULL, false);
+        add(j, leaf->time_ms, leaf->time_ms + OPERATION_MS, js_text_at(b, "request"), NULL, false);
     } else if (!strcmp(leaf->kind, "outcome")) {
-        end(j, text(b, "request"), leaf->time_ms);
+        end(j, js_text_at(b, "request"), leaf->time_ms);
     }
 }
 
@@ -119,18 +115,18 @@ static bool is_vendor(const struct join *j, const char *who)
 
 static void cloudtrail_record(struct join *j, const json_t *r)
 {
-    const char *who = text(json_object_get(r, "userIdentity"), "arn");
-    autofree char *what = mem_printf("%s %s", text(r, "eventSource"), text(r, "eventName"));
+    const char *who = js_text_at(json_object_get(r, "userIdentity"), "arn");
+    autofree char *what = mem_printf("%s %s", js_text_at(r, "eventSource"), js_text_at(r, "eventName"));
     if (is_vendor(j, who))
-        judge(j, "cloudtrail", text(r, "eventTime"), who, what, true, NULL);
+        judge(j, "cloudtrail", js_text_at(r, "eventTime"), who, what, true, NULL);
 }
 
 static void kubernetes_record(struct join *j, const json_t *r)
 {
-    const char *who = text(json_object_get(r, "user"), "username"), *verb = text(r, "verb"), *stage = text(r, "stage"),
-               *time = text(r, "requestReceivedTimestamp");
+    const char *who = js_text_at(json_object_get(r, "user"), "username"), *verb = js_text_at(r, "verb"),
+               *stage = js_text_at(r, "stage"), *time = js_text_at(r, "requestReceivedTimestamp");
     bool reads = !strcmp(verb, "get") || !strcmp(verb, "list") || !strcmp(verb, "watch");
-    autofree char *what = mem_printf("%s %s", verb, text(r, "requestURI"));
+    autofree char *what = mem_printf("%s %s", verb, js_text_at(r, "requestURI"));
     if (!is_vendor(j, who) || (*stage && strcmp(stage, "ResponseComplete")))
         return;
     judge(j, "kubernetes", time, who, what, false, reads && !strstr(what, "/secrets") ? "cluster.view" : NULL);
@@ -139,8 +135,8 @@ static void kubernetes_record(struct join *j, const json_t *r)
 /* Rows of system.query_log or of the embedded engine's log, as JSON lines. */
 static void query_record(struct join *j, const json_t *r)
 {
-    const char *who = text(r, "user"), *id = text(r, "query_id"),
-               *time = *text(r, "time") ? text(r, "time") : text(r, "event_time");
+    const char *who = js_text_at(r, "user"), *id = js_text_at(r, "query_id"),
+               *time = *js_text_at(r, "time") ? js_text_at(r, "time") : js_text_at(r, "event_time");
     if (!strcmp(who, QUERY_OPERATOR)) {
         j->own++;
         return;
@@ -216,11 +212,11 @@ static int read_plans(struct join *j, struct err *err)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *p = json_array_get(list, i);
         int64_t from = 0, to = 0;
-        if (clock_iso_parse(text(p, "approvedAt"), &from) < 0)
+        if (clock_iso_parse(js_text_at(p, "approvedAt"), &from) < 0)
             continue;
-        if (clock_iso_parse(text(p, "finishedAt"), &to) < 0)
+        if (clock_iso_parse(js_text_at(p, "finishedAt"), &to) < 0)
             to = from + OPERATION_MS;
-        add(j, from, to, text(p, "id"), NULL, true);
+        add(j, from, to, js_text_at(p, "id"), NULL, true);
     }
     return 0;
 }

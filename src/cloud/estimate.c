@@ -14,12 +14,6 @@ struct sums {
     json_t *items, *unknown, *usage;
 };
 
-static const char *text_of(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static json_t *cents(int64_t micros)
 {
     return json_integer((micros + MICROS_A_CENT / 2) / MICROS_A_CENT);
@@ -39,7 +33,7 @@ static json_t *attributes_before(const json_t *attributes, const json_t *change)
     {
         json_t *before = json_object_get(why, "before");
         if (before && !json_is_null(before))
-            json_object_set(v, text_of(why, "attribute"), before);
+            json_object_set(v, js_text_at(why, "attribute"), before);
     }
     return v;
 }
@@ -53,7 +47,7 @@ static struct cloud_price price(const struct sums *s, const char *key, const jso
 
 static void add_change(struct sums *s, const json_t *change)
 {
-    const char *key = text_of(change, "resource"), *action = text_of(change, "action");
+    const char *key = js_text_at(change, "resource"), *action = js_text_at(change, "action");
     const json_t *wanted = plan_graph_attributes(s->g, key);
     autojson json_t *was = wanted ? attributes_before(wanted, change) : NULL;
     bool there = json_is_string(json_object_get(change, "observed"));
@@ -110,13 +104,13 @@ struct path {
 static struct cloud_duration chain(struct path *p, size_t i)
 {
     const json_t *change = json_array_get(p->changes, i), *below;
-    const char *action = text_of(change, "action");
+    const char *action = js_text_at(change, "action");
     char type[PLAN_NAME_MAX + 1];
     size_t k;
     if (p->known[i])
         return p->total[i];
     p->known[i] = true;
-    type_of(text_of(change, "resource"), type);
+    type_of(js_text_at(change, "resource"), type);
     struct cloud_duration longest = {0, 0}, own = {0, 0};
     json_array_foreach(json_object_get(change, "depends_on"), k, below)
     {
@@ -140,7 +134,7 @@ static json_t *seconds(const json_t *changes)
     struct path p = {changes, place, total, known};
     struct cloud_duration longest = {0, 0};
     for (size_t i = 0; i < n; i++)
-        json_object_set_new(place, text_of(json_array_get(changes, i), "resource"), json_integer((json_int_t)i));
+        json_object_set_new(place, js_text_at(json_array_get(changes, i), "resource"), json_integer((json_int_t)i));
     for (size_t i = 0; i < n; i++) {
         struct cloud_duration d = chain(&p, i);
         longest.low = MAX(longest.low, d.low);

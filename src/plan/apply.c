@@ -39,27 +39,21 @@ static struct plan_step step_of(const struct apply *a, const struct plan_unit *u
     char step_type[PLAN_NAME_MAX + 1], step_name[PLAN_NAME_MAX + 1], step_token[PLAN_TOKEN_SIZE]; \
     struct plan_step step = step_of(a, u, step_type, step_name, step_token)
 
-static const char *text_of(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 /* --- before anything is done --- */
 
 static int check_change(const struct apply *a, const json_t *change, struct err *err)
 {
     char type[PLAN_NAME_MAX + 1], name[PLAN_NAME_MAX + 1];
-    const char *action = text_of(change, "action");
+    const char *action = js_text_at(change, "action");
     bool known = false;
     for (size_t i = PLAN_NONE; i <= PLAN_DESTROY; i++)
         known = known || !strcmp(action, plan_action_names[i]);
-    if (!known || !plan_key_split(text_of(change, "resource"), type, name) || !plan_type_find(a->c->types, type))
+    if (!known || !plan_key_split(js_text_at(change, "resource"), type, name) || !plan_type_find(a->c->types, type))
         return err_set(err, -EINVAL, "the plan's document holds a change that this release does not understand");
     if (!a->delete_data && json_is_true(json_object_get(change, "destroys_data")))
         return err_set(err, -EPERM,
                        "the plan would destroy the data in %s: make a plan that deletes data, if that is meant",
-                       text_of(change, "resource"));
+                       js_text_at(change, "resource"));
     return 0;
 }
 
@@ -73,26 +67,26 @@ static int check_document(struct apply *a, const char *approved, char digest[65]
         return r;
     if (strcmp(digest, approved))
         return err_set(err, -EINVAL, "the plan's digest is %s, but %.64s was approved", digest, approved);
-    a->remove = !strcmp(text_of(a->document, "kind"), "destroy");
+    a->remove = !strcmp(js_text_at(a->document, "kind"), "destroy");
     a->delete_data = json_is_true(json_object_get(a->document, "delete_data"));
-    if (strcmp(text_of(a->document, "type"), "ownhouse/plan") ||
+    if (strcmp(js_text_at(a->document, "type"), "ownhouse/plan") ||
         json_integer_value(json_object_get(a->document, "v")) != 1 ||
-        (!a->remove && strcmp(text_of(a->document, "kind"), "apply")))
+        (!a->remove && strcmp(js_text_at(a->document, "kind"), "apply")))
         return err_set(err, -EINVAL, "this is not a plan that this release can apply");
-    if (strcmp(text_of(a->document, "infrastructure"), a->c->infrastructure))
+    if (strcmp(js_text_at(a->document, "infrastructure"), a->c->infrastructure))
         return err_set(err, -EINVAL, "the plan is for infrastructure %.64s, not %s",
-                       text_of(a->document, "infrastructure"), a->c->infrastructure);
+                       js_text_at(a->document, "infrastructure"), a->c->infrastructure);
     json_array_foreach(json_object_get(a->document, "changes"), i, change)
     {
         if ((r = check_change(a, change, err)) < 0)
             return r;
         if (json_object_get(change, "kept"))
-            plan_keys_add(a->held, text_of(change, "resource"));
+            plan_keys_add(a->held, js_text_at(change, "resource"));
     }
     if ((r = plan_graph_check(a->g, a->c->types, err)) < 0 ||
         (r = plan_graph_digest(a->g, a->c->types, a->c->infrastructure, desired, err)) < 0)
         return r;
-    if (strcmp(desired, text_of(a->document, "desired")))
+    if (strcmp(desired, js_text_at(a->document, "desired")))
         return err_set(err, -ESTALE, "what should be has changed since the plan was made: plan again");
     return 0;
 }
@@ -113,7 +107,7 @@ static int observe_all(struct apply *a, struct err *err)
         json_object_set_new(all, a->g->nodes[i].key, json_true());
     json_object_foreach(a->records, key, v) json_object_set_new(all, key, json_true());
     json_array_foreach(json_object_get(a->document, "changes"), i, v)
-        json_object_set_new(all, text_of(v, "resource"), json_true());
+        json_object_set_new(all, js_text_at(v, "resource"), json_true());
     json_object_foreach(all, key, v) json_array_append_new(keys, json_string(key));
     return plan_observe(a->c, keys, a->records, &a->observed, err);
 }
@@ -166,8 +160,8 @@ static int check_world(struct apply *a, struct err *err)
     json_array_foreach(json_object_get(a->document, "changes"), i, change)
     {
         char now[65];
-        const char *then = text_of(change, "observed");
-        key = text_of(change, "resource");
+        const char *then = js_text_at(change, "observed");
+        key = js_text_at(change, "resource");
         json_object_set_new(planned, key, json_true());
         int r = digest_now(a, key, now, err);
         if (r < 0)
@@ -524,8 +518,8 @@ static const char *failure_of(const struct apply *a, const char *key)
     json_t *v;
     json_array_foreach(a->failed, i, v)
     {
-        if (!strcmp(text_of(v, "resource"), key))
-            return text_of(v, "error");
+        if (!strcmp(js_text_at(v, "resource"), key))
+            return js_text_at(v, "error");
     }
     return NULL;
 }
@@ -537,8 +531,8 @@ static json_t *leftovers(const struct apply *a)
     json_t *change, *all = json_array();
     json_array_foreach(json_object_get(a->document, "changes"), i, change)
     {
-        const char *key = text_of(change, "resource"), *why = text_of(change, "kept");
-        if (!*why && !strcmp(text_of(change, "action"), "destroy") && observed_of(a, key)) {
+        const char *key = js_text_at(change, "resource"), *why = js_text_at(change, "kept");
+        if (!*why && !strcmp(js_text_at(change, "action"), "destroy") && observed_of(a, key)) {
             why = failure_of(a, key);
             why = why ? why : "something that stands on it could not be removed, or removal was cancelled";
         }

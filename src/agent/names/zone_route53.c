@@ -21,12 +21,6 @@ static struct zone_route53 *of(struct zone *z)
     return CONTAINER_OF(z, struct zone_route53, zone);
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 /* ---- reading ---- */
 
 /* "\052.x.example." -> "*.x.example"; another escape stays, and is then no name of ours. */
@@ -61,9 +55,9 @@ static char *plain_text(const char *value)
 
 static int take_set(const json_t *set, const char *domain, struct zone_sets *into, struct err *err)
 {
-    autofree char *name = plain_name(text_of(set, "Name"));
-    const char *type = text_of(set, "Type");
-    int64_t ttl = strtoll(text_of(set, "TTL"), NULL, 10);
+    autofree char *name = plain_name(js_text_at(set, "Name"));
+    const char *type = js_text_at(set, "Type");
+    int64_t ttl = strtoll(js_text_at(set, "TTL"), NULL, 10);
     int r = 0;
     size_t i;
     json_t *one;
@@ -74,7 +68,7 @@ static int take_set(const json_t *set, const char *domain, struct zone_sets *int
         return zone_sets_add(into, name, type, ttl, "(an alias or a set by policy)", err);
     json_array_foreach(records, i, one)
     {
-        const char *value = text_of(one, "Value");
+        const char *value = js_text_at(one, "Value");
         autofree char *plain = !strcmp(type, "TXT")     ? plain_text(value)
                                : !strcmp(type, "CNAME") ? plain_name(value)
                                                         : mem_strdup(value);
@@ -109,15 +103,15 @@ static int list(struct zone *zone, const char *domain, struct zone_sets *ret, st
         autojson json_t *sets = aws_xml_list(answer, "ResourceRecordSets", "ResourceRecordSet");
         json_array_foreach(sets, k, set)
         {
-            autofree char *name = plain_name(text_of(set, "Name"));
+            autofree char *name = plain_name(js_text_at(set, "Name"));
             outside = !dns_name_within(name, domain);
             if (r == 0)
                 r = take_set(set, domain, ret, err);
         }
-        more = !strcmp(text_of(answer, "IsTruncated"), "true");
-        from = json_pack("{s:s, s:s}", "name", text_of(answer, "NextRecordName"), "type",
-                         text_of(answer, "NextRecordType"));
-        if (*text_of(answer, "NextRecordIdentifier"))
+        more = !strcmp(js_text_at(answer, "IsTruncated"), "true");
+        from = json_pack("{s:s, s:s}", "name", js_text_at(answer, "NextRecordName"), "type",
+                         js_text_at(answer, "NextRecordType"));
+        if (*js_text_at(answer, "NextRecordIdentifier"))
             json_object_set(from, "identifier", json_object_get(answer, "NextRecordIdentifier"));
     }
     json_decref(from);
@@ -149,7 +143,7 @@ static int settle(struct zone_route53 *z, const char *change, struct err *err)
         autojson json_t *answer = NULL;
         struct aws_request q = {.service = "route53", .action = "GetChange", .method = "GET", .path = path};
         int r = aws_call(z->client, &q, &answer, NULL, err);
-        if (r < 0 || !strcmp(text_of(json_object_get(answer, "ChangeInfo"), "Status"), "INSYNC"))
+        if (r < 0 || !strcmp(js_text_at(json_object_get(answer, "ChangeInfo"), "Status"), "INSYNC"))
             return r;
         if (clock_mono_ms(&clock_system) > deadline)
             return err_set(err, -ETIMEDOUT, "Route 53 has not brought the change to all its servers within 3 minutes");
@@ -178,7 +172,7 @@ static int change(struct zone *zone, const struct zone_change *c, bool settled, 
     int r = aws_call(z->client, &q, &answer, NULL, err);
     if (r < 0 || !settled)
         return r;
-    const char *id = text_of(json_object_get(answer, "ChangeInfo"), "Id"), *slash = strrchr(id, '/');
+    const char *id = js_text_at(json_object_get(answer, "ChangeInfo"), "Id"), *slash = strrchr(id, '/');
     return settle(z, slash ? slash + 1 : id, err);
 }
 

@@ -56,12 +56,6 @@ int orders_keep(struct orders *o, struct err *err)
 
 /* ---- lookups ---- */
 
-static const char *text_of(const json_t *order, const char *name)
-{
-    const char *text = json_string_value(json_object_get(order, name));
-    return text ? text : "";
-}
-
 static int replica_of(const json_t *order)
 {
     return (int)json_integer_value(json_object_get(order, "replica"));
@@ -69,7 +63,7 @@ static int replica_of(const json_t *order)
 
 static bool is_running(const json_t *order)
 {
-    return !strcmp(text_of(order, "state"), "running");
+    return !strcmp(js_text_at(order, "state"), "running");
 }
 
 static const struct desired_service *service_of(const struct order_place *p, const char *id)
@@ -90,7 +84,7 @@ static const struct kind *kind_of(const char *operation)
 
 static char *workload_of(const json_t *order)
 {
-    return mem_printf("clickhouse-%s-%d", text_of(order, "service"), replica_of(order));
+    return mem_printf("clickhouse-%s-%d", js_text_at(order, "service"), replica_of(order));
 }
 
 static const struct runtime_status *seen(const struct order_place *p, const char *workload)
@@ -191,7 +185,7 @@ static void step_drain(struct orders *o, const struct order_place *p, json_t *or
     if (p->ingress_told) {
         settle(o, order, true, "");
     } else if (lasts(order, p->now_ms) >= ORDERS_TOLD_MS) {
-        set_drained(o, text_of(order, "service"), replica_of(order), false);
+        set_drained(o, js_text_at(order, "service"), replica_of(order), false);
         settle(o, order, false, "the ingress did not take up its new files in time; the replica is in use again");
         *ret_changed = true;
     }
@@ -246,7 +240,7 @@ static int check_rebuild(struct orders *o, const struct order_place *p, const st
 
 static void end_rebuild(struct orders *o, json_t *order, bool done, const char *why, bool *ret_changed)
 {
-    set_drained(o, text_of(order, "service"), replica_of(order), false);
+    set_drained(o, js_text_at(order, "service"), replica_of(order), false);
     settle(o, order, done, why);
     *ret_changed = true;
 }
@@ -261,7 +255,7 @@ static void step_leave(struct orders *o, const struct order_place *p, json_t *or
                     ret_changed);
     if (!p->ingress_told || p->locked || (p->queries(workload, p->data) != 0 && passed < ORDERS_QUIET_MS))
         return;
-    if (check_others(p, service_of(p, text_of(order, "service")), replica_of(order), &err) < 0)
+    if (check_others(p, service_of(p, js_text_at(order, "service")), replica_of(order), &err) < 0)
         end_rebuild(o, order, false, err.message, ret_changed);
     else
         phase(o, order, "remove", p->now_ms);
@@ -292,7 +286,7 @@ static void step_remove(struct orders *o, const struct order_place *p, json_t *o
 
 static void step_fill(struct orders *o, const struct order_place *p, json_t *order, bool *ret_changed)
 {
-    const struct replica_view *v = p->view(text_of(order, "service"), p->data);
+    const struct replica_view *v = p->view(js_text_at(order, "service"), p->data);
     int k = replica_of(order);
     if (v && (v->serving & (1u << k)) && replica_judge(v->said, BLUEPRINT_MAX_REPLICAS, (size_t)k) == REPLICA_SYNCED)
         end_rebuild(o, order, true, "", ret_changed);
@@ -300,7 +294,7 @@ static void step_fill(struct orders *o, const struct order_place *p, json_t *ord
 
 static void step_rebuild(struct orders *o, const struct order_place *p, json_t *order, bool *ret_changed)
 {
-    const char *now = text_of(order, "phase");
+    const char *now = js_text_at(order, "phase");
     if (!strcmp(now, "remove"))
         step_remove(o, p, order, ret_changed);
     else if (!strcmp(now, "fill"))
@@ -327,7 +321,7 @@ static int check_reattach(struct orders *o OH_UNUSED, const struct order_place *
 
 static void step_reattach(struct orders *o, const struct order_place *p, json_t *order, bool *ret_changed OH_UNUSED)
 {
-    const char *service = text_of(order, "service");
+    const char *service = js_text_at(order, "service");
     const struct replica_view *v = p->view(service, p->data);
     int k = replica_of(order);
     if (v && v->said[k].known && v->said[k].readonly == 0)
@@ -358,7 +352,7 @@ static void step_upgrade(struct orders *o, const struct order_place *p, json_t *
     bool all = true;
     for (size_t i = 0; i < p->wanted->n; i++) {
         const char *service = workload_label(&p->wanted->items[i], BLUEPRINT_SERVICE);
-        if (!service || strcmp(service, text_of(order, "service")))
+        if (!service || strcmp(service, js_text_at(order, "service")))
             continue;
         const struct runtime_status *s = seen(p, p->wanted->items[i].name);
         all &= s && s->state == RUNTIME_RUNNING && !strcmp(s->digest, p->digests[i]);
@@ -379,8 +373,8 @@ static int check_backup(struct orders *o OH_UNUSED, const struct order_place *p,
 
 static void step_backup(struct orders *o, const struct order_place *p, json_t *order, bool *ret_changed OH_UNUSED)
 {
-    const char *why = "", *request = text_of(order, "request");
-    int r = p->backups ? backups_outcome(p->backups, text_of(order, "service"), request, &why) : 1;
+    const char *why = "", *request = js_text_at(order, "request");
+    int r = p->backups ? backups_outcome(p->backups, js_text_at(order, "service"), request, &why) : 1;
     if (r <= 0)
         settle(o, order, r == 0, why);
 }
@@ -431,9 +425,9 @@ static int check_free(const struct orders *o, const struct kind *kind, const cha
         return err_set(err, -EBUSY, "%d operations are under way: try again when some have ended", ORDERS_MAX);
     json_object_foreach(part(o, "orders"), id, order)
     {
-        if (kind->step != step_backup && is_running(order) && !strcmp(text_of(order, "service"), service) &&
-            strcmp(text_of(order, "operation"), "service.backup") != 0)
-            return err_set(err, -EBUSY, "%s of request %s is under way at this service", text_of(order, "operation"),
+        if (kind->step != step_backup && is_running(order) && !strcmp(js_text_at(order, "service"), service) &&
+            strcmp(js_text_at(order, "operation"), "service.backup") != 0)
+            return err_set(err, -EBUSY, "%s of request %s is under way at this service", js_text_at(order, "operation"),
                            id);
     }
     return 0;
@@ -478,8 +472,8 @@ bool orders_step(struct orders *o, const struct order_place *p)
     json_t *order;
     json_object_foreach(part(o, "orders"), id, order)
     {
-        const struct kind *kind = kind_of(text_of(order, "operation"));
-        const struct desired_service *s = service_of(p, text_of(order, "service"));
+        const struct kind *kind = kind_of(js_text_at(order, "operation"));
+        const struct desired_service *s = service_of(p, js_text_at(order, "service"));
         if (!is_running(order) || !kind)
             continue;
         bool runs = s && s->state == DESIRED_RUNNING && replica_of(order) < blueprint_replicas(s, p->env);
@@ -488,7 +482,7 @@ bool orders_step(struct orders *o, const struct order_place *p)
             continue;
         }
         if (kind->replica)
-            set_drained(o, text_of(order, "service"), replica_of(order), false);
+            set_drained(o, js_text_at(order, "service"), replica_of(order), false);
         settle(o, order, false, "the service was stopped, deleted or made smaller meanwhile");
         changed = true;
     }
@@ -517,7 +511,7 @@ bool orders_holds(const struct orders *o, const char *workload)
     json_object_foreach(part(o, "orders"), id, order)
     {
         autofree char *name = workload_of(order);
-        if (is_running(order) && !strcmp(text_of(order, "phase"), "remove") && !strcmp(name, workload))
+        if (is_running(order) && !strcmp(js_text_at(order, "phase"), "remove") && !strcmp(name, workload))
             return true;
     }
     return false;
@@ -533,9 +527,9 @@ const char *orders_settled(const struct orders *o, const char **ret_operation, b
     {
         if (is_running(order))
             continue;
-        *ret_operation = text_of(order, "operation");
-        *ret_done = !strcmp(text_of(order, "state"), "done");
-        *ret_why = text_of(order, "why");
+        *ret_operation = js_text_at(order, "operation");
+        *ret_done = !strcmp(js_text_at(order, "state"), "done");
+        *ret_why = js_text_at(order, "why");
         return id;
     }
     return NULL;

@@ -33,7 +33,7 @@ static int find_instance(const struct plan_call *c, enum aws_phase phase, json_t
         autojson json_t *list = aws_xml_list(r1, "instancesSet", NULL);
         json_array_foreach(list, k, one)
         {
-            if (!*ret && strcmp(aws_text(json_object_get(one, "instanceState"), "name"), "terminated"))
+            if (!*ret && strcmp(js_text_at(json_object_get(one, "instanceState"), "name"), "terminated"))
                 *ret = json_incref(one);
         }
     }
@@ -65,7 +65,7 @@ static int done_on(const struct plan_call *c, char ret[128], struct err *err)
 {
     autojson json_t *answer = NULL;
     int r = aws_absent_is_fine(cluster_call(c, AWS_INSPECT, "DescribeCluster", "GET", NULL, NULL, &answer, err), err);
-    snprintf(ret, 128, "%s", aws_text(json_object_get(json_object_get(answer, "cluster"), "tags"), DONE_TAG));
+    snprintf(ret, 128, "%s", js_text_at(json_object_get(json_object_get(answer, "cluster"), "tags"), DONE_TAG));
     return r;
 }
 
@@ -84,9 +84,9 @@ static int bootstrap_observe(const struct plan_call *c, json_t **ret, struct err
     if (r == 0)
         r = find_instance(c, AWS_INSPECT, &one, err);
     if (r == 0 && one)
-        *ret = json_pack("{s:s, s:s, s:s, s:s}", "launch_template", aws_text(c->remembered, "launch_template"),
-                         "instance", aws_text(one, "instanceId"), "subnet", aws_text(one, "subnetId"), "state",
-                         aws_text(json_object_get(one, "instanceState"), "name"));
+        *ret = json_pack("{s:s, s:s, s:s, s:s}", "launch_template", js_text_at(c->remembered, "launch_template"),
+                         "instance", js_text_at(one, "instanceId"), "subnet", js_text_at(one, "subnetId"), "state",
+                         js_text_at(json_object_get(one, "instanceState"), "name"));
     return r;
 }
 
@@ -99,7 +99,7 @@ static int bootstrap_create(const struct plan_call *c, const json_t *want, json_
     int r = ec2_ask(
         c, AWS_PROVISION, instance.create,
         json_pack("{s:{s:O}, s:O, s:i, s:i, s:s, s:s, s:o}", "LaunchTemplate",
-                  strncmp(aws_text(want, "launch_template"), "lt-", 3) ? "LaunchTemplateName" : "LaunchTemplateId",
+                  strncmp(js_text_at(want, "launch_template"), "lt-", 3) ? "LaunchTemplateName" : "LaunchTemplateId",
                   json_object_get(want, "launch_template"), "SubnetId", json_object_get(want, "subnet"), "MinCount", 1,
                   "MaxCount", 1, "InstanceInitiatedShutdownBehavior", "terminate", "ClientToken", token,
                   "TagSpecification", tags),
@@ -107,7 +107,7 @@ static int bootstrap_create(const struct plan_call *c, const json_t *want, json_
     autojson json_t *list = aws_xml_list(answer, "instancesSet", NULL);
     if (r == 0)
         *ret = json_pack("{s:O, s:O, s:s, s:s}", "launch_template", json_object_get(want, "launch_template"), "subnet",
-                         json_object_get(want, "subnet"), "instance", aws_text(json_array_get(list, 0), "instanceId"),
+                         json_object_get(want, "subnet"), "instance", js_text_at(json_array_get(list, 0), "instanceId"),
                          "state", "pending");
     return r;
 }
@@ -116,7 +116,7 @@ static int bootstrap_create(const struct plan_call *c, const json_t *want, json_
 static int bootstrap_ready(const struct plan_call *c, json_t *attributes, struct err *err)
 {
     autojson json_t *one = NULL;
-    if (!strcmp(aws_text(attributes, "state"), "done"))
+    if (!strcmp(js_text_at(attributes, "state"), "done"))
         return 1;
     int r = find_instance(c, AWS_INSPECT, &one, err);
     if (r < 0)
@@ -128,7 +128,7 @@ static int bootstrap_ready(const struct plan_call *c, json_t *attributes, struct
     r = cluster_call(
         c, AWS_PROVISION, "TagResource", "POST", NULL,
         json_pack("{s:{s:o}}", "tags", DONE_TAG,
-                  json_sprintf("%s@%s", aws_text(attributes, "launch_template"), aws_text(attributes, "subnet"))),
+                  json_sprintf("%s@%s", js_text_at(attributes, "launch_template"), js_text_at(attributes, "subnet"))),
         NULL, err);
     if (r < 0)
         return r;
@@ -142,7 +142,7 @@ static int bootstrap_destroy(const struct plan_call *c, const json_t *have OH_UN
     int r = find_instance(c, AWS_REMOVE, &one, err);
     if (r == 0 && one)
         r = aws_absent_is_fine(ec2_do(c, AWS_REMOVE, instance.destroy,
-                                      json_pack("{s:[s]}", "InstanceId", aws_text(one, "instanceId")), err),
+                                      json_pack("{s:[s]}", "InstanceId", js_text_at(one, "instanceId")), err),
                                err);
     return r < 0 ? r
                  : aws_absent_is_fine(cluster_call(c, AWS_REMOVE, "UntagResource", "DELETE", query, NULL, NULL, err),

@@ -59,16 +59,16 @@ static json_t *cluster_view(const json_t *cluster)
                 json_array_append(logs, type);
         }
     }
-    json_t *v =
-        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:s, s:o, s:s, s:s, s:s}", "name",
-                  aws_text(cluster, "name"), "arn", aws_text(cluster, "arn"), "role", aws_text(cluster, "roleArn"),
-                  "version", aws_text(cluster, "version"), "subnets", aws_sorted(json_object_get(net, "subnetIds")),
-                  "security_groups", aws_sorted(json_object_get(net, "securityGroupIds")), "private",
-                  json_is_true(json_object_get(net, "endpointPrivateAccess")), "public",
-                  json_is_true(json_object_get(net, "endpointPublicAccess")), "service_cidr",
-                  aws_text(kube, "serviceIpv4Cidr"), "logs", aws_sorted(logs), "status", aws_text(cluster, "status"),
-                  "issuer", aws_text(json_object_get(json_object_get(cluster, "identity"), "oidc"), "issuer"),
-                  "security_group", aws_text(net, "clusterSecurityGroupId"));
+    json_t *v = json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:s, s:o, s:s, s:s, s:s}", "name", js_text_at(cluster, "name"), "arn",
+        js_text_at(cluster, "arn"), "role", js_text_at(cluster, "roleArn"), "version", js_text_at(cluster, "version"),
+        "subnets", aws_sorted(json_object_get(net, "subnetIds")), "security_groups",
+        aws_sorted(json_object_get(net, "securityGroupIds")), "private",
+        json_is_true(json_object_get(net, "endpointPrivateAccess")), "public",
+        json_is_true(json_object_get(net, "endpointPublicAccess")), "service_cidr", js_text_at(kube, "serviceIpv4Cidr"),
+        "logs", aws_sorted(logs), "status", js_text_at(cluster, "status"), "issuer",
+        js_text_at(json_object_get(json_object_get(cluster, "identity"), "oidc"), "issuer"), "security_group",
+        js_text_at(net, "clusterSecurityGroupId"));
     if (json_is_string(key))
         json_object_set(v, "key", key);
     return v;
@@ -92,7 +92,7 @@ static int cluster_observe(const struct plan_call *c, json_t **ret, struct err *
     if (r < 0 || !cluster)
         return r;
     if (!aws_is_ours(c, json_object_get(cluster, "tags")))
-        return not_ours("cluster", aws_text(cluster, "name"), err);
+        return not_ours("cluster", js_text_at(cluster, "name"), err);
     *ret = cluster_view(cluster);
     return 0;
 }
@@ -150,8 +150,8 @@ static int cluster_change(const struct plan_call *c, const json_t *have, const j
                           struct err *err)
 {
     int r = 0;
-    if (strcmp(aws_text(have, "status"), "ACTIVE"))
-        return err_set(err, -EAGAIN, "the cluster is %s", aws_text(have, "status"));
+    if (strcmp(js_text_at(have, "status"), "ACTIVE"))
+        return err_set(err, -EAGAIN, "the cluster is %s", js_text_at(have, "status"));
     if (differs(have, want, "version"))
         r = update(c, "UpdateClusterVersion", below(c, "/updates"),
                    json_pack("{s:O}", "version", json_object_get(want, "version")), err);
@@ -172,7 +172,8 @@ static int status_ready(const char *status, const json_t *health, struct err *er
 {
     const json_t *issue = json_array_get(json_object_get(health, "issues"), 0);
     if (strstr(status, "FAILED") || !strcmp(status, "DEGRADED"))
-        return err_set(err, -EIO, "it is %s: %s: %.200s", status, aws_text(issue, "code"), aws_text(issue, "message"));
+        return err_set(err, -EIO, "it is %s: %s: %.200s", status, js_text_at(issue, "code"),
+                       js_text_at(issue, "message"));
     return !strcmp(status, "ACTIVE");
 }
 
@@ -184,12 +185,12 @@ static int cluster_ready(const struct plan_call *c, json_t *attributes, struct e
         return r;
     autojson json_t *view = cluster_view(cluster);
     json_object_update(attributes, view);
-    return status_ready(aws_text(cluster, "status"), json_object_get(cluster, "health"), err);
+    return status_ready(js_text_at(cluster, "status"), json_object_get(cluster, "health"), err);
 }
 
 static int cluster_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    if (!strcmp(aws_text(have, "status"), "DELETING"))
+    if (!strcmp(js_text_at(have, "status"), "DELETING"))
         return 0;
     return aws_absent_is_fine(eks(c, AWS_REMOVE, "DeleteCluster", "DELETE", below(c, ""), NULL, NULL, err), err);
 }
@@ -225,14 +226,14 @@ static json_t *nodes_view(const json_t *g)
 {
     const json_t *scaling = json_object_get(g, "scalingConfig");
     json_t *v = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:i, s:i, s:O?, s:s}", "name", aws_text(g, "nodegroupName"), "arn",
-        aws_text(g, "nodegroupArn"), "role", aws_text(g, "nodeRole"), "image", aws_text(g, "amiType"), "subnets",
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:i, s:i, s:O?, s:s}", "name", js_text_at(g, "nodegroupName"), "arn",
+        js_text_at(g, "nodegroupArn"), "role", js_text_at(g, "nodeRole"), "image", js_text_at(g, "amiType"), "subnets",
         aws_sorted(json_object_get(g, "subnets")), "instances", aws_sorted(json_object_get(g, "instanceTypes")),
-        "version", aws_text(g, "version"), "min", (int)json_integer_value(json_object_get(scaling, "minSize")), "max",
+        "version", js_text_at(g, "version"), "min", (int)json_integer_value(json_object_get(scaling, "minSize")), "max",
         (int)json_integer_value(json_object_get(scaling, "maxSize")), "disk_gb",
         (int)json_integer_value(json_object_get(g, "diskSize")), "labels", json_object_get(g, "labels"), "status",
-        aws_text(g, "status"));
-    if (!*aws_text(v, "version"))
+        js_text_at(g, "status"));
+    if (!*js_text_at(v, "version"))
         json_object_del(v, "version");
     return v;
 }
@@ -290,8 +291,8 @@ static int nodes_change(const struct plan_call *c, const json_t *have, const jso
                         struct err *err)
 {
     int r = 0;
-    if (strcmp(aws_text(have, "status"), "ACTIVE"))
-        return err_set(err, -EAGAIN, "the node group is %s", aws_text(have, "status"));
+    if (strcmp(js_text_at(have, "status"), "ACTIVE"))
+        return err_set(err, -EAGAIN, "the node group is %s", js_text_at(have, "status"));
     if (differs(have, want, "version"))
         r = update(c, "UpdateNodegroupVersion", nodes_path(c, "/update-version"),
                    json_pack("{s:O}", "version", json_object_get(want, "version")), err);
@@ -312,12 +313,12 @@ static int nodes_ready(const struct plan_call *c, json_t *attributes, struct err
         return r;
     autojson json_t *view = nodes_view(g);
     json_object_update(attributes, view);
-    return status_ready(aws_text(g, "status"), json_object_get(g, "health"), err);
+    return status_ready(js_text_at(g, "status"), json_object_get(g, "health"), err);
 }
 
 static int nodes_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    if (!strcmp(aws_text(have, "status"), "DELETING"))
+    if (!strcmp(js_text_at(have, "status"), "DELETING"))
         return 0;
     return aws_absent_is_fine(eks(c, AWS_REMOVE, "DeleteNodegroup", "DELETE", nodes_path(c, ""), NULL, NULL, err), err);
 }
@@ -366,8 +367,8 @@ static int addon_get(const struct plan_call *c, json_t **ret, struct err *err)
 
 static json_t *addon_view(const json_t *a)
 {
-    return json_pack("{s:s, s:s, s:s, s:s}", "arn", aws_text(a, "addonArn"), "version", aws_text(a, "addonVersion"),
-                     "settings", aws_text(a, "configurationValues"), "status", aws_text(a, "status"));
+    return json_pack("{s:s, s:s, s:s, s:s}", "arn", js_text_at(a, "addonArn"), "version", js_text_at(a, "addonVersion"),
+                     "settings", js_text_at(a, "configurationValues"), "status", js_text_at(a, "status"));
 }
 
 static int addon_observe(const struct plan_call *c, json_t **ret, struct err *err)
@@ -392,7 +393,7 @@ static int addon_create(const struct plan_call *c, const json_t *want, json_t **
                              aws_tags_object(c, want), "clientRequestToken", token);
     if (json_object_get(want, "version"))
         json_object_set(body, "addonVersion", json_object_get(want, "version"));
-    if (*aws_text(want, "settings"))
+    if (*js_text_at(want, "settings"))
         json_object_set(body, "configurationValues", json_object_get(want, "settings"));
     int r = eks(c, AWS_PROVISION, "CreateAddon", "POST", below(c, "/addons"), body, &answer, err);
     if (r == 0)
@@ -420,12 +421,12 @@ static int addon_ready(const struct plan_call *c, json_t *attributes, struct err
         return r;
     autojson json_t *view = addon_view(a);
     json_object_update(attributes, view);
-    return status_ready(aws_text(a, "status"), json_object_get(a, "health"), err);
+    return status_ready(js_text_at(a, "status"), json_object_get(a, "health"), err);
 }
 
 static int addon_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    if (!strcmp(aws_text(have, "status"), "DELETING"))
+    if (!strcmp(js_text_at(have, "status"), "DELETING"))
         return 0;
     return aws_absent_is_fine(eks(c, AWS_REMOVE, "DeleteAddon", "DELETE", addon_path(c, ""), NULL, NULL, err), err);
 }
@@ -469,16 +470,16 @@ static int pod_observe(const struct plan_call *c, json_t **ret, struct err *err)
     json_array_foreach(list, i, one)
     {
         autojson json_t *answer = NULL;
-        autofree char *tail = mem_printf("/pod-identity-associations/%s", aws_text(one, "associationId"));
+        autofree char *tail = mem_printf("/pod-identity-associations/%s", js_text_at(one, "associationId"));
         if (r < 0 || *ret)
             break;
         r = aws_absent_is_fine(
             eks(c, AWS_INSPECT, "DescribePodIdentityAssociation", "GET", below(c, tail), NULL, &answer, err), err);
         const json_t *a = json_object_get(answer, "association");
         if (r == 0 && aws_is_ours(c, json_object_get(a, "tags")))
-            *ret = json_pack("{s:s, s:s, s:s, s:s}", "id", aws_text(a, "associationId"), "namespace",
-                             aws_text(a, "namespace"), "account", aws_text(a, "serviceAccount"), "role",
-                             aws_text(a, "roleArn"));
+            *ret = json_pack("{s:s, s:s, s:s, s:s}", "id", js_text_at(a, "associationId"), "namespace",
+                             js_text_at(a, "namespace"), "account", js_text_at(a, "serviceAccount"), "role",
+                             js_text_at(a, "roleArn"));
     }
     return r;
 }
@@ -500,7 +501,7 @@ static int pod_create(const struct plan_call *c, const json_t *want, json_t **re
 
 static int pod_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    autofree char *tail = mem_printf("/pod-identity-associations/%s", aws_text(have, "id"));
+    autofree char *tail = mem_printf("/pod-identity-associations/%s", js_text_at(have, "id"));
     return aws_absent_is_fine(eks(c, aws_service_phase(c, AWS_REMOVE), "DeletePodIdentityAssociation", "DELETE",
                                   below(c, tail), NULL, NULL, err),
                               err);
@@ -563,7 +564,7 @@ static int entry_observe(const struct plan_call *c, json_t **ret, struct err *er
 static int entry_admin(const struct plan_call *c, enum aws_phase phase, const json_t *want, struct err *err)
 {
     return eks(c, phase, "AssociateAccessPolicy", "POST",
-               entry_path(c, aws_text(want, "principal"), "/access-policies"),
+               entry_path(c, js_text_at(want, "principal"), "/access-policies"),
                json_pack("{s:o, s:{s:s}}", "policyArn",
                          json_sprintf(ADMIN_POLICY, aws_client_partition(aws_env_of(c)->clients[AWS_INSPECT])),
                          "accessScope", "type", "cluster"),
@@ -595,7 +596,7 @@ static int entry_change(const struct plan_call *c, const json_t *have OH_UNUSED,
 static int entry_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
     return aws_absent_is_fine(eks(c, AWS_REMOVE, "DeleteAccessEntry", "DELETE",
-                                  entry_path(c, aws_text(have, "principal"), ""), NULL, NULL, err),
+                                  entry_path(c, js_text_at(have, "principal"), ""), NULL, NULL, err),
                               err);
 }
 

@@ -34,13 +34,13 @@ static int zone_id(const struct plan_call *c, const char *name, char ret[64], st
     json_array_foreach(zones, i, z)
     {
         autojson json_t *tags = NULL;
-        autofree char *path = mem_printf("/2013-04-01/tags/hostedzone/%s", bare(aws_text(z, "Id")));
-        if (r < 0 || *ret || strcmp(aws_text(z, "Name"), full))
+        autofree char *path = mem_printf("/2013-04-01/tags/hostedzone/%s", bare(js_text_at(z, "Id")));
+        if (r < 0 || *ret || strcmp(js_text_at(z, "Name"), full))
             continue;
         r = aws_absent_is_fine(r53(c, AWS_INSPECT, "ListTagsForResource", "GET", path, NULL, &tags, err), err);
         autojson json_t *list = aws_xml_list(json_object_get(tags, "ResourceTagSet"), "Tags", "Tag");
         if (r == 0 && aws_is_ours(c, list))
-            snprintf(ret, 64, "%s", bare(aws_text(z, "Id")));
+            snprintf(ret, 64, "%s", bare(js_text_at(z, "Id")));
     }
     return r;
 }
@@ -52,7 +52,7 @@ static json_t *zone_view(const char *id, const char *name, const json_t *servers
 
 static const char *zone_name(const struct plan_call *c, const json_t *want)
 {
-    const char *name = aws_text(want ? want : c->remembered, "name");
+    const char *name = js_text_at(want ? want : c->remembered, "name");
     return *name ? name : aws_env_of(c)->local.domain ? aws_env_of(c)->local.domain : "";
 }
 
@@ -88,9 +88,9 @@ static char *zone_tags(const struct plan_call *c, const json_t *want)
     json_array_foreach(tags, i, t)
     {
         buf_adds(&b, "<Tag><Key>");
-        aws_xml_escape(&b, aws_text(t, "Key"));
+        aws_xml_escape(&b, js_text_at(t, "Key"));
         buf_adds(&b, "</Key><Value>");
-        aws_xml_escape(&b, aws_text(t, "Value"));
+        aws_xml_escape(&b, js_text_at(t, "Value"));
         buf_adds(&b, "</Value></Tag>");
     }
     buf_adds(&b, "</AddTags></ChangeTagsForResourceRequest>");
@@ -113,8 +113,8 @@ static int zone_by_reference(const struct plan_call *c, const char *name, char r
     autojson json_t *zones = aws_xml_list(answer, "HostedZones", "HostedZone");
     json_array_foreach(zones, i, z)
     {
-        if (!strncmp(aws_text(z, "CallerReference"), c->token, strlen(c->token)))
-            snprintf(ret, 64, "%s", bare(aws_text(z, "Id")));
+        if (!strncmp(js_text_at(z, "CallerReference"), c->token, strlen(c->token)))
+            snprintf(ret, 64, "%s", bare(js_text_at(z, "Id")));
     }
     return r;
 }
@@ -132,14 +132,14 @@ static int zone_make(const struct plan_call *c, const char *name, const char *re
                             .path = "/2013-04-01/hostedzone",
                             .body = body.data};
     int r = aws_do(c, AWS_PROVISION, &q, &answer, err);
-    snprintf(ret, 64, "%s", bare(aws_text(json_object_get(answer, "HostedZone"), "Id")));
+    snprintf(ret, 64, "%s", bare(js_text_at(json_object_get(answer, "HostedZone"), "Id")));
     return r;
 }
 
 /* Its tags are a second call: a zone without them is known by the reference that carries this step's token. */
 static int zone_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
-    const char *name = aws_text(want, "name");
+    const char *name = js_text_at(want, "name");
     char id[64];
     int r = zone_by_reference(c, name, id, err);
     if (r == 0 && !*id) {
@@ -174,16 +174,16 @@ static int zone_empty(const struct plan_call *c, const char *id, struct err *err
     json_array_foreach(sets, i, set)
     {
         autojson json_t *records = aws_xml_list(set, "ResourceRecords", "ResourceRecord");
-        if (!strcmp(aws_text(set, "Type"), "NS") || !strcmp(aws_text(set, "Type"), "SOA"))
+        if (!strcmp(js_text_at(set, "Type"), "NS") || !strcmp(js_text_at(set, "Type"), "SOA"))
             continue;
         buf_adds(&b, "<Change><Action>DELETE</Action><ResourceRecordSet><Name>");
-        aws_xml_escape(&b, aws_text(set, "Name"));
-        buf_printf(&b, "</Name><Type>%s</Type><TTL>%d</TTL><ResourceRecords>", aws_text(set, "Type"),
-                   atoi(aws_text(set, "TTL")));
+        aws_xml_escape(&b, js_text_at(set, "Name"));
+        buf_printf(&b, "</Name><Type>%s</Type><TTL>%d</TTL><ResourceRecords>", js_text_at(set, "Type"),
+                   atoi(js_text_at(set, "TTL")));
         json_array_foreach(records, k, one)
         {
             buf_adds(&b, "<ResourceRecord><Value>");
-            aws_xml_escape(&b, aws_text(one, "Value"));
+            aws_xml_escape(&b, js_text_at(one, "Value"));
             buf_adds(&b, "</Value></ResourceRecord>");
         }
         buf_adds(&b, "</ResourceRecords></ResourceRecordSet></Change>");
@@ -195,8 +195,8 @@ static int zone_empty(const struct plan_call *c, const char *id, struct err *err
 
 static int zone_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    autofree char *path = mem_printf("/2013-04-01/hostedzone/%s", aws_text(have, "id"));
-    int r = zone_empty(c, aws_text(have, "id"), err);
+    autofree char *path = mem_printf("/2013-04-01/hostedzone/%s", js_text_at(have, "id"));
+    int r = zone_empty(c, js_text_at(have, "id"), err);
     return r < 0 ? r : aws_absent_is_fine(r53(c, AWS_REMOVE, "DeleteHostedZone", "DELETE", path, NULL, NULL, err), err);
 }
 
@@ -213,7 +213,7 @@ const struct plan_type aws_hosted_zone_type = {.name = "aws_hosted_zone",
 
 static int record_look(const struct plan_call *c, const json_t *where, json_t **ret, struct err *err)
 {
-    const char *zone = aws_text(where, "zone"), *name = aws_text(where, "name"), *type = aws_text(where, "type");
+    const char *zone = js_text_at(where, "zone"), *name = js_text_at(where, "name"), *type = js_text_at(where, "type");
     autojson json_t *answer = NULL, *query OH_CLEANUP(js_decrefp) =
                                         json_pack("{s:s, s:s, s:s}", "name", name, "type", type, "maxitems", "1");
     autofree char *path = mem_printf("/2013-04-01/hostedzone/%s/rrset", zone),
@@ -228,7 +228,7 @@ static int record_look(const struct plan_call *c, const json_t *where, json_t **
         return aws_absent_is_fine(r, err);
     autojson json_t *sets = aws_xml_list(answer, "ResourceRecordSets", "ResourceRecordSet");
     const json_t *set = json_array_get(sets, 0);
-    if (!set || strcmp(aws_text(set, "Name"), full) || strcmp(aws_text(set, "Type"), type))
+    if (!set || strcmp(js_text_at(set, "Name"), full) || strcmp(js_text_at(set, "Type"), type))
         return 0;
     autojson json_t *records = aws_xml_list(set, "ResourceRecords", "ResourceRecord"),
                     *values OH_CLEANUP(js_decrefp) = json_array();
@@ -236,7 +236,7 @@ static int record_look(const struct plan_call *c, const json_t *where, json_t **
     json_t *one;
     json_array_foreach(records, i, one) json_array_append(values, json_object_get(one, "Value"));
     *ret = json_pack("{s:s, s:s, s:s, s:i, s:o}", "zone", zone, "name", name, "type", type, "ttl",
-                     atoi(aws_text(set, "TTL")), "values", aws_sorted(values));
+                     atoi(js_text_at(set, "TTL")), "values", aws_sorted(values));
     return 0;
 }
 
@@ -249,15 +249,15 @@ static int record_do(const struct plan_call *c, enum aws_phase phase, const char
                      struct err *err)
 {
     autobuf struct buf b = BUF_INIT;
-    autofree char *path = mem_printf("/2013-04-01/hostedzone/%s/rrset/", aws_text(what, "zone"));
+    autofree char *path = mem_printf("/2013-04-01/hostedzone/%s/rrset/", js_text_at(what, "zone"));
     size_t i;
     json_t *v;
     buf_printf(&b,
                "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><ChangeBatch>"
                "<Changes><Change><Action>%s</Action><ResourceRecordSet><Name>",
                action);
-    aws_xml_escape(&b, aws_text(what, "name"));
-    buf_printf(&b, "</Name><Type>%s</Type><TTL>%lld</TTL><ResourceRecords>", aws_text(what, "type"),
+    aws_xml_escape(&b, js_text_at(what, "name"));
+    buf_printf(&b, "</Name><Type>%s</Type><TTL>%lld</TTL><ResourceRecords>", js_text_at(what, "type"),
                (long long)json_integer_value(json_object_get(what, "ttl")));
     json_array_foreach(json_object_get(what, "values"), i, v)
     {

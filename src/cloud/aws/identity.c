@@ -58,7 +58,7 @@ static int role_policies(const struct plan_call *c, const char *name, json_t *ou
                                json_pack("{s:s, s:s}", "RoleName", name, "PolicyName", INLINE), &document, err),
                            err);
     if (r == 0 && document)
-        json_object_set_new(out, "inline", aws_iam_document(aws_text(document, "PolicyDocument")));
+        json_object_set_new(out, "inline", aws_iam_document(js_text_at(document, "PolicyDocument")));
     return r;
 }
 
@@ -75,9 +75,9 @@ static int role_observe(const struct plan_call *c, json_t **ret, struct err *err
     if (!aws_is_ours(c, tags))
         return err_set(err, -EEXIST, "the role %s is there and does not carry our tags: remove it or name another",
                        name);
-    view = json_pack("{s:s, s:s, s:s, s:o}", "name", name, "arn", aws_text(role, "Arn"), "path", aws_text(role, "Path"),
-                     "trust", aws_iam_document(aws_text(role, "AssumeRolePolicyDocument")));
-    const char *boundary = aws_text(json_object_get(role, "PermissionsBoundary"), "PermissionsBoundaryArn");
+    view = json_pack("{s:s, s:s, s:s, s:o}", "name", name, "arn", js_text_at(role, "Arn"), "path",
+                     js_text_at(role, "Path"), "trust", aws_iam_document(js_text_at(role, "AssumeRolePolicyDocument")));
+    const char *boundary = js_text_at(json_object_get(role, "PermissionsBoundary"), "PermissionsBoundaryArn");
     if (*boundary)
         json_object_set_new(view, "boundary", json_string(boundary));
     r = role_policies(c, name, view, err);
@@ -189,8 +189,8 @@ static int profile_observe(const struct plan_call *c, json_t **ret, struct err *
                     *roles OH_CLEANUP(js_decrefp) = aws_xml_list(profile, "Roles", NULL);
     if (!aws_is_ours(c, tags))
         return err_set(err, -EEXIST, "the instance profile %s is there and does not carry our tags", name);
-    *ret = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "arn", aws_text(profile, "Arn"), "path",
-                     aws_text(profile, "Path"), "role", aws_text(json_array_get(roles, 0), "RoleName"));
+    *ret = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "arn", js_text_at(profile, "Arn"), "path",
+                     js_text_at(profile, "Path"), "role", js_text_at(json_array_get(roles, 0), "RoleName"));
     return 0;
 }
 
@@ -214,7 +214,7 @@ static int profile_change(const struct plan_call *c, const json_t *have, const j
                           struct err *err)
 {
     autofree char *name = iam_name(c);
-    int r = !*aws_text(have, "role")
+    int r = !*js_text_at(have, "role")
                 ? 0
                 : iam(c, AWS_OPERATE, "RemoveRoleFromInstanceProfile",
                       json_pack("{s:s, s:O}", "InstanceProfileName", name, "RoleName", json_object_get(have, "role")),
@@ -229,7 +229,7 @@ static int profile_change(const struct plan_call *c, const json_t *have, const j
 static int profile_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
     autofree char *name = iam_name(c);
-    int r = !*aws_text(have, "role")
+    int r = !*js_text_at(have, "role")
                 ? 0
                 : iam(c, AWS_REMOVE, "RemoveRoleFromInstanceProfile",
                       json_pack("{s:s, s:O}", "InstanceProfileName", name, "RoleName", json_object_get(have, "role")),
@@ -265,7 +265,7 @@ static int oidc_observe(const struct plan_call *c, json_t **ret, struct err *err
     json_array_foreach(list, i, one)
     {
         autojson json_t *details = NULL;
-        const char *arn = aws_text(one, "Arn");
+        const char *arn = js_text_at(one, "Arn");
         if (!strstr(arn, "/oidc.eks."))
             continue;
         r = iam(c, AWS_INSPECT, "GetOpenIDConnectProvider", json_pack("{s:s}", "OpenIDConnectProviderArn", arn),
@@ -280,7 +280,7 @@ static int oidc_observe(const struct plan_call *c, json_t **ret, struct err *err
                         *clients OH_CLEANUP(js_decrefp) = aws_xml_list(details, "ClientIDList", NULL);
         if (!aws_is_ours(c, tags))
             continue;
-        *ret = json_pack("{s:s, s:s+, s:o}", "arn", arn, "url", "https://", aws_text(details, "Url"), "clients",
+        *ret = json_pack("{s:s, s:s+, s:o}", "arn", arn, "url", "https://", js_text_at(details, "Url"), "clients",
                          aws_sorted(clients));
         return 0;
     }
@@ -301,7 +301,7 @@ static int oidc_create(const struct plan_call *c, const json_t *want, json_t **r
 static int oidc_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
     return aws_absent_is_fine(iam(c, AWS_REMOVE, "DeleteOpenIDConnectProvider",
-                                  json_pack("{s:s}", "OpenIDConnectProviderArn", aws_text(have, "arn")), NULL, err),
+                                  json_pack("{s:s}", "OpenIDConnectProviderArn", js_text_at(have, "arn")), NULL, err),
                               err);
 }
 

@@ -21,7 +21,7 @@ static int find_arn(const struct plan_call *c, char ret[512], struct err *err)
     ret[0] = 0;
     int r = client ? aws_call_all(client, &q, &pages, &found, err) : -EACCES;
     if (r == 0)
-        snprintf(ret, 512, "%s", aws_text(json_array_get(found, 0), "ResourceARN"));
+        snprintf(ret, 512, "%s", js_text_at(json_array_get(found, 0), "ResourceARN"));
     return r;
 }
 
@@ -39,8 +39,8 @@ static int ingress_observe(const struct plan_call *c, json_t **ret, struct err *
     autojson json_t *list =
         aws_xml_list(json_object_get(answer, "DescribeLoadBalancersResult"), "LoadBalancers", "member");
     const json_t *one = json_array_get(list, 0);
-    if (r == 0 && *aws_text(one, "DNSName"))
-        *ret = json_pack("{s:s, s:s}", "arn", arn, "host", aws_text(one, "DNSName"));
+    if (r == 0 && *js_text_at(one, "DNSName"))
+        *ret = json_pack("{s:s, s:s}", "arn", arn, "host", js_text_at(one, "DNSName"));
     return r;
 }
 
@@ -54,7 +54,7 @@ static int ingress_create(const struct plan_call *c, const json_t *want OH_UNUSE
 
 static int ingress_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    autojson json_t *params = json_pack("{s:s}", "LoadBalancerArn", aws_text(have, "arn"));
+    autojson json_t *params = json_pack("{s:s}", "LoadBalancerArn", js_text_at(have, "arn"));
     struct aws_request q = {
         .service = "elasticloadbalancing", .action = "DeleteLoadBalancer", .params = params, .repeatable = true};
     return aws_absent_is_fine(aws_do(c, AWS_REMOVE, &q, NULL, err), err);

@@ -14,12 +14,6 @@ struct table {
     json_t *rows;
 };
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 void aws_inspect_row(json_t *rows, const char *outcome, const char *check, const char *found, const char *needed,
                      const char *advice)
 {
@@ -40,7 +34,7 @@ static int whoami(struct aws_client *c, char account[16], struct err *err)
     struct aws_request q = {.service = "sts", .action = "GetCallerIdentity"};
     autojson json_t *answer = NULL;
     int r = aws_call(c, &q, &answer, NULL, err);
-    snprintf(account, 16, "%s", text(json_object_get(answer, "GetCallerIdentityResult"), "Account"));
+    snprintf(account, 16, "%s", js_text_at(json_object_get(answer, "GetCallerIdentityResult"), "Account"));
     return r;
 }
 
@@ -65,7 +59,7 @@ static char *role_with_path(struct aws_client *c, const char *trusted)
     struct err err = ERR_INIT;
     if (!at || aws_call(c, &q, &answer, NULL, &err) < 0)
         return NULL;
-    const char *arn = text(json_object_get(json_object_get(answer, "GetRoleResult"), "Role"), "Arn");
+    const char *arn = js_text_at(json_object_get(json_object_get(answer, "GetRoleResult"), "Role"), "Arn");
     return *arn ? mem_strdup(arn) : NULL;
 }
 
@@ -76,7 +70,7 @@ json_t *aws_whoami(struct aws_client *c)
     struct err err = ERR_INIT;
     autojson json_t *answer = NULL;
     int r = aws_call(c, &q, &answer, NULL, &err);
-    const char *arn = text(json_object_get(answer, "GetCallerIdentityResult"), "Arn");
+    const char *arn = js_text_at(json_object_get(answer, "GetCallerIdentityResult"), "Arn");
     autofree char *trusted = trusted_arn(arn);
     if (r < 0 || !*arn) {
         row(&t, "unknown", "controller", r < 0 ? err.message : "no ARN", "keys that AWS knows",
@@ -128,8 +122,8 @@ static void verify_artefact(struct table *t, struct aws_client *c, enum aws_phas
         aws_xml_list(json_object_get(json_object_get(answer, "GetRoleResult"), "Role"), "Tags", NULL);
     json_array_foreach(tags, i, tag)
     {
-        if (!strcmp(text(tag, "Key"), "ownhouse:artefact"))
-            version = text(tag, "Value");
+        if (!strcmp(js_text_at(tag, "Key"), "ownhouse:artefact"))
+            version = js_text_at(tag, "Value");
     }
     bool good = !strcmp(version, AWS_ARTEFACT_VERSION);
     row(t, good ? "ok" : "wrong", check, *version ? version : "no version", AWS_ARTEFACT_VERSION,
@@ -143,13 +137,14 @@ static int read_boundary(struct aws_client *c, const char *arn, json_t **ret, st
     struct aws_request q = {.service = "iam", .action = "GetPolicy", .params = which};
     int r = aws_call(c, &q, &policy, NULL, err);
     const json_t *found = json_object_get(json_object_get(policy, "GetPolicyResult"), "Policy");
-    autojson json_t *one = json_pack("{s:s, s:s}", "PolicyArn", arn, "VersionId", text(found, "DefaultVersionId"));
+    autojson json_t *one =
+        json_pack("{s:s, s:s}", "PolicyArn", arn, "VersionId", js_text_at(found, "DefaultVersionId"));
     q = (struct aws_request){.service = "iam", .action = "GetPolicyVersion", .params = one};
     if (r == 0)
         r = aws_call(c, &q, &version, NULL, err);
     if (r == 0)
-        *ret = aws_iam_document(
-            text(json_object_get(json_object_get(version, "GetPolicyVersionResult"), "PolicyVersion"), "Document"));
+        *ret = aws_iam_document(js_text_at(
+            json_object_get(json_object_get(version, "GetPolicyVersionResult"), "PolicyVersion"), "Document"));
     return r;
 }
 
@@ -157,9 +152,9 @@ static int read_boundary(struct aws_client *c, const char *arn, json_t **ret, st
 static void verify_boundary(struct table *t, struct aws_client *c)
 {
     static const char *const again = "Apply the artefact of this release again, unchanged.";
-    const char *arn = text(t->i->account, "boundary"), *path = text(t->i->account, "rolePath");
-    struct aws_policy_for f = aws_policy_whole(t->i->name, text(t->i->account, "accountId"), aws_client_partition(c),
-                                               *path ? path : "/ownhouse/");
+    const char *arn = js_text_at(t->i->account, "boundary"), *path = js_text_at(t->i->account, "rolePath");
+    struct aws_policy_for f = aws_policy_whole(t->i->name, js_text_at(t->i->account, "accountId"),
+                                               aws_client_partition(c), *path ? path : "/ownhouse/");
     autojson json_t *want = aws_policy_boundary(&f), *have = NULL;
     struct err err = ERR_INIT;
     int r = read_boundary(c, arn, &have, &err);
@@ -174,7 +169,7 @@ static void verify_boundary(struct table *t, struct aws_client *c)
 
 static void verify_role(struct table *t, enum aws_phase phase, struct aws_client **inspect)
 {
-    const char *external = text(t->i->account, "externalId"), *wanted = text(t->i->account, "accountId");
+    const char *external = js_text_at(t->i->account, "externalId"), *wanted = js_text_at(t->i->account, "accountId");
     autofree char *check = mem_printf("%s role", aws_phase_names[phase]);
     struct aws_client *c = NULL;
     struct err err = ERR_INIT;
@@ -228,7 +223,7 @@ int aws_tagged(struct aws_client *c, const char *infrastructure, json_t **ret, s
     if (r < 0)
         return r;
     *ret = json_array();
-    json_array_foreach(found, i, v) json_array_append_new(*ret, json_string(text(v, "ResourceARN")));
+    json_array_foreach(found, i, v) json_array_append_new(*ret, json_string(js_text_at(v, "ResourceARN")));
     return 0;
 }
 
@@ -259,10 +254,10 @@ static void check_zones(struct table *t, struct aws_client *c)
     }
     json_array_foreach(zones, i, z)
     {
-        const char *kind = text(z, "zoneType");
-        if (strcmp(text(z, "zoneState"), "available") || (*kind && strcmp(kind, "availability-zone")))
+        const char *kind = js_text_at(z, "zoneType");
+        if (strcmp(js_text_at(z, "zoneState"), "available") || (*kind && strcmp(kind, "availability-zone")))
             continue;
-        buf_printf(&found, "%s%s=%s", n++ ? " " : "", text(z, "zoneName"), text(z, "zoneId"));
+        buf_printf(&found, "%s%s=%s", n++ ? " " : "", js_text_at(z, "zoneName"), js_text_at(z, "zoneId"));
     }
     row(t, n >= 3 ? "ok" : "wrong", "zones", found.data ? found.data : "", "3",
         n >= 3 ? "" : "Choose a region with three zones.");
@@ -317,8 +312,8 @@ static bool check_range(struct table *t, struct aws_client *c)
         return true;
     json_array_foreach(vpcs, i, v)
     {
-        if (cidr_parse(text(v, "cidrBlock"), &other, NULL) == 0 && cidr_overlap(&range, &other)) {
-            autofree char *found = mem_printf("%s has %s", text(v, "vpcId"), text(v, "cidrBlock"));
+        if (cidr_parse(js_text_at(v, "cidrBlock"), &other, NULL) == 0 && cidr_overlap(&range, &other)) {
+            autofree char *found = mem_printf("%s has %s", js_text_at(v, "vpcId"), js_text_at(v, "cidrBlock"));
             row(t, "unknown", "peers", found, "no overlap with networks to be peered",
                 "The two can live side by side, but never be peered.");
         }
@@ -361,7 +356,7 @@ static void check_existing(struct table *t, struct aws_client *c)
 /* What would be planned in this account. A range that is wrong has a row of its own, and all else is looked at. */
 static int desired(struct table *t, const char *cidr, struct plan_graph **ret, struct err *err)
 {
-    const char *domain = text(t->i->account, "domain");
+    const char *domain = js_text_at(t->i->account, "domain");
     autofree char *usual = mem_printf("%s.ownhouse.localhost", t->i->name);
     autojson json_t *infrastructure =
         json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", "00000000-0000-4000-8000-000000000000", "name", t->i->name,
@@ -389,7 +384,7 @@ json_t *aws_preflight(const struct aws_inspect *i)
     struct table t = {i, json_array()};
     struct aws_client *c = NULL;
     struct err err = ERR_INIT;
-    if (i->client(i->data, AWS_INSPECT, text(i->account, "externalId"), &c, &err) < 0) {
+    if (i->client(i->data, AWS_INSPECT, js_text_at(i->account, "externalId"), &c, &err) < 0) {
         row(&t, "wrong", "inspect role", err.message, "can be taken up", "Run `ownhouse account verify`.");
         return t.rows;
     }

@@ -19,13 +19,13 @@ static char *alias_of(const struct plan_call *c)
 static json_t *key_view(const json_t *answer, bool rotation, bool alias)
 {
     const json_t *m = json_object_get(answer, "KeyMetadata");
-    return json_pack("{s:s, s:s, s:b, s:b, s:s}", "id", aws_text(m, "KeyId"), "arn", aws_text(m, "Arn"), "rotation",
-                     rotation, "alias", alias, "state", aws_text(m, "KeyState"));
+    return json_pack("{s:s, s:s, s:b, s:b, s:s}", "id", js_text_at(m, "KeyId"), "arn", js_text_at(m, "Arn"), "rotation",
+                     rotation, "alias", alias, "state", js_text_at(m, "KeyState"));
 }
 
 static bool on_its_way_out(const json_t *answer)
 {
-    return !strcmp(aws_text(json_object_get(answer, "KeyMetadata"), "KeyState"), "PendingDeletion");
+    return !strcmp(js_text_at(json_object_get(answer, "KeyMetadata"), "KeyState"), "PendingDeletion");
 }
 
 /* Names the key in `ret`, unless it only waits for its deletion: an earlier life's key has the same tags for 30 days.
@@ -51,7 +51,7 @@ static int key_id(const struct plan_call *c, char ret[80], bool *ret_alias, stru
     int r = json_call(c, AWS_INSPECT, "kms", "DescribeKey", json_pack("{s:s}", "KeyId", alias), &answer, err);
     *ret_alias = r == 0;
     if (r == 0)
-        snprintf(ret, 80, "%s", aws_text(json_object_get(answer, "KeyMetadata"), "KeyId"));
+        snprintf(ret, 80, "%s", js_text_at(json_object_get(answer, "KeyMetadata"), "KeyId"));
     if (r != -ENOENT)
         return r;
     r = aws_absent_is_fine(r, err);
@@ -62,7 +62,7 @@ static int key_id(const struct plan_call *c, char ret[80], bool *ret_alias, stru
                   &found, err);
     json_array_foreach(json_object_get(found, "ResourceTagMappingList"), i, one)
     {
-        const char *slash = strrchr(aws_text(one, "ResourceARN"), '/');
+        const char *slash = strrchr(js_text_at(one, "ResourceARN"), '/');
         if (r == 0 && slash && !*ret)
             r = key_living(c, slash + 1, ret, err);
     }
@@ -115,13 +115,13 @@ static int key_create(const struct plan_call *c, const json_t *want, json_t **re
                       json_pack("{s:s, s:o}", "Description", "OwnHouse: buckets and cluster secrets", "Tags",
                                 aws_tags(c, want, "TagKey", "TagValue")),
                       &answer, err);
-    return r < 0 ? r : key_put(c, AWS_PROVISION, aws_text(json_object_get(answer, "KeyMetadata"), "KeyId"), ret, err);
+    return r < 0 ? r : key_put(c, AWS_PROVISION, js_text_at(json_object_get(answer, "KeyMetadata"), "KeyId"), ret, err);
 }
 
 static int key_change(const struct plan_call *c, const json_t *have, const json_t *want OH_UNUSED, json_t **ret,
                       struct err *err)
 {
-    return key_put(c, AWS_OPERATE, aws_text(have, "id"), ret, err);
+    return key_put(c, AWS_OPERATE, js_text_at(have, "id"), ret, err);
 }
 
 static int key_destroy(const struct plan_call *c, const json_t *have, struct err *err)
@@ -135,7 +135,7 @@ static int key_destroy(const struct plan_call *c, const json_t *have, struct err
     return r < 0 ? r
                  : aws_absent_is_fine(
                        json_call(c, AWS_REMOVE, "kms", "ScheduleKeyDeletion",
-                                 json_pack("{s:s, s:i}", "KeyId", aws_text(have, "id"), "PendingWindowInDays", 30),
+                                 json_pack("{s:s, s:i}", "KeyId", js_text_at(have, "id"), "PendingWindowInDays", 30),
                                  NULL, err),
                        err);
 }
@@ -167,7 +167,7 @@ static int group_arn(const struct plan_call *c, const char *name, json_t **ret, 
                       &answer, err);
     json_array_foreach(json_object_get(answer, "logGroups"), i, g)
     {
-        if (!strcmp(aws_text(g, "logGroupName"), name) && !*ret)
+        if (!strcmp(js_text_at(g, "logGroupName"), name) && !*ret)
             *ret = json_incref(g);
     }
     return r;
@@ -193,7 +193,7 @@ static int group_observe(const struct plan_call *c, json_t **ret, struct err *er
         return aws_absent_is_fine(r, err);
     if (!aws_is_ours(c, json_object_get(tags, "tags")))
         return err_set(err, -EEXIST, "the log group %s is there and does not carry our tags", name);
-    *ret = json_pack("{s:s, s:s, s:O?}", "name", name, "arn", aws_text(g, "arn"), "days",
+    *ret = json_pack("{s:s, s:s, s:O?}", "name", name, "arn", js_text_at(g, "arn"), "days",
                      json_object_get(g, "retentionInDays"));
     if (json_is_null(json_object_get(*ret, "days")))
         json_object_del(*ret, "days");
@@ -228,7 +228,7 @@ static int group_change(const struct plan_call *c, const json_t *have OH_UNUSED,
 static int group_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
     return aws_absent_is_fine(json_call(c, AWS_REMOVE, "logs", "DeleteLogGroup",
-                                        json_pack("{s:s}", "logGroupName", aws_text(have, "name")), NULL, err),
+                                        json_pack("{s:s}", "logGroupName", js_text_at(have, "name")), NULL, err),
                               err);
 }
 

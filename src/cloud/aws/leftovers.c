@@ -15,7 +15,7 @@ static int look(const struct plan_call *c, const char *action, const char *set, 
     json_t *one;
     *ret = NULL;
     int r = client ? aws_call_all(client, &q, &(struct aws_pages){in, out, set, NULL}, &items, err) : -EACCES;
-    json_array_foreach(items, i, one) json_array_append_new(ids, json_string(aws_text(one, id)));
+    json_array_foreach(items, i, one) json_array_append_new(ids, json_string(js_text_at(one, id)));
     if (r == 0 && json_array_size(ids))
         *ret = json_pack("{s:o}", "ids", aws_sorted(ids));
     return r;

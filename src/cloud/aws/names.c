@@ -3,20 +3,14 @@
 #include "cloud/aws/inspect.h"
 #include "cloud/aws/xml.h"
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static const char *tag_of(const json_t *tags, const char *key)
 {
     size_t i;
     json_t *t;
     json_array_foreach(tags, i, t)
     {
-        if (!strcmp(text(t, "Key"), key))
-            return text(t, "Value");
+        if (!strcmp(js_text_at(t, "Key"), key))
+            return js_text_at(t, "Value");
     }
     return "";
 }
@@ -27,7 +21,7 @@ static void check_role(const struct aws_inspect *i, struct aws_client *c, const 
                        json_t *rows)
 {
     autofree char *name = mem_printf("ownhouse-%s-%s", i->name, what), *check = mem_printf("name: %s", name);
-    const char *arn = text(json_object_get(i->account, "artefact"), key), *slash = strrchr(arn, '/');
+    const char *arn = js_text_at(json_object_get(i->account, "artefact"), key), *slash = strrchr(arn, '/');
     autojson json_t *params = json_pack("{s:s}", "RoleName", name), *answer = NULL;
     struct aws_request q = {.service = "iam", .action = "GetRole", .params = params};
     struct err err = ERR_INIT;
@@ -42,8 +36,8 @@ static void check_role(const struct aws_inspect *i, struct aws_client *c, const 
                         "Apply the artefact; see `ownhouse account verify`.");
     else if (r < 0)
         aws_inspect_row(rows, "unknown", check, err.message, "the artefact's role", "");
-    else if (strcmp(owner, i->name) || strcmp(text(role, "Arn"), arn))
-        aws_inspect_row(rows, "wrong", check, text(role, "Arn"), arn,
+    else if (strcmp(owner, i->name) || strcmp(js_text_at(role, "Arn"), arn))
+        aws_inspect_row(rows, "wrong", check, js_text_at(role, "Arn"), arn,
                         "Another role has this name: remove it, or connect the account under another name.");
     else
         aws_inspect_row(rows, "ok", check, arn, "the artefact's role", "");
@@ -68,11 +62,11 @@ static int find_zone(struct aws_client *c, const char *domain, char ret[64], boo
     autojson json_t *zones = aws_xml_list(answer, "HostedZones", "HostedZone");
     json_array_foreach(zones, i, z)
     {
-        const char *slash = strrchr(text(z, "Id"), '/'), *id = slash ? slash + 1 : text(z, "Id");
+        const char *slash = strrchr(js_text_at(z, "Id"), '/'), *id = slash ? slash + 1 : js_text_at(z, "Id");
         autofree char *path = mem_printf("/2013-04-01/tags/hostedzone/%s", id);
         autojson json_t *said = NULL;
         struct aws_request ask = {.service = "route53", .action = "ListTagsForResource", .method = "GET", .path = path};
-        if (r < 0 || !*ret_ours || strcmp(text(z, "Name"), full))
+        if (r < 0 || !*ret_ours || strcmp(js_text_at(z, "Name"), full))
             continue;
         r = aws_call(c, &ask, &said, NULL, err);
         autojson json_t *tags = aws_xml_list(json_object_get(said, "ResourceTagSet"), "Tags", "Tag");
@@ -84,7 +78,7 @@ static int find_zone(struct aws_client *c, const char *domain, char ret[64], boo
 
 static void check_zone(const json_t *zone, struct aws_client *c, json_t *rows)
 {
-    const char *domain = text(zone, "name");
+    const char *domain = js_text_at(zone, "name");
     autofree char *check = mem_printf("zone: %s", domain);
     struct err err = ERR_INIT;
     bool ours;

@@ -19,13 +19,13 @@ static int dns_of(const struct plan_call *c, const char *id, const char *attribu
     int r = ec2_ask(c, AWS_INSPECT, "DescribeVpcAttribute",
                     json_pack("{s:s, s:s}", "VpcId", id, "Attribute", attribute), &answer, err);
     if (r == 0)
-        *ret = !strcmp(aws_text(json_object_get(answer, field), "value"), "true");
+        *ret = !strcmp(js_text_at(json_object_get(answer, field), "value"), "true");
     return r;
 }
 
 static int vpc_view(const struct plan_call *c, const json_t *item, json_t **ret, struct err *err)
 {
-    const char *id = aws_text(item, "vpcId");
+    const char *id = js_text_at(item, "vpcId");
     bool support = false, names = false;
     int r = dns_of(c, id, "enableDnsSupport", "enableDnsSupport", &support, err);
     if (r == 0)
@@ -33,7 +33,7 @@ static int vpc_view(const struct plan_call *c, const json_t *item, json_t **ret,
     if (r == -ENOENT)
         r = err_set(err, -EAGAIN, "EC2 does not show %s yet", id);
     if (r == 0)
-        *ret = json_pack("{s:s, s:s, s:b}", "id", id, "cidr", aws_text(item, "cidrBlock"), "dns", support && names);
+        *ret = json_pack("{s:s, s:s, s:b}", "id", id, "cidr", js_text_at(item, "cidrBlock"), "dns", support && names);
     return r;
 }
 
@@ -59,13 +59,13 @@ static int vpc_create(const struct plan_call *c, const json_t *want, json_t **re
     autojson json_t *item = NULL;
     int r = ec2_create(c, &vpc, json_pack("{s:O}", "CidrBlock", json_object_get(want, "cidr")), want, &item, err);
     if (r == 0)
-        r = vpc_dns(c, AWS_PROVISION, aws_text(item, "vpcId"), json_is_true(json_object_get(want, "dns")), err);
+        r = vpc_dns(c, AWS_PROVISION, js_text_at(item, "vpcId"), json_is_true(json_object_get(want, "dns")), err);
     return r < 0 ? r : vpc_view(c, item, ret, err);
 }
 
 static int vpc_change(const struct plan_call *c, const json_t *have, const json_t *want, json_t **ret, struct err *err)
 {
-    int r = vpc_dns(c, AWS_OPERATE, aws_text(have, "id"), json_is_true(json_object_get(want, "dns")), err);
+    int r = vpc_dns(c, AWS_OPERATE, js_text_at(have, "id"), json_is_true(json_object_get(want, "dns")), err);
     return r < 0 ? r : vpc_observe(c, ret, err);
 }
 
@@ -97,9 +97,10 @@ static const struct ec2_kind subnet = {.describe = "DescribeSubnets",
 
 static json_t *subnet_view(const json_t *item)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o}", "id", aws_text(item, "subnetId"), "vpc", aws_text(item, "vpcId"),
-                     "cidr", aws_text(item, "cidrBlock"), "zone", aws_text(item, "availabilityZone"), "public",
-                     !strcmp(aws_text(item, "mapPublicIpOnLaunch"), "true"), "tags",
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o}", "id", js_text_at(item, "subnetId"), "vpc",
+                     js_text_at(item, "vpcId"), "cidr", js_text_at(item, "cidrBlock"), "zone",
+                     js_text_at(item, "availabilityZone"), "public",
+                     !strcmp(js_text_at(item, "mapPublicIpOnLaunch"), "true"), "tags",
                      aws_kept_tags(json_object_get(item, "tagSet")));
 }
 
@@ -123,7 +124,7 @@ static int subnet_create(const struct plan_call *c, const json_t *want, json_t *
                                  json_object_get(want, "cidr"), "AvailabilityZone", json_object_get(want, "zone")),
                        want, &item, err);
     if (r == 0 && open)
-        r = subnet_public(c, AWS_PROVISION, aws_text(item, "subnetId"), true, err);
+        r = subnet_public(c, AWS_PROVISION, js_text_at(item, "subnetId"), true, err);
     if (r < 0)
         return r;
     *ret = subnet_view(item);
@@ -134,7 +135,7 @@ static int subnet_create(const struct plan_call *c, const json_t *want, json_t *
 static int subnet_change(const struct plan_call *c, const json_t *have, const json_t *want, json_t **ret,
                          struct err *err)
 {
-    const char *id = aws_text(have, "id");
+    const char *id = js_text_at(have, "id");
     const json_t *tags = json_object_get(want, "tags");
     int r = subnet_public(c, AWS_OPERATE, id, json_is_true(json_object_get(want, "public")), err);
     if (r == 0 && !json_equal(tags, json_object_get(have, "tags")))
@@ -145,7 +146,7 @@ static int subnet_change(const struct plan_call *c, const json_t *have, const js
 
 static int subnet_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    int r = ec2_drop_leaked_interfaces(c, "subnet-id", aws_text(have, "id"), err);
+    int r = ec2_drop_leaked_interfaces(c, "subnet-id", js_text_at(have, "id"), err);
     return r < 0 ? r : ec2_destroy(c, &subnet, err);
 }
 
@@ -178,12 +179,12 @@ static const struct ec2_kind gateway = {.describe = "DescribeInternetGateways",
 static const char *gateway_vpc(const json_t *item)
 {
     const json_t *list = json_object_get(item, "attachmentSet");
-    return json_is_array(list) ? aws_text(json_array_get(list, 0), "vpcId") : "";
+    return json_is_array(list) ? js_text_at(json_array_get(list, 0), "vpcId") : "";
 }
 
 static json_t *gateway_view(const json_t *item)
 {
-    return json_pack("{s:s, s:s}", "id", aws_text(item, "internetGatewayId"), "vpc", gateway_vpc(item));
+    return json_pack("{s:s, s:s}", "id", js_text_at(item, "internetGatewayId"), "vpc", gateway_vpc(item));
 }
 
 static int gateway_observe(const struct plan_call *c, json_t **ret, struct err *err)
@@ -194,7 +195,7 @@ static int gateway_observe(const struct plan_call *c, json_t **ret, struct err *
 static int gateway_attach(const struct plan_call *c, enum aws_phase phase, const char *id, const json_t *want,
                           json_t **ret, struct err *err)
 {
-    const char *to = aws_text(want, "vpc");
+    const char *to = js_text_at(want, "vpc");
     int r = aws_exists_is_fine(
         ec2_do(c, phase, "AttachInternetGateway", json_pack("{s:s, s:s}", "InternetGatewayId", id, "VpcId", to), err),
         err);
@@ -207,16 +208,16 @@ static int gateway_create(const struct plan_call *c, const json_t *want, json_t 
 {
     autojson json_t *item = NULL;
     int r = ec2_create(c, &gateway, json_object(), want, &item, err);
-    return r < 0 ? r : gateway_attach(c, AWS_PROVISION, aws_text(item, "internetGatewayId"), want, ret, err);
+    return r < 0 ? r : gateway_attach(c, AWS_PROVISION, js_text_at(item, "internetGatewayId"), want, ret, err);
 }
 
 static int gateway_detach(const struct plan_call *c, enum aws_phase phase, const json_t *have, struct err *err)
 {
-    if (!*aws_text(have, "vpc"))
+    if (!*js_text_at(have, "vpc"))
         return 0;
-    int r =
-        ec2_do(c, phase, "DetachInternetGateway",
-               json_pack("{s:s, s:s}", "InternetGatewayId", aws_text(have, "id"), "VpcId", aws_text(have, "vpc")), err);
+    int r = ec2_do(
+        c, phase, "DetachInternetGateway",
+        json_pack("{s:s, s:s}", "InternetGatewayId", js_text_at(have, "id"), "VpcId", js_text_at(have, "vpc")), err);
     if (r < 0 && err && strstr(err->message, "Gateway.NotAttached")) {
         *err = ERR_INIT;
         r = 0;
@@ -228,7 +229,7 @@ static int gateway_change(const struct plan_call *c, const json_t *have, const j
                           struct err *err)
 {
     int r = gateway_detach(c, AWS_OPERATE, have, err);
-    return r < 0 ? r : gateway_attach(c, AWS_OPERATE, aws_text(have, "id"), want, ret, err);
+    return r < 0 ? r : gateway_attach(c, AWS_OPERATE, js_text_at(have, "id"), want, ret, err);
 }
 
 static int gateway_destroy(const struct plan_call *c, const json_t *have, struct err *err)
@@ -259,7 +260,7 @@ static const struct ec2_kind address = {.describe = "DescribeAddresses",
 
 static json_t *address_view(const json_t *item)
 {
-    return json_pack("{s:s, s:s}", "id", aws_text(item, "allocationId"), "address", aws_text(item, "publicIp"));
+    return json_pack("{s:s, s:s}", "id", js_text_at(item, "allocationId"), "address", js_text_at(item, "publicIp"));
 }
 
 static int address_observe(const struct plan_call *c, json_t **ret, struct err *err)
@@ -306,9 +307,9 @@ static const struct ec2_kind nat = {.describe = "DescribeNatGateways",
 static json_t *nat_view(const json_t *item)
 {
     autojson json_t *addresses = aws_xml_list(item, "natGatewayAddressSet", NULL);
-    return json_pack("{s:s, s:s, s:s, s:s}", "id", aws_text(item, "natGatewayId"), "subnet", aws_text(item, "subnetId"),
-                     "address", aws_text(json_array_get(addresses, 0), "allocationId"), "state",
-                     aws_text(item, "state"));
+    return json_pack("{s:s, s:s, s:s, s:s}", "id", js_text_at(item, "natGatewayId"), "subnet",
+                     js_text_at(item, "subnetId"), "address", js_text_at(json_array_get(addresses, 0), "allocationId"),
+                     "state", js_text_at(item, "state"));
 }
 
 static int nat_observe(const struct plan_call *c, json_t **ret, struct err *err)
@@ -333,20 +334,20 @@ static int nat_create(const struct plan_call *c, const json_t *want, json_t **re
 static int nat_ready(const struct plan_call *c, json_t *attributes, struct err *err)
 {
     autojson json_t *item = NULL;
-    int r = ec2_get(c, &nat, aws_text(attributes, "id"), &item, err);
+    int r = ec2_get(c, &nat, js_text_at(attributes, "id"), &item, err);
     if (r < 0)
         return r;
-    const char *state = aws_text(item, "state");
+    const char *state = js_text_at(item, "state");
     autojson json_t *view = nat_view(item);
     json_object_update(attributes, view);
     if (!strcmp(state, "failed"))
-        return err_set(err, -EIO, "the NAT gateway failed: %.200s", aws_text(item, "failureMessage"));
+        return err_set(err, -EIO, "the NAT gateway failed: %.200s", js_text_at(item, "failureMessage"));
     return !strcmp(state, "available");
 }
 
 static int nat_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    return strcmp(aws_text(have, "state"), "deleting") ? ec2_destroy(c, &nat, err) : 0;
+    return strcmp(js_text_at(have, "state"), "deleting") ? ec2_destroy(c, &nat, err) : 0;
 }
 
 static const struct plan_attribute nat_attributes[] = {{"subnet", PLAN_REPLACE},

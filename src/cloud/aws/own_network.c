@@ -13,12 +13,6 @@ struct network {
     json_t *rows;
 };
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static int ask(struct network *n, const char *action, json_t *params, const char *list, json_t **ret, struct err *err)
 {
     autojson json_t *answer = NULL, *owned OH_CLEANUP(js_decrefp) = params;
@@ -45,7 +39,7 @@ static void check_vpc(struct network *n)
                         "Name the VPC that is to be used, in this region.");
         return;
     }
-    aws_inspect_row(n->rows, "ok", "own network: VPC", text(json_array_get(found, 0), "cidrBlock"), n->vpc, "");
+    aws_inspect_row(n->rows, "ok", "own network: VPC", js_text_at(json_array_get(found, 0), "cidrBlock"), n->vpc, "");
     for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
         autojson json_t *answer = NULL;
         autofree char *check = mem_printf("own network: %s", attributes[i]);
@@ -53,7 +47,7 @@ static void check_vpc(struct network *n)
         struct err why = ERR_INIT;
         int r = ask(n, "DescribeVpcAttribute", json_pack("{s:s, s:s}", "VpcId", n->vpc, "Attribute", attributes[i]),
                     NULL, &answer, &why);
-        said = text(json_object_get(answer, attributes[i]), "value");
+        said = js_text_at(json_object_get(answer, attributes[i]), "value");
         bool good = !strcmp(said, "true");
         aws_inspect_row(n->rows,
                         r < 0  ? "unknown"
@@ -72,8 +66,8 @@ static const char *tag_of(const json_t *item, const char *name)
     json_array_foreach(tags, i, tag)
     {
         /* The item outlives the list. */
-        if (!strcmp(text(tag, "key"), name))
-            return text(tag, "value");
+        if (!strcmp(js_text_at(tag, "key"), name))
+            return js_text_at(tag, "value");
     }
     return "";
 }
@@ -88,9 +82,9 @@ static const json_t *table_of(const json_t *tables, const char *subnet)
         autojson json_t *list = aws_xml_list(table, "associationSet", NULL);
         json_array_foreach(list, k, one)
         {
-            if (!strcmp(text(one, "subnetId"), subnet))
+            if (!strcmp(js_text_at(one, "subnetId"), subnet))
                 return table;
-            if (!strcmp(text(one, "main"), "true"))
+            if (!strcmp(js_text_at(one, "main"), "true"))
                 main_table = table;
         }
     }
@@ -107,17 +101,18 @@ static void check_egress(struct network *n, const char *subnet, const json_t *ta
     size_t i;
     json_array_foreach(routes, i, route)
     {
-        if (strcmp(text(route, "destinationCidrBlock"), "0.0.0.0/0"))
+        if (strcmp(js_text_at(route, "destinationCidrBlock"), "0.0.0.0/0"))
             continue;
-        const char *gateway = text(route, "gatewayId");
+        const char *gateway = js_text_at(route, "gatewayId");
         if (!strncmp(gateway, "igw-", 4)) {
             aws_inspect_row(n->rows, "wrong", check, gateway, "through a NAT gateway or the like",
                             "This subnet is public: name private ones.");
             return;
         }
         for (size_t k = 0; k < ARRAY_SIZE(ways); k++)
-            if (*text(route, ways[k])) {
-                aws_inspect_row(n->rows, "ok", check, text(route, ways[k]), "through a NAT gateway or the like", "");
+            if (*js_text_at(route, ways[k])) {
+                aws_inspect_row(n->rows, "ok", check, js_text_at(route, ways[k]), "through a NAT gateway or the like",
+                                "");
                 return;
             }
     }
@@ -134,12 +129,13 @@ static void check_s3(struct network *n, const char *subnet, const json_t *table,
     json_array_foreach(endpoints, i, endpoint)
     {
         autojson json_t *tables = aws_xml_list(endpoint, "routeTableIdSet", NULL);
-        if (strcmp(text(endpoint, "serviceName"), service) || strcmp(text(endpoint, "vpcEndpointType"), "Gateway"))
+        if (strcmp(js_text_at(endpoint, "serviceName"), service) ||
+            strcmp(js_text_at(endpoint, "vpcEndpointType"), "Gateway"))
             continue;
         json_array_foreach(tables, k, id)
         {
-            if (!strcmp(json_string_value(id) ? json_string_value(id) : "", text(table, "routeTableId"))) {
-                aws_inspect_row(n->rows, "ok", check, text(endpoint, "vpcEndpointId"), "a gateway endpoint", "");
+            if (!strcmp(json_string_value(id) ? json_string_value(id) : "", js_text_at(table, "routeTableId"))) {
+                aws_inspect_row(n->rows, "ok", check, js_text_at(endpoint, "vpcEndpointId"), "a gateway endpoint", "");
                 return;
             }
         }
@@ -150,12 +146,12 @@ static void check_s3(struct network *n, const char *subnet, const json_t *table,
 
 static void check_subnet(struct network *n, const json_t *subnet, const json_t *tables, const json_t *endpoints)
 {
-    const char *id = text(subnet, "subnetId"), *free_ = text(subnet, "availableIpAddressCount");
+    const char *id = js_text_at(subnet, "subnetId"), *free_ = js_text_at(subnet, "availableIpAddressCount");
     autofree char *where = mem_printf("own network: %s: VPC", id), *size = mem_printf("own network: %s: free", id),
                   *tag = mem_printf("own network: %s: tag", id), *needed = mem_printf("%d addresses", FREE_ADDRESSES);
-    bool inside = !strcmp(text(subnet, "vpcId"), n->vpc), room = atoi(free_) >= FREE_ADDRESSES,
+    bool inside = !strcmp(js_text_at(subnet, "vpcId"), n->vpc), room = atoi(free_) >= FREE_ADDRESSES,
          tagged = !strcmp(tag_of(subnet, ELB_TAG), "1");
-    aws_inspect_row(n->rows, inside ? "ok" : "wrong", where, text(subnet, "vpcId"), n->vpc,
+    aws_inspect_row(n->rows, inside ? "ok" : "wrong", where, js_text_at(subnet, "vpcId"), n->vpc,
                     inside ? "" : "Name subnets of the VPC.");
     aws_inspect_row(n->rows, room ? "ok" : "wrong", size, free_, needed, room ? "" : "Name larger subnets.");
     aws_inspect_row(n->rows, tagged ? "ok" : "wrong", tag, tagged ? ELB_TAG "=1" : "missing", ELB_TAG "=1",
@@ -186,8 +182,8 @@ static void check_subnets(struct network *n, const json_t *ids)
     }
     json_array_foreach(subnets, i, subnet)
     {
-        json_object_set_new(zones, text(subnet, "availabilityZoneId"), json_true());
-        buf_printf(&names, "%s%s", i ? " " : "", text(subnet, "availabilityZoneId"));
+        json_object_set_new(zones, js_text_at(subnet, "availabilityZoneId"), json_true());
+        buf_printf(&names, "%s%s", i ? " " : "", js_text_at(subnet, "availabilityZoneId"));
         check_subnet(n, subnet, tables, endpoints);
     }
     bool good = json_object_size(zones) == AWS_ZONES;
@@ -197,7 +193,7 @@ static void check_subnets(struct network *n, const json_t *ids)
 
 void aws_own_network(struct aws_client *c, const json_t *network, const char *region, json_t *rows)
 {
-    struct network n = {.client = c, .vpc = text(network, "vpc"), .region = region, .rows = rows};
+    struct network n = {.client = c, .vpc = js_text_at(network, "vpc"), .region = region, .rows = rows};
     check_vpc(&n);
     check_subnets(&n, json_object_get(network, "privateSubnets"));
 }

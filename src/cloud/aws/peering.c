@@ -16,7 +16,7 @@ static const struct ec2_kind peering = {.describe = "DescribeVpcPeeringConnectio
 
 static const char *code_of(const json_t *item)
 {
-    return aws_text(json_object_get(item, "status"), "code");
+    return js_text_at(json_object_get(item, "status"), "code");
 }
 
 static bool accepted(const char *code)
@@ -28,9 +28,9 @@ static json_t *peering_view(const json_t *item)
 {
     const json_t *us = json_object_get(item, "requesterVpcInfo"), *them = json_object_get(item, "accepterVpcInfo");
     const char *code = code_of(item);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "id", aws_text(item, "vpcPeeringConnectionId"), "vpc",
-                     aws_text(us, "vpcId"), "peer_vpc", aws_text(them, "vpcId"), "peer_account",
-                     aws_text(them, "ownerId"), "peer_region", aws_text(them, "region"), "accepted", accepted(code),
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "id", js_text_at(item, "vpcPeeringConnectionId"), "vpc",
+                     js_text_at(us, "vpcId"), "peer_vpc", js_text_at(them, "vpcId"), "peer_account",
+                     js_text_at(them, "ownerId"), "peer_region", js_text_at(them, "region"), "accepted", accepted(code),
                      "state", code);
 }
 
@@ -42,7 +42,7 @@ static int peering_observe(const struct plan_call *c, json_t **ret, struct err *
 /* AWS says only afterwards, and not with an error, that two networks cannot be joined. */
 static int refused(const json_t *item, struct err *err)
 {
-    const char *code = code_of(item), *why = aws_text(json_object_get(item, "status"), "message");
+    const char *code = code_of(item), *why = js_text_at(json_object_get(item, "status"), "message");
     if (!strcmp(code, "failed"))
         return err_set(err, -EIO, "the peering failed: %s (AWS joins no networks whose ranges overlap)", why);
     if (!strcmp(code, "rejected") || !strcmp(code, "expired") || !strcmp(code, "deleted"))
@@ -81,7 +81,7 @@ static int peering_create(const struct plan_call *c, const json_t *want, json_t 
                                "PeerRegion", json_object_get(want, "peer_region"));
     int r = ec2_create(c, &peering, params, want, &item, err);
     if (r == 0 && json_is_true(json_object_get(want, "accepted")))
-        return accept_it(c, AWS_PROVISION, aws_text(item, "vpcPeeringConnectionId"), ret, err);
+        return accept_it(c, AWS_PROVISION, js_text_at(item, "vpcPeeringConnectionId"), ret, err);
     if (r == 0)
         *ret = peering_view(item);
     return r;
@@ -90,13 +90,13 @@ static int peering_create(const struct plan_call *c, const json_t *want, json_t 
 static int peering_change(const struct plan_call *c, const json_t *have, const json_t *want OH_UNUSED, json_t **ret,
                           struct err *err)
 {
-    return accept_it(c, AWS_OPERATE, aws_text(have, "id"), ret, err);
+    return accept_it(c, AWS_OPERATE, js_text_at(have, "id"), ret, err);
 }
 
 static int peering_ready(const struct plan_call *c, json_t *attributes, struct err *err)
 {
     autojson json_t *item = NULL;
-    int r = ec2_get(c, &peering, aws_text(attributes, "id"), &item, err);
+    int r = ec2_get(c, &peering, js_text_at(attributes, "id"), &item, err);
     if (r == 0)
         r = refused(item, err);
     if (r < 0)
@@ -136,7 +136,7 @@ const struct plan_type aws_vpc_peering_type = {.name = "aws_vpc_peering",
 static bool resolves(const json_t *item, const char *side)
 {
     const json_t *options = json_object_get(json_object_get(item, side), "peeringOptions");
-    return !strcmp(aws_text(options, "allowDnsResolutionFromRemoteVpc"), "true");
+    return !strcmp(js_text_at(options, "allowDnsResolutionFromRemoteVpc"), "true");
 }
 
 static int names_look(const struct plan_call *c, const char *id, json_t **ret, struct err *err)
@@ -157,7 +157,7 @@ static int names_look(const struct plan_call *c, const char *id, json_t **ret, s
 
 static int names_observe(const struct plan_call *c, json_t **ret, struct err *err)
 {
-    return names_look(c, aws_text(c->remembered, "peering"), ret, err);
+    return names_look(c, js_text_at(c->remembered, "peering"), ret, err);
 }
 
 static int names_put(const struct plan_call *c, enum aws_phase phase, const char *id, bool ours, bool theirs, bool both,
@@ -173,7 +173,7 @@ static int names_put(const struct plan_call *c, enum aws_phase phase, const char
 
 static int names_set(const struct plan_call *c, enum aws_phase phase, const json_t *want, json_t **ret, struct err *err)
 {
-    const char *id = aws_text(want, "peering");
+    const char *id = js_text_at(want, "peering");
     const json_t *theirs = json_object_get(want, "theirs");
     int r = names_put(c, phase, id, true, json_is_true(theirs), theirs != NULL, err);
     if (r == 0)
@@ -195,7 +195,7 @@ static int names_change(const struct plan_call *c, const json_t *have OH_UNUSED,
 static int names_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
     bool theirs = json_is_true(json_object_get(have, "theirs"));
-    return aws_absent_is_fine(names_put(c, AWS_REMOVE, aws_text(have, "peering"), false, false, theirs, err), err);
+    return aws_absent_is_fine(names_put(c, AWS_REMOVE, js_text_at(have, "peering"), false, false, theirs, err), err);
 }
 
 static const struct plan_attribute names_attributes[] = {

@@ -35,12 +35,12 @@ static int service_view(const struct plan_call *c, const json_t *item, json_t **
 {
     autojson json_t *balancers = aws_xml_list(item, "networkLoadBalancerArnSet", NULL);
     json_t *principals = NULL;
-    int r = principals_of(c, aws_text(item, "serviceId"), &principals, err);
+    int r = principals_of(c, js_text_at(item, "serviceId"), &principals, err);
     if (r == 0)
-        *ret = json_pack("{s:s, s:s, s:o, s:b, s:o, s:s}", "id", aws_text(item, "serviceId"), "name",
-                         aws_text(item, "serviceName"), "load_balancers", aws_sorted(balancers), "acceptance",
-                         !strcmp(aws_text(item, "acceptanceRequired"), "true"), "principals", principals, "state",
-                         aws_text(item, "serviceState"));
+        *ret = json_pack("{s:s, s:s, s:o, s:b, s:o, s:s}", "id", js_text_at(item, "serviceId"), "name",
+                         js_text_at(item, "serviceName"), "load_balancers", aws_sorted(balancers), "acceptance",
+                         !strcmp(js_text_at(item, "acceptanceRequired"), "true"), "principals", principals, "state",
+                         js_text_at(item, "serviceState"));
     return r;
 }
 
@@ -94,7 +94,7 @@ static int service_create(const struct plan_call *c, const json_t *want, json_t 
                                "AcceptanceRequired", json_object_get(want, "acceptance"), "ClientToken", token);
     int r = ec2_create(c, &service, params, want, &item, err);
     if (r == 0)
-        r = put_principals(c, AWS_PROVISION, aws_text(item, "serviceId"), NULL, json_object_get(want, "principals"),
+        r = put_principals(c, AWS_PROVISION, js_text_at(item, "serviceId"), NULL, json_object_get(want, "principals"),
                            err);
     return r < 0 ? r : service_view(c, item, ret, err);
 }
@@ -102,7 +102,7 @@ static int service_create(const struct plan_call *c, const json_t *want, json_t 
 static int service_change(const struct plan_call *c, const json_t *have, const json_t *want, json_t **ret,
                           struct err *err)
 {
-    const char *id = aws_text(have, "id");
+    const char *id = js_text_at(have, "id");
     json_t *params =
         json_pack("{s:s, s:O}", "ServiceId", id, "AcceptanceRequired", json_object_get(want, "acceptance"));
     bool differs = put_lists(params, json_object_get(have, "load_balancers"), json_object_get(want, "load_balancers"),
@@ -122,10 +122,10 @@ static int service_change(const struct plan_call *c, const json_t *have, const j
 static int service_ready(const struct plan_call *c, json_t *attributes, struct err *err)
 {
     autojson json_t *item = NULL;
-    int r = ec2_get(c, &service, aws_text(attributes, "id"), &item, err);
+    int r = ec2_get(c, &service, js_text_at(attributes, "id"), &item, err);
     if (r < 0)
         return r;
-    const char *state = aws_text(item, "serviceState");
+    const char *state = js_text_at(item, "serviceState");
     json_object_set_new(attributes, "state", json_string(state));
     if (!strcmp(state, "Failed"))
         return err_set(err, -EIO, "the endpoint service failed: is its load balancer a network load balancer?");
@@ -145,7 +145,7 @@ static int turn_away(const struct plan_call *c, const char *id, struct err *err)
     int r = client ? aws_call_all(client, &q, &pages, &list, err) : -EACCES;
     json_array_foreach(list, i, one)
     {
-        const char *state = aws_text(one, "vpcEndpointState");
+        const char *state = js_text_at(one, "vpcEndpointState");
         if (!strcasecmp(state, "available") || !strncasecmp(state, "pending", 7))
             json_array_append(ids, json_object_get(one, "vpcEndpointId"));
     }
@@ -157,7 +157,7 @@ static int turn_away(const struct plan_call *c, const char *id, struct err *err)
 
 static int service_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    int r = turn_away(c, aws_text(have, "id"), err);
+    int r = turn_away(c, js_text_at(have, "id"), err);
     return r < 0 ? r : ec2_destroy(c, &service, err);
 }
 
@@ -190,9 +190,9 @@ static const struct ec2_kind flow = {.describe = "DescribeFlowLogs",
 
 static json_t *flow_view(const json_t *item)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", aws_text(item, "flowLogId"), "vpc",
-                     aws_text(item, "resourceId"), "group", aws_text(item, "logGroupName"), "role",
-                     aws_text(item, "deliverLogsPermissionArn"), "traffic", aws_text(item, "trafficType"));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", js_text_at(item, "flowLogId"), "vpc",
+                     js_text_at(item, "resourceId"), "group", js_text_at(item, "logGroupName"), "role",
+                     js_text_at(item, "deliverLogsPermissionArn"), "traffic", js_text_at(item, "trafficType"));
 }
 
 static int flow_observe(const struct plan_call *c, json_t **ret, struct err *err)
@@ -207,7 +207,8 @@ static int flow_made(const json_t *answer, const char **ret, struct err *err)
                     *wrong OH_CLEANUP(js_decrefp) = aws_xml_list(answer, "unsuccessful", NULL);
     const json_t *error = json_object_get(json_array_get(wrong, 0), "error");
     if (error)
-        return err_set(err, -EAGAIN, "ec2 CreateFlowLogs: %s: %s", aws_text(error, "code"), aws_text(error, "message"));
+        return err_set(err, -EAGAIN, "ec2 CreateFlowLogs: %s: %s", js_text_at(error, "code"),
+                       js_text_at(error, "message"));
     *ret = json_string_value(json_array_get(ids, 0)); /* lives as long as the answer */
     return *ret ? 0 : err_set(err, -EPROTO, "ec2 CreateFlowLogs: the answer has no flowLogId");
 }

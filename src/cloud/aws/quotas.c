@@ -23,12 +23,6 @@ struct sheet {
     json_t *rows;
 };
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static int64_t number(const json_t *v, const char *key, int64_t otherwise)
 {
     const json_t *n = json_object_get(v, key);
@@ -143,12 +137,13 @@ static int running(struct sheet *s, int used[], struct err *err)
         autojson json_t *instances = aws_xml_list(reservation, "instancesSet", NULL);
         json_array_foreach(instances, k, one)
         {
-            const char *state = text(json_object_get(one, "instanceState"), "name"), *type = text(one, "instanceType");
+            const char *state = js_text_at(json_object_get(one, "instanceState"), "name"),
+                       *type = js_text_at(one, "instanceType");
             const json_t *cpu = json_object_get(one, "cpuOptions");
             int family = aws_instance_family(type),
-                of = atoi(text(cpu, "coreCount")) * atoi(text(cpu, "threadsPerCore"));
+                of = atoi(js_text_at(cpu, "coreCount")) * atoi(js_text_at(cpu, "threadsPerCore"));
             bool counts = !strcmp(state, "running") || !strcmp(state, "pending");
-            if (counts && family >= 0 && strcmp(text(one, "instanceLifecycle"), "spot"))
+            if (counts && family >= 0 && strcmp(js_text_at(one, "instanceLifecycle"), "spot"))
                 used[family] += of > 0 && of < 10000 ? of : aws_instance_vcpus(type);
         }
     }
@@ -246,7 +241,7 @@ static void check_peerings(struct sheet *s)
     const json_t *want = plan_graph_attributes(s->g, "aws_vpc_peering.main");
     autojson json_t *found = NULL;
     struct err err = ERR_INIT;
-    const char *peer = text(want, "peer_vpc");
+    const char *peer = js_text_at(want, "peer_vpc");
     int limit, used = 0;
     size_t i;
     json_t *v;
@@ -255,9 +250,10 @@ static void check_peerings(struct sheet *s)
     int r = ask(s, "vpc", "L-7E9ECCDB", &limit, &err);
     if (r == 0)
         r = list(s, "DescribeVpcPeeringConnections", "vpcPeeringConnectionSet", &found, &err);
-    json_array_foreach(found, i, v) used += !strcmp(text(json_object_get(v, "status"), "code"), "active") &&
-                                            (!strcmp(text(json_object_get(v, "requesterVpcInfo"), "vpcId"), peer) ||
-                                             !strcmp(text(json_object_get(v, "accepterVpcInfo"), "vpcId"), peer));
+    json_array_foreach(found, i, v) used +=
+        !strcmp(js_text_at(json_object_get(v, "status"), "code"), "active") &&
+        (!strcmp(js_text_at(json_object_get(v, "requesterVpcInfo"), "vpcId"), peer) ||
+         !strcmp(js_text_at(json_object_get(v, "accepterVpcInfo"), "vpcId"), peer));
     if (r < 0)
         unseen(s, check, err.message, 1);
     else

@@ -67,8 +67,8 @@ static const char *tag_of(const json_t *tags, const char *name)
     json_array_foreach(tags, i, t)
     {
         for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
-            if (!strcmp(aws_text(t, keys[k][0]), name))
-                return aws_text(t, keys[k][1]);
+            if (!strcmp(js_text_at(t, keys[k][0]), name))
+                return js_text_at(t, keys[k][1]);
     }
     return "";
 }
@@ -86,8 +86,8 @@ json_t *aws_kept_tags(const json_t *tags)
     size_t i;
     json_array_foreach(tags, i, t)
     {
-        if (!strncmp(aws_text(t, "key"), "kubernetes.io/", 14))
-            json_object_set(kept, aws_text(t, "key"), json_object_get(t, "value"));
+        if (!strncmp(js_text_at(t, "key"), "kubernetes.io/", 14))
+            json_object_set(kept, js_text_at(t, "key"), json_object_get(t, "value"));
     }
     return kept;
 }
@@ -140,7 +140,7 @@ int ec2_do(const struct plan_call *c, enum aws_phase phase, const char *action, 
 static bool is_gone(const struct ec2_kind *k, const json_t *item)
 {
     const json_t *v = k->state ? json_object_get(item, k->state) : NULL;
-    const char *state = json_is_object(v) ? aws_text(v, "code") : v ? json_string_value(v) : NULL;
+    const char *state = json_is_object(v) ? js_text_at(v, "code") : v ? json_string_value(v) : NULL;
     const char *at = state && *state ? strstr(k->gone, state) : NULL;
     size_t n = state ? strlen(state) : 0;
     return at && (at == k->gone || at[-1] == ' ') && (at[n] == ' ' || !at[n]);
@@ -171,7 +171,8 @@ static int find_all(const struct plan_call *c, enum aws_phase phase, const struc
         /* The filters are not taken on trust: what is found here may be changed and destroyed. */
         if (is_gone(k, item) || !aws_is_ours(c, json_object_get(item, "tagSet")))
             continue;
-        while (at < json_array_size(out) && strcmp(aws_text(json_array_get(out, at), k->id), aws_text(item, k->id)) < 0)
+        while (at < json_array_size(out) &&
+               strcmp(js_text_at(json_array_get(out, at), k->id), js_text_at(item, k->id)) < 0)
             at++;
         json_array_insert(out, at, item);
     }
@@ -230,7 +231,7 @@ int ec2_create(const struct plan_call *c, const struct ec2_kind *k, json_t *para
     if (r < 0)
         return r;
     const json_t *made = *k->created ? json_object_get(answer, k->created) : answer;
-    const char *id = aws_text(made, k->id);
+    const char *id = js_text_at(made, k->id);
     if (!*id)
         return err_set(err, -EPROTO, "ec2 %s: the answer has no %s", k->create, k->id);
     return ec2_get(c, k, id, ret, err);
@@ -273,7 +274,7 @@ int ec2_drop_leaked_interfaces(const struct plan_call *c, const char *filter, co
     json_array_foreach(list, i, item)
     {
         r = aws_absent_is_fine(ec2_do(c, AWS_REMOVE, "DeleteNetworkInterface",
-                                      json_pack("{s:s}", "NetworkInterfaceId", aws_text(item, "networkInterfaceId")),
+                                      json_pack("{s:s}", "NetworkInterfaceId", js_text_at(item, "networkInterfaceId")),
                                       err),
                                err);
         if (r < 0)

@@ -40,11 +40,6 @@ json_t *aws_kept_tags(const json_t *tags);
 /* What the AWS Load Balancer Controller puts on all that it makes: the cluster's name. */
 #define AWS_TAG_BALANCER_CLUSTER "elbv2.k8s.aws/cluster"
 
-static inline const char *aws_text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
 /* --- service.c: what belongs to one service --- */
 
 /* The namespace of the service that a resource named AWS_SERVICE_PREFIX + id belongs to; `ret`. */

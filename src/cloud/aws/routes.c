@@ -33,9 +33,9 @@ static json_t *routes_of(const json_t *item)
     size_t i;
     json_array_foreach(list, i, one)
     {
-        const char *to = aws_text(one, "destinationCidrBlock");
+        const char *to = js_text_at(one, "destinationCidrBlock");
         for (size_t k = 0; *to && k < ARRAY_SIZE(targets); k++) {
-            const char *id = aws_text(one, targets[k][2]);
+            const char *id = js_text_at(one, targets[k][2]);
             if (!strncmp(id, targets[k][0], 4))
                 json_object_set_new(routes, to, json_string(id));
         }
@@ -50,19 +50,19 @@ static json_t *subnets_of(const json_t *item, json_t *associations)
     size_t i;
     json_array_foreach(list, i, one)
     {
-        const char *state = aws_text(json_object_get(one, "associationState"), "state");
-        if (!*aws_text(one, "subnetId") || !strncmp(state, "disassociat", 11))
+        const char *state = js_text_at(json_object_get(one, "associationState"), "state");
+        if (!*js_text_at(one, "subnetId") || !strncmp(state, "disassociat", 11))
             continue;
         json_array_append(names, json_object_get(one, "subnetId"));
         if (associations)
-            json_object_set(associations, aws_text(one, "subnetId"), json_object_get(one, "routeTableAssociationId"));
+            json_object_set(associations, js_text_at(one, "subnetId"), json_object_get(one, "routeTableAssociationId"));
     }
     return aws_sorted(names);
 }
 
 static json_t *table_view(const json_t *item)
 {
-    return json_pack("{s:s, s:s, s:o, s:o}", "id", aws_text(item, "routeTableId"), "vpc", aws_text(item, "vpcId"),
+    return json_pack("{s:s, s:s, s:o, s:o}", "id", js_text_at(item, "routeTableId"), "vpc", js_text_at(item, "vpcId"),
                      "routes", routes_of(item), "subnets", subnets_of(item, NULL));
 }
 
@@ -124,7 +124,7 @@ static int put_subnets(const struct plan_call *c, enum aws_phase phase, const ch
 static int table_put(const struct plan_call *c, enum aws_phase phase, const json_t *item, const json_t *want,
                      json_t **ret, struct err *err)
 {
-    const char *id = aws_text(item, "routeTableId");
+    const char *id = js_text_at(item, "routeTableId");
     autojson json_t *associations = json_object(), *routes OH_CLEANUP(js_decrefp) = routes_of(item),
                     *again OH_CLEANUP(js_decrefp) = NULL;
     json_decref(subnets_of(item, associations));
@@ -149,18 +149,18 @@ static int table_change(const struct plan_call *c, const json_t *have, const jso
                         struct err *err)
 {
     autojson json_t *item = NULL;
-    int r = ec2_get(c, &table, aws_text(have, "id"), &item, err);
+    int r = ec2_get(c, &table, js_text_at(have, "id"), &item, err);
     return r < 0 ? r : table_put(c, AWS_OPERATE, item, want, ret, err);
 }
 
 static int table_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
     autojson json_t *item = NULL, *associations OH_CLEANUP(js_decrefp) = json_object();
-    int r = ec2_get(c, &table, aws_text(have, "id"), &item, err);
+    int r = ec2_get(c, &table, js_text_at(have, "id"), &item, err);
     if (r < 0)
         return r;
     json_decref(subnets_of(item, associations));
-    r = put_subnets(c, AWS_REMOVE, aws_text(have, "id"), associations, NULL, err);
+    r = put_subnets(c, AWS_REMOVE, js_text_at(have, "id"), associations, NULL, err);
     return r < 0 ? r : ec2_destroy(c, &table, err);
 }
 
@@ -197,10 +197,10 @@ static json_t *endpoint_view(const json_t *item)
     size_t i;
     json_t *g;
     json_array_foreach(groups, i, g) json_array_append(ids, json_object_get(g, "groupId"));
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "id", aws_text(item, "vpcEndpointId"), "vpc",
-                     aws_text(item, "vpcId"), "service", aws_text(item, "serviceName"), "kind",
-                     aws_text(item, "vpcEndpointType"), "route_tables", aws_sorted(tables), "subnets",
-                     aws_sorted(subnets), "security_groups", aws_sorted(ids), "state", aws_text(item, "state"));
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "id", js_text_at(item, "vpcEndpointId"), "vpc",
+                     js_text_at(item, "vpcId"), "service", js_text_at(item, "serviceName"), "kind",
+                     js_text_at(item, "vpcEndpointType"), "route_tables", aws_sorted(tables), "subnets",
+                     aws_sorted(subnets), "security_groups", aws_sorted(ids), "state", js_text_at(item, "state"));
 }
 
 static int endpoint_observe(const struct plan_call *c, json_t **ret, struct err *err)
@@ -216,7 +216,7 @@ static int endpoint_create(const struct plan_call *c, const json_t *want, json_t
     json_t *params = json_pack("{s:O, s:O, s:O, s:s}", "VpcId", json_object_get(want, "vpc"), "ServiceName",
                                json_object_get(want, "service"), "VpcEndpointType", json_object_get(want, "kind"),
                                "ClientToken", token);
-    if (!strcmp(aws_text(want, "kind"), "Gateway")) {
+    if (!strcmp(js_text_at(want, "kind"), "Gateway")) {
         json_object_set(params, "RouteTableId", json_object_get(want, "route_tables"));
     } else {
         json_object_set(params, "SubnetId", json_object_get(want, "subnets"));
@@ -247,7 +247,7 @@ static int endpoint_change(const struct plan_call *c, const json_t *have, const 
     static const char *const lists[][3] = {{"route_tables", "AddRouteTableId", "RemoveRouteTableId"},
                                            {"subnets", "AddSubnetId", "RemoveSubnetId"},
                                            {"security_groups", "AddSecurityGroupId", "RemoveSecurityGroupId"}};
-    json_t *params = json_pack("{s:s}", "VpcEndpointId", aws_text(have, "id"));
+    json_t *params = json_pack("{s:s}", "VpcEndpointId", js_text_at(have, "id"));
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
         const json_t *w = json_object_get(want, lists[i][0]), *h = json_object_get(have, lists[i][0]);
         autojson json_t *add = missing_in(w, h), *drop OH_CLEANUP(js_decrefp) = missing_in(h, w);
@@ -263,12 +263,12 @@ static int endpoint_change(const struct plan_call *c, const json_t *have, const 
 static int endpoint_ready(const struct plan_call *c, json_t *attributes, struct err *err)
 {
     autojson json_t *item = NULL;
-    int r = ec2_get(c, &endpoint, aws_text(attributes, "id"), &item, err);
+    int r = ec2_get(c, &endpoint, js_text_at(attributes, "id"), &item, err);
     if (r < 0)
         return r;
     autojson json_t *view = endpoint_view(item);
     json_object_update(attributes, view);
-    const char *state = aws_text(item, "state");
+    const char *state = js_text_at(item, "state");
     if (!strcasecmp(state, "failed") || !strcasecmp(state, "rejected"))
         return err_set(err, -EIO, "the VPC endpoint is %s", state);
     return !strcasecmp(state, "available");
@@ -276,7 +276,7 @@ static int endpoint_ready(const struct plan_call *c, json_t *attributes, struct 
 
 static int endpoint_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    return strcasecmp(aws_text(have, "state"), "deleting") ? ec2_destroy(c, &endpoint, err) : 0;
+    return strcasecmp(js_text_at(have, "state"), "deleting") ? ec2_destroy(c, &endpoint, err) : 0;
 }
 
 static const struct plan_attribute endpoint_attributes[] = {{"vpc", PLAN_REPLACE},

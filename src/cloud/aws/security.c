@@ -12,13 +12,13 @@ static const struct ec2_kind group = {.describe = "DescribeSecurityGroups",
 
 static void add_rule(json_t *out, const json_t *permission, const char *peer)
 {
-    const char *protocol = aws_text(permission, "ipProtocol");
+    const char *protocol = js_text_at(permission, "ipProtocol");
     autofree char *text = NULL;
     if (!*peer)
         return;
     text = !strcmp(protocol, "-1") ? mem_printf("all - %s", peer)
-                                   : mem_printf("%s %s-%s %s", protocol, aws_text(permission, "fromPort"),
-                                                aws_text(permission, "toPort"), peer);
+                                   : mem_printf("%s %s-%s %s", protocol, js_text_at(permission, "fromPort"),
+                                                js_text_at(permission, "toPort"), peer);
     json_array_append_new(out, json_string(text));
 }
 
@@ -33,7 +33,7 @@ static json_t *rules_of(const json_t *item, const char *set)
     {
         for (size_t n = 0; n < ARRAY_SIZE(peers); n++) {
             autojson json_t *list = aws_xml_list(p, peers[n][0], NULL);
-            json_array_foreach(list, k, one) add_rule(out, p, aws_text(one, peers[n][1]));
+            json_array_foreach(list, k, one) add_rule(out, p, js_text_at(one, peers[n][1]));
         }
     }
     return aws_sorted(out);
@@ -85,9 +85,10 @@ static int each_rule(const struct plan_call *c, enum aws_phase phase, const char
 
 static json_t *group_view(const json_t *item)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "id", aws_text(item, "groupId"), "vpc", aws_text(item, "vpcId"),
-                     "name", aws_text(item, "groupName"), "description", aws_text(item, "groupDescription"), "ingress",
-                     rules_of(item, "ipPermissions"), "egress", rules_of(item, "ipPermissionsEgress"));
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "id", js_text_at(item, "groupId"), "vpc",
+                     js_text_at(item, "vpcId"), "name", js_text_at(item, "groupName"), "description",
+                     js_text_at(item, "groupDescription"), "ingress", rules_of(item, "ipPermissions"), "egress",
+                     rules_of(item, "ipPermissionsEgress"));
 }
 
 static int group_observe(const struct plan_call *c, json_t **ret, struct err *err)
@@ -100,7 +101,7 @@ static int group_put(const struct plan_call *c, enum aws_phase phase, const json
 {
     static const char *const ways[][3] = {{"ingress", "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"},
                                           {"egress", "AuthorizeSecurityGroupEgress", "RevokeSecurityGroupEgress"}};
-    const char *id = aws_text(have, "id");
+    const char *id = js_text_at(have, "id");
     autojson json_t *item = NULL;
     int r = 0;
     for (size_t i = 0; i < ARRAY_SIZE(ways) && r == 0; i++) {
@@ -156,7 +157,7 @@ static int drop_references(const struct plan_call *c, const char *id, struct err
             if (strstr(json_string_value(rule), id))
                 json_array_append(ours, rule);
         }
-        r = each_rule(c, AWS_REMOVE, "RevokeSecurityGroupIngress", aws_text(other, "groupId"), ours, NULL, err);
+        r = each_rule(c, AWS_REMOVE, "RevokeSecurityGroupIngress", js_text_at(other, "groupId"), ours, NULL, err);
         if (r < 0)
             return r;
     }
@@ -165,7 +166,7 @@ static int drop_references(const struct plan_call *c, const char *id, struct err
 
 static int group_destroy(const struct plan_call *c, const json_t *have, struct err *err)
 {
-    const char *id = aws_text(have, "id");
+    const char *id = js_text_at(have, "id");
     int r = drop_references(c, id, err);
     if (r == 0)
         r = ec2_drop_leaked_interfaces(c, "group-id", id, err);

@@ -14,12 +14,6 @@ struct simulation {
     struct buf named;
 };
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static bool turned(const json_t *account, const char *feature, bool otherwise)
 {
     const json_t *v = json_object_get(json_object_get(account, "features"), feature);
@@ -32,7 +26,7 @@ static struct aws_policy_for wishes(const struct aws_inspect *i, const struct aw
     const json_t *a = i->account;
     const char *path = json_string_value(json_object_get(a, "rolePath"));
     return (struct aws_policy_for){.name = i->name,
-                                   .account = text(a, "accountId"),
+                                   .account = js_text_at(a, "accountId"),
                                    .partition = aws_client_partition(c),
                                    .role_path = path ? path : "/ownhouse/",
                                    .network = !json_object_get(a, "network"),
@@ -90,12 +84,13 @@ static json_t *context_of(const json_t *condition, const char *region)
 
 static const char *who_denies(const json_t *result)
 {
-    if (!strcmp(text(json_object_get(result, "OrganizationsDecisionDetail"), "AllowedByOrganizations"), "false"))
+    if (!strcmp(js_text_at(json_object_get(result, "OrganizationsDecisionDetail"), "AllowedByOrganizations"), "false"))
         return "the organization's policies";
-    if (!strcmp(text(json_object_get(result, "PermissionsBoundaryDecisionDetail"), "AllowedByPermissionsBoundary"),
-                "false"))
+    if (!strcmp(
+            js_text_at(json_object_get(result, "PermissionsBoundaryDecisionDetail"), "AllowedByPermissionsBoundary"),
+            "false"))
         return "the role's boundary";
-    return strcmp(text(result, "EvalDecision"), "explicitDeny") ? "no policy allows it" : "a policy denies it";
+    return strcmp(js_text_at(result, "EvalDecision"), "explicitDeny") ? "no policy allows it" : "a policy denies it";
 }
 
 static void judge(struct simulation *s, const json_t *results)
@@ -105,10 +100,10 @@ static void judge(struct simulation *s, const json_t *results)
     json_array_foreach(results, i, result)
     {
         s->asked++;
-        if (!strcmp(text(result, "EvalDecision"), "allowed"))
+        if (!strcmp(js_text_at(result, "EvalDecision"), "allowed"))
             continue;
         if (s->denied++ < NAMED_MAX)
-            buf_printf(&s->named, "%s%s (%s)", s->denied > 1 ? ", " : "", text(result, "EvalActionName"),
+            buf_printf(&s->named, "%s%s (%s)", s->denied > 1 ? ", " : "", js_text_at(result, "EvalActionName"),
                        who_denies(result));
     }
 }
@@ -145,7 +140,7 @@ static int ask_all(struct simulation *s, const json_t *policies, struct err *err
     {
         json_array_foreach(json_object_get(json_object_get(policy, "document"), "Statement"), k, statement)
         {
-            int r = strcmp(text(statement, "Effect"), "Allow") ? 0 : ask(s, statement, err);
+            int r = strcmp(js_text_at(statement, "Effect"), "Allow") ? 0 : ask(s, statement, err);
             if (r < 0)
                 return r;
         }
@@ -185,7 +180,7 @@ void aws_simulate(const struct aws_inspect *i, struct aws_client *c, json_t *row
         autofree char *check = mem_printf("%s role: rights", name);
         autojson json_t *policies = aws_policy_generate(&f, phase);
         struct simulation s = {
-            .c = c, .role = text(json_object_get(i->account, "roles"), name), .named = BUF_INIT_MAX(4000)};
+            .c = c, .role = js_text_at(json_object_get(i->account, "roles"), name), .named = BUF_INIT_MAX(4000)};
         /* Where IAM does not simulate for one role it does not for the next. */
         if (r == 0 || r == -ENOENT) {
             err = ERR_INIT;

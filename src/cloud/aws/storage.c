@@ -25,7 +25,7 @@ static int setting_get(const struct plan_call *c, const char *action, const char
 
 static bool is_true(const json_t *v, const char *key)
 {
-    return !strcasecmp(aws_text(v, key), "true");
+    return !strcasecmp(js_text_at(v, key), "true");
 }
 
 static char *bucket_name(const struct plan_call *c)
@@ -38,9 +38,9 @@ static char *bucket_name(const struct plan_call *c)
 static void read_encryption(const json_t *v, json_t *out)
 {
     const json_t *rule = json_object_get(json_object_get(v, "Rule"), "ApplyServerSideEncryptionByDefault");
-    json_object_set_new(out, "encryption", json_string(aws_text(rule, "SSEAlgorithm")));
-    if (*aws_text(rule, "KMSMasterKeyID"))
-        json_object_set_new(out, "key", json_string(aws_text(rule, "KMSMasterKeyID")));
+    json_object_set_new(out, "encryption", json_string(js_text_at(rule, "SSEAlgorithm")));
+    if (*js_text_at(rule, "KMSMasterKeyID"))
+        json_object_set_new(out, "key", json_string(js_text_at(rule, "KMSMasterKeyID")));
 }
 
 static void read_lifecycle(const json_t *v, json_t *out)
@@ -50,9 +50,9 @@ static void read_lifecycle(const json_t *v, json_t *out)
     size_t i;
     json_array_foreach(rules, i, rule)
     {
-        const char *days = aws_text(json_object_get(rule, "AbortIncompleteMultipartUpload"), "DaysAfterInitiation");
-        const char *old = aws_text(json_object_get(rule, "NoncurrentVersionExpiration"), "NoncurrentDays");
-        if (strcmp(aws_text(rule, "Status"), "Enabled"))
+        const char *days = js_text_at(json_object_get(rule, "AbortIncompleteMultipartUpload"), "DaysAfterInitiation");
+        const char *old = js_text_at(json_object_get(rule, "NoncurrentVersionExpiration"), "NoncurrentDays");
+        if (strcmp(js_text_at(rule, "Status"), "Enabled"))
             continue;
         if (*days)
             json_object_set_new(out, "abort_uploads_days", json_integer(atoi(days)));
@@ -83,12 +83,14 @@ static int bucket_view(const struct plan_call *c, const char *bucket, json_t *ou
     json_object_set_new(out, "name", json_string(bucket));
     json_object_set_new(
         out, "arn", json_sprintf("arn:%s:s3:::%s", aws_client_partition(aws_env_of(c)->clients[AWS_INSPECT]), bucket));
-    json_object_set_new(out, "ownership", json_string(aws_text(json_object_get(ownership, "Rule"), "ObjectOwnership")));
+    json_object_set_new(out, "ownership",
+                        json_string(js_text_at(json_object_get(ownership, "Rule"), "ObjectOwnership")));
     json_object_set_new(out, "private",
                         json_boolean(is_true(block, "BlockPublicAcls") && is_true(block, "IgnorePublicAcls") &&
                                      is_true(block, "BlockPublicPolicy") && is_true(block, "RestrictPublicBuckets")));
-    json_object_set_new(out, "versioning", json_boolean(!strcmp(aws_text(versioning, "Status"), "Enabled")));
-    json_object_set_new(out, "tls_only", json_boolean(strstr(aws_text(policy, "text"), "aws:SecureTransport") != NULL));
+    json_object_set_new(out, "versioning", json_boolean(!strcmp(js_text_at(versioning, "Status"), "Enabled")));
+    json_object_set_new(out, "tls_only",
+                        json_boolean(strstr(js_text_at(policy, "text"), "aws:SecureTransport") != NULL));
     read_encryption(encryption, out);
     read_lifecycle(lifecycle, out);
     return 0;
@@ -126,9 +128,9 @@ static char *tagging_body(const struct plan_call *c, const json_t *want)
     json_array_foreach(tags, i, t)
     {
         buf_adds(&b, "<Tag><Key>");
-        aws_xml_escape(&b, aws_text(t, "Key"));
+        aws_xml_escape(&b, js_text_at(t, "Key"));
         buf_adds(&b, "</Key><Value>");
-        aws_xml_escape(&b, aws_text(t, "Value"));
+        aws_xml_escape(&b, js_text_at(t, "Value"));
         buf_adds(&b, "</Value></Tag>");
     }
     buf_adds(&b, "</TagSet></Tagging>");
@@ -141,10 +143,10 @@ static char *encryption_body(const json_t *want)
     buf_printf(&b,
                "<ServerSideEncryptionConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Rule>"
                "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>%s</SSEAlgorithm>",
-               aws_text(want, "encryption"));
-    if (*aws_text(want, "key")) {
+               js_text_at(want, "encryption"));
+    if (*js_text_at(want, "key")) {
         buf_adds(&b, "<KMSMasterKeyID>");
-        aws_xml_escape(&b, aws_text(want, "key"));
+        aws_xml_escape(&b, js_text_at(want, "key"));
         buf_adds(&b, "</KMSMasterKeyID>");
     }
     buf_adds(&b, "</ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled></Rule>"
@@ -250,9 +252,9 @@ static int delete_page(const struct plan_call *c, const char *name, bool *ret_mo
         json_array_foreach(list, i, one)
         {
             buf_adds(&body, "<Object><Key>");
-            aws_xml_escape(&body, aws_text(one, "Key"));
+            aws_xml_escape(&body, js_text_at(one, "Key"));
             buf_adds(&body, "</Key><VersionId>");
-            aws_xml_escape(&body, aws_text(one, "VersionId"));
+            aws_xml_escape(&body, js_text_at(one, "VersionId"));
             buf_adds(&body, "</VersionId></Object>");
             n++;
         }

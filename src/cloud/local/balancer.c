@@ -9,12 +9,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 /* A worker that serves `config`; the same frame for both. */
 static int put(const struct plan_call *c, const char *place, char *config, const json_t *want, struct err *err)
 {
@@ -37,9 +31,9 @@ static int put(const struct plan_call *c, const char *place, char *config, const
                                        .stop_grace_ms = 5000,
                                        .order = 1,
                                        .slot = !strcmp(place, "gateway") ? 2 : 1},
-                          .executable = text(want, "program")};
+                          .executable = js_text_at(want, "program")};
     sha256_hex(content, strlen(content), hex);
-    if (strcmp(hex, text(want, "config")))
+    if (strcmp(hex, js_text_at(want, "config")))
         return err_set(err, -ESTALE, "the settings have changed since the plan was made: plan again");
     return local_place_put(c, &p, want, err);
 }

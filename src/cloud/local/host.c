@@ -12,12 +12,6 @@
 #define TOKEN_FRESH_S 1800 /* tokens live an hour; one that is half as old is made anew */
 #define CONFIG_MAX KIB(64)
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static bool enrolled(const struct local_env *e)
 {
     autofree char *certificate = local_path(e, "agent/link/certificate.pem");
@@ -48,7 +42,7 @@ static void config_digest(const struct local_env *e, char ret[65])
 static void look_at_process(const struct proc_id *id, json_t *attributes)
 {
     struct stat st;
-    const char *program = text(attributes, "program");
+    const char *program = js_text_at(attributes, "program");
     autofree char *ns = mem_printf("/proc/%d/ns/net", (int)id->pid);
     if (json_object_get(attributes, "netns_inode") && stat(ns, &st) == 0)
         json_object_set_new(attributes, "netns_inode", json_sprintf("%llu", (unsigned long long)st.st_ino));
@@ -102,7 +96,7 @@ static int write_files(const struct local_env *e, const json_t *want, struct err
         return r;
     autofree char *config = local_render_agent(e, &a);
     sha256_hex(config, strlen(config), hex);
-    if (strcmp(hex, text(want, "config")))
+    if (strcmp(hex, js_text_at(want, "config")))
         return err_set(err, -ESTALE, "the settings have changed since the plan was made: plan again");
     if (!fs_exists(e->bundle))
         return err_set(
@@ -120,13 +114,13 @@ static int write_files(const struct local_env *e, const json_t *want, struct err
 static int put(const struct plan_call *c, const json_t *want, struct err *err)
 {
     const struct local_env *e = local_env_of(c);
-    const char *netns = text(want, "netns");
+    const char *netns = js_text_at(want, "netns");
     autofree char *config = local_path(e, "agent/agent.conf");
     autofree char *netns_path = mem_printf(LOCAL_NETNS_DIR "/%s", netns);
     const char *arguments[] = {"run", "--config", config};
     /* What is not an argument but needs a restart all the same. */
-    struct workload_env environment[] = {{"AGENT_CONFIG_DIGEST", text(want, "config")},
-                                         {"AGENT_NETWORK", text(want, "netns_inode")}};
+    struct workload_env environment[] = {{"AGENT_CONFIG_DIGEST", js_text_at(want, "config")},
+                                         {"AGENT_NETWORK", js_text_at(want, "netns_inode")}};
     struct placement p = {.workload = {.name = PLACE,
                                        .program = "ownhouse-agent",
                                        .arguments = arguments,
@@ -139,7 +133,7 @@ static int put(const struct plan_call *c, const json_t *want, struct err *err)
                                        .stop_grace_ms = 15000,
                                        .order = 2,
                                        .slot = 3},
-                          .executable = text(want, "program"),
+                          .executable = js_text_at(want, "program"),
                           .netns = *netns ? netns_path : NULL};
     return local_place_put(c, &p, want, err);
 }
@@ -167,9 +161,9 @@ static int host_change(const struct plan_call *c, const json_t *have, const json
     if (r < 0)
         return r;
     /* In another network nothing may go on; a new token or a repaired file alone needs no other agent. */
-    bool same_network = !strcmp(text(have, "netns_inode"), text(want, "netns_inode"));
-    bool same_agent =
-        !strcmp(text(have, "config"), text(want, "config")) && !strcmp(text(have, "program"), text(want, "program"));
+    bool same_network = !strcmp(js_text_at(have, "netns_inode"), js_text_at(want, "netns_inode"));
+    bool same_agent = !strcmp(js_text_at(have, "config"), js_text_at(want, "config")) &&
+                      !strcmp(js_text_at(have, "program"), js_text_at(want, "program"));
     if (same_network && !same_agent)
         hand_over(local_env_of(c));
     r = put(c, want, err);

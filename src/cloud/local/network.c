@@ -3,12 +3,6 @@
 
 #include <sys/stat.h>
 
-static const char *text(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static struct local_addresses addresses(const struct plan_call *c)
 {
     struct local_addresses a;
@@ -99,7 +93,7 @@ static int network_observe(const struct plan_call *c, json_t **ret, struct err *
 
 static int network_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
-    const char *netns = text(want, "netns");
+    const char *netns = js_text_at(want, "netns");
     uint64_t inode = local_netns_inode(netns);
     int r = 0;
     if (!inode && name_exists(netns))
@@ -165,13 +159,13 @@ static int bridge_observe(const struct plan_call *c, json_t **ret, struct err *e
 
 static int bridge_settle(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
-    const char *device = text(want, "device");
+    const char *device = js_text_at(want, "device");
     autofree char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", device);
     int r = local_sysctl(v6, "1", err);
     if (r == 0)
         r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "set", device, "alias", c->infrastructure);
     if (r == 0)
-        r = LOCAL_RUN(NULL, NULL, err, "ip", "addr", "replace", text(want, "address"), "dev", device);
+        r = LOCAL_RUN(NULL, NULL, err, "ip", "addr", "replace", js_text_at(want, "address"), "dev", device);
     if (r == 0)
         r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "set", device, "up");
     return r < 0 ? r : bridge_observe(c, ret, err);
@@ -179,7 +173,7 @@ static int bridge_settle(const struct plan_call *c, const json_t *want, json_t *
 
 static int bridge_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
-    int r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "add", "name", text(want, "device"), "type", "bridge");
+    int r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "add", "name", js_text_at(want, "device"), "type", "bridge");
     return r < 0 ? r : bridge_settle(c, want, ret, err);
 }
 
@@ -245,9 +239,10 @@ static int inner_look(void *data, struct err *err)
     json_array_foreach(list, i, v)
     {
         /* The connected network has no gateway; anything else must be one that we made. */
-        if (json_object_get(v, "gateway") || !strcmp(text(v, "dst"), "default"))
-            json_array_append_new(in->found,
-                                  json_string(strcmp(text(v, "gateway"), in->gateway) ? "(foreign)" : text(v, "dst")));
+        if (json_object_get(v, "gateway") || !strcmp(js_text_at(v, "dst"), "default"))
+            json_array_append_new(
+                in->found,
+                json_string(strcmp(js_text_at(v, "gateway"), in->gateway) ? "(foreign)" : js_text_at(v, "dst")));
     }
     return 0;
 }
@@ -329,16 +324,16 @@ static int interface_settle(const struct plan_call *c, const json_t *want, json_
 {
     struct local_addresses a = addresses(c);
     struct inner in = {
-        .address = text(want, "address"), .routes = json_object_get(want, "routes"), .gateway = a.gateway};
-    const char *device = text(want, "device");
+        .address = js_text_at(want, "address"), .routes = json_object_get(want, "routes"), .gateway = a.gateway};
+    const char *device = js_text_at(want, "device");
     autofree char *v6 = mem_printf("ipv6/conf/%s/disable_ipv6", device);
     int r = local_sysctl(v6, "1", err);
     if (r == 0)
         r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "set", device, "alias", c->infrastructure);
     if (r == 0)
-        r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "set", device, "master", text(want, "bridge"), "up");
+        r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "set", device, "master", js_text_at(want, "bridge"), "up");
     if (r == 0)
-        r = local_inside(text(want, "netns"), inner_settle, &in, err);
+        r = local_inside(js_text_at(want, "netns"), inner_settle, &in, err);
     if (r == 0)
         r = interface_observe(c, ret, err);
     /* The order asked for, as there is nothing remembered yet to take it from. */
@@ -349,8 +344,8 @@ static int interface_settle(const struct plan_call *c, const json_t *want, json_
 
 static int interface_create(const struct plan_call *c, const json_t *want, json_t **ret, struct err *err)
 {
-    int r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "add", "name", text(want, "device"), "type", "veth", "peer",
-                      "name", LOCAL_INSIDE, "netns", text(want, "netns"));
+    int r = LOCAL_RUN(NULL, NULL, err, "ip", "link", "add", "name", js_text_at(want, "device"), "type", "veth", "peer",
+                      "name", LOCAL_INSIDE, "netns", js_text_at(want, "netns"));
     return r < 0 ? r : interface_settle(c, want, ret, err);
 }
 

@@ -6,12 +6,6 @@
 #define EVERY_SECONDS_REMOTE 300
 #define IGNORE_MAX_MS (366LL * 24 * 3600 * 1000)
 
-static const char *text_of(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 /* A plan's reasons in words for who decides: the value now, and the one that was settled. */
 static json_t *differences(const json_t *why)
 {
@@ -20,7 +14,7 @@ static json_t *differences(const json_t *why)
     json_array_foreach(why, i, one)
     {
         json_t *now = json_object_get(one, "before"), *settled = json_object_get(one, "after");
-        json_array_append_new(list, json_pack("{s:s, s:O?, s:O?}", "attribute", text_of(one, "attribute"), "now",
+        json_array_append_new(list, json_pack("{s:s, s:O?, s:O?}", "attribute", js_text_at(one, "attribute"), "now",
                                               now ? now : json_null(), "settled", settled ? settled : json_null()));
     }
     return list;
@@ -154,9 +148,9 @@ static int may_accept(struct api_request *q, const json_t *item)
     size_t i;
     const json_t *one;
     const char *above = json_string_value(json_array_get(json_object_get(item, "neededBy"), 0));
-    if (!strcmp(text_of(item, "action"), "create") && above)
+    if (!strcmp(js_text_at(item, "action"), "create") && above)
         return api_refuse(q, 409, "%s is gone and %s needs it: it can be put back, but not be done without",
-                          text_of(item, "resource"), above);
+                          js_text_at(item, "resource"), above);
     json_array_foreach(json_object_get(item, "differences"), i, one)
     {
         const char *now = json_string_value(json_object_get(one, "now"));
@@ -164,10 +158,10 @@ static int may_accept(struct api_request *q, const json_t *item)
             return api_refuse(q, 409,
                               "%s of %s is a secret: its new value is not known here, so it cannot become the "
                               "wanted one",
-                              text_of(one, "attribute"), text_of(item, "resource"));
+                              js_text_at(one, "attribute"), js_text_at(item, "resource"));
         if (json_object_get(json_object_get(one, "settled"), "known"))
             return api_refuse(q, 409, "%s of %s follows from a resource that is gone: decide of that one first",
-                              text_of(one, "attribute"), text_of(item, "resource"));
+                              js_text_at(one, "attribute"), js_text_at(item, "resource"));
     }
     return 0;
 }
@@ -177,11 +171,11 @@ static int may_revert(struct api_request *q, const json_t *item, struct err *err
     const char *below;
     if (json_is_true(json_object_get(item, "destroysData")))
         return api_refuse(q, 409, "putting %s back would destroy the data in it: nothing may do that but a removal",
-                          text_of(item, "resource"));
+                          js_text_at(item, "resource"));
     int r = other_than(q, json_object_get(item, "needs"), "reverting", &below, err);
     return r < 0 || !below ? r
                            : api_refuse(q, 409, "%s stands on %s, which has to be put back first",
-                                        text_of(item, "resource"), below);
+                                        js_text_at(item, "resource"), below);
 }
 
 static int may_ignore(struct api_request *q, const json_t *item, int64_t *ret_until, struct err *err)
@@ -194,7 +188,7 @@ static int may_ignore(struct api_request *q, const json_t *item, int64_t *ret_un
     int r = other_than(q, json_object_get(item, "neededBy"), "ignored", &above, err);
     return r < 0 || !above ? r
                            : api_refuse(q, 409, "%s stands on %s, which is gone: ignore that one first", above,
-                                        text_of(item, "resource"));
+                                        js_text_at(item, "resource"));
 }
 
 /* What was accepted of the resource before stays accepted: the reasons are put together. */
@@ -205,32 +199,32 @@ static int accept(struct api_request *q, const json_t *item, const char *by, str
         "UPDATE drift SET state = 'accepted', accepted = (SELECT 1 + COALESCE(max(accepted), 0) FROM drift "
         "WHERE infrastructure_id = $4 AND resource = $5), until = NULL, decided_at = $2, decided_by = $3 "
         "WHERE id = $1",
-        STORE_ARGS(store_text(text_of(item, "id")), store_int(q->now), store_text(by), store_text(q->match.path[1]),
-                   store_text(text_of(item, "resource"))),
+        STORE_ARGS(store_text(js_text_at(item, "id")), store_int(q->now), store_text(by), store_text(q->match.path[1]),
+                   store_text(js_text_at(item, "resource"))),
         NULL, err);
 }
 
 static int reopen(struct api_request *q, const json_t *item, struct err *err)
 {
     /* An accepted one shows again once the controller has looked; its neighbour, if there is one, then holds both. */
-    if (!strcmp(text_of(item, "state"), "accepted"))
-        return store_exec(q->store, "DELETE FROM drift WHERE id = $1", STORE_ARGS(store_text(text_of(item, "id"))),
+    if (!strcmp(js_text_at(item, "state"), "accepted"))
+        return store_exec(q->store, "DELETE FROM drift WHERE id = $1", STORE_ARGS(store_text(js_text_at(item, "id"))),
                           NULL, err);
     return store_exec(
         q->store, "UPDATE drift SET state = 'open', until = NULL, decided_at = NULL, decided_by = NULL WHERE id = $1",
-        STORE_ARGS(store_text(text_of(item, "id"))), NULL, err);
+        STORE_ARGS(store_text(js_text_at(item, "id"))), NULL, err);
 }
 
 static int decide(struct api_request *q, const json_t *item, const char *decision, struct err *err)
 {
     autofree char *by = mem_printf("%s %s", *q->who.key ? "API key" : "user", q->who.name);
-    bool accepted = !strcmp(text_of(item, "state"), "accepted");
+    bool accepted = !strcmp(js_text_at(item, "state"), "accepted");
     int64_t until = 0;
     int r = 0;
     if (!strcmp(decision, "reopen"))
         return reopen(q, item, err);
     if (accepted)
-        return api_refuse(q, 409, "%s was accepted; reopen it to decide anew", text_of(item, "resource"));
+        return api_refuse(q, 409, "%s was accepted; reopen it to decide anew", js_text_at(item, "resource"));
     if (!strcmp(decision, "accept")) {
         r = may_accept(q, item);
         return r < 0 ? r : accept(q, item, by, err);
@@ -241,7 +235,7 @@ static int decide(struct api_request *q, const json_t *item, const char *decisio
         return r;
     return store_exec(q->store,
                       "UPDATE drift SET state = $2, until = $3, decided_at = $4, decided_by = $5 WHERE id = $1",
-                      STORE_ARGS(store_text(text_of(item, "id")), store_text(ignore ? "ignored" : "reverting"),
+                      STORE_ARGS(store_text(js_text_at(item, "id")), store_text(ignore ? "ignored" : "reverting"),
                                  ignore ? store_int(until) : store_null(), store_int(q->now), store_text(by)),
                       NULL, err);
 }
@@ -253,11 +247,11 @@ int drift_decide(struct api_request *q, struct err *err)
     int r = load(q, &item, err);
     if (r < 0)
         return r;
-    if (strcmp(text_of(item, "digest"), api_body_text(q, "digest")))
+    if (strcmp(js_text_at(item, "digest"), api_body_text(q, "digest")))
         return api_refuse(q, 409, "digest: the resource has changed since; look at it again");
     r = decide(q, item, decision, err);
     autofree char *type = mem_printf("infrastructure_drift_%s", decision);
     if (r == 0)
-        r = api_activity(q, type, NULL, q->match.path[1], text_of(item, "resource"), err);
+        r = api_activity(q, type, NULL, q->match.path[1], js_text_at(item, "resource"), err);
     return r < 0 ? r : drift_list(q, err);
 }

@@ -19,12 +19,6 @@ static json_t *string_or_null(const json_t *object, const char *name)
     return json_is_string(v) ? json_incref(v) : json_null();
 }
 
-static const char *text_at(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 /* What the agent said, in our words: its list may have more fields than we promise. */
 static json_t *workloads(const json_t *observed)
 {
@@ -37,7 +31,7 @@ static json_t *workloads(const json_t *observed)
         if (name && state)
             json_array_append_new(out, json_pack("{s:s,s:s,s:I,s:s}", "name", name, "state", state, "restarts",
                                                  json_integer_value(json_object_get(one, "restarts")), "error",
-                                                 text_at(one, "error")));
+                                                 js_text_at(one, "error")));
     }
     return out;
 }
@@ -49,9 +43,9 @@ static json_t *dns_view(const json_t *observed)
                  *conflicts = json_object_get(dns, "conflicts");
     if (!dns)
         return json_null();
-    return json_pack("{s:s, s:O?, s:O?, s:s}", "state", text_at(dns, "state"), "records",
+    return json_pack("{s:s, s:O?, s:O?, s:s}", "state", js_text_at(dns, "state"), "records",
                      records ? records : json_null(), "conflicts", conflicts ? conflicts : json_null(), "error",
-                     text_at(dns, "error"));
+                     js_text_at(dns, "error"));
 }
 
 static json_t *certificate_view(const json_t *observed)
@@ -59,9 +53,9 @@ static json_t *certificate_view(const json_t *observed)
     const json_t *c = json_object_get(observed, "certificate"), *end = json_object_get(c, "notAfterMs");
     if (!c)
         return json_null();
-    return json_pack("{s:s, s:s, s:o, s:s}", "source", text_at(c, "source"), "state", text_at(c, "state"), "notAfter",
-                     json_is_integer(end) ? api_time(json_integer_value(end)) : json_null(), "error",
-                     text_at(c, "error"));
+    return json_pack("{s:s, s:s, s:o, s:s}", "source", js_text_at(c, "source"), "state", js_text_at(c, "state"),
+                     "notAfter", json_is_integer(end) ? api_time(json_integer_value(end)) : json_null(), "error",
+                     js_text_at(c, "error"));
 }
 
 static json_t *own_fields(struct store_rows *rows)

@@ -37,12 +37,6 @@ int plan_signatures_list(struct api_request *q, const char *plan, json_t **ret, 
     return r;
 }
 
-static const char *text_of(const json_t *o, const char *name)
-{
-    const char *text = json_string_value(json_object_get(o, name));
-    return text ? text : "";
-}
-
 /* The same judge as in the data plane; a plan has no end of its own, so it is asked for now. */
 static void judge(const struct api_request *q, const json_t *plan, const struct policy *policy, const json_t *approvals,
                   struct plan_signatures *ret)
@@ -53,9 +47,9 @@ static void judge(const struct api_request *q, const json_t *plan, const struct 
     const json_t *one;
     size_t i, n = 0;
     request.operations[0] = operation_find("infrastructure.plan");
-    snprintf(request.id, sizeof(request.id), "%s", text_of(plan, "id"));
-    snprintf(request.infrastructure, sizeof(request.infrastructure), "%s", text_of(plan, "infrastructureId"));
-    snprintf(request.digest, sizeof(request.digest), "%s", text_of(plan, "digest"));
+    snprintf(request.id, sizeof(request.id), "%s", js_text_at(plan, "id"));
+    snprintf(request.infrastructure, sizeof(request.infrastructure), "%s", js_text_at(plan, "infrastructureId"));
+    snprintf(request.digest, sizeof(request.digest), "%s", js_text_at(plan, "digest"));
     json_array_foreach(approvals, i, one)
     {
         if (n < CONSENT_MAX_APPROVALS && approval_from_json(one, &parsed[n], NULL) == 0)
@@ -81,8 +75,8 @@ int plan_signatures_count(struct api_request *q, const json_t *plan, struct plan
     autopolicy struct policy *policy = NULL;
     autojson json_t *approvals = NULL;
     *ret = (struct plan_signatures){.allowed = true, .signers = BUF_INIT};
-    int r = load_policy(q, text_of(plan, "infrastructureId"), &policy, err);
-    if (r == 1 && (r = plan_signatures_list(q, text_of(plan, "id"), &approvals, err)) == 0)
+    int r = load_policy(q, js_text_at(plan, "infrastructureId"), &policy, err);
+    if (r == 1 && (r = plan_signatures_list(q, js_text_at(plan, "id"), &approvals, err)) == 0)
         judge(q, plan, policy, approvals, ret);
     return r;
 }
@@ -90,7 +84,7 @@ int plan_signatures_count(struct api_request *q, const json_t *plan, struct plan
 static int check_signer(struct api_request *q, const json_t *plan, const struct approval *a, struct err *err)
 {
     autopolicy struct policy *policy = NULL;
-    int r = load_policy(q, text_of(plan, "infrastructureId"), &policy, err);
+    int r = load_policy(q, js_text_at(plan, "infrastructureId"), &policy, err);
     if (r < 0)
         return r;
     if (!policy)
@@ -111,8 +105,8 @@ int plan_signatures_take(struct api_request *q, const json_t *plan, const json_t
     int64_t count = 0;
     if (approval_from_json(document, &a, &why) < 0)
         return api_refuse(q, 400, "approval: %s", why.message);
-    if (strcmp(a.request, text_of(plan, "id")) || strcmp(a.infrastructure, text_of(plan, "infrastructureId")) ||
-        strcmp(a.digest, text_of(plan, "digest")))
+    if (strcmp(a.request, js_text_at(plan, "id")) || strcmp(a.infrastructure, js_text_at(plan, "infrastructureId")) ||
+        strcmp(a.digest, js_text_at(plan, "digest")))
         return api_refuse(q, 409, "approval.digest: is not the digest of this plan; read it again and sign that");
     if (a.deny)
         return api_refuse(q, 409, "approval.verdict: a plan is not denied but discarded");

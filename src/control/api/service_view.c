@@ -21,12 +21,6 @@ static int64_t int_of(const json_t *v, const char *name, int64_t fallback)
     return json_is_integer(n) ? json_integer_value(n) : fallback;
 }
 
-static const char *text_of(const json_t *v, const char *name)
-{
-    const char *s = json_string_value(json_object_get(v, name));
-    return s ? s : "";
-}
-
 static json_t *endpoint(const char *protocol, const char *host, int64_t port)
 {
     return json_pack("{s:s,s:s,s:I,s:s}", "protocol", protocol, "host", host, "port", port, "username", DEFAULT_USER);
@@ -35,7 +29,7 @@ static json_t *endpoint(const char *protocol, const char *host, int64_t port)
 /* "embedded", "server", or "" when the agent has not said: what else a peer may write is not passed on. */
 static const char *engine_of(const struct parts *p)
 {
-    const char *said = text_of(p->observed, "engine");
+    const char *said = js_text_at(p->observed, "engine");
     return !strcmp(said, "embedded") || !strcmp(said, "server") ? said : "";
 }
 
@@ -74,7 +68,7 @@ static json_t *current_scaling(const struct parts *p)
 /* The agent's own words; else what we can see ourselves. */
 static json_t *notice(const struct parts *p)
 {
-    const char *said = text_of(p->observed, "notice");
+    const char *said = js_text_at(p->observed, "notice");
     int64_t asked = p->scaling.min_replicas, runs = int_of(p->observed, "replicas", p->local ? 1 : asked);
     autobuf struct buf text = BUF_INIT;
     buf_adds(&text, said);
@@ -99,7 +93,7 @@ static json_t *own(struct store_rows *rows, const struct parts *p)
                      store_column_int(rows, 7), "localPort", local_port(p), "engine", engine_of(p), "readyReplicas",
                      int_of(p->observed, "readyReplicas", 0), "replicas", int_of(p->observed, "replicas", 0),
                      "restarts", int_of(p->observed, "restarts", 0), "notice", notice(p), "error",
-                     text_of(p->observed, "error"), "deleteData", (int)store_column_int(rows, 5));
+                     js_text_at(p->observed, "error"), "deleteData", (int)store_column_int(rows, 5));
 }
 
 static void copy_spec(const json_t *spec, json_t *v)
@@ -124,7 +118,7 @@ static void copy_spec(const json_t *spec, json_t *v)
         if (field)
             json_object_set(v, names[i], field);
     }
-    if (!strcmp(text_of(spec, "autoscalingMode"), "horizontal")) {
+    if (!strcmp(js_text_at(spec, "autoscalingMode"), "horizontal")) {
         json_object_set(v, "replicaMemoryGb", json_object_get(spec, "minReplicaMemoryGb"));
         return;
     }
@@ -171,7 +165,7 @@ json_t *service_view(struct store_rows *rows, struct service_view_memo *memo, in
     json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o}", "id", store_column_text(rows, 0), "name",
                           store_column_text(rows, 1), "provider", store_column_text(rows, 11), "region",
                           store_column_text(rows, 12), "state", store_column_text(rows, 4), "clickhouseVersion",
-                          text_of(observed, "engineVersion"), "endpoints", endpoints(&p));
+                          js_text_at(observed, "engineVersion"), "endpoints", endpoints(&p));
     copy_spec(spec, v);
     json_object_set_new(v, "createdAt", api_time(store_column_int(rows, 9)));
     json_object_set_new(v, "availablePrivateEndpointIds",

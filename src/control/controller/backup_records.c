@@ -6,12 +6,6 @@
 
 #define TOLD_MAX 500 /* an agent with more tells of the newest only */
 
-static const char *text(const json_t *one, const char *name)
-{
-    const char *s = json_string_value(json_object_get(one, name));
-    return s ? s : "";
-}
-
 static int64_t number(const json_t *one, const char *name)
 {
     return json_integer_value(json_object_get(one, name));
@@ -54,10 +48,11 @@ static int put(struct store *s, const char *infrastructure, const json_t *one, s
         "drill = excluded.drill, error = excluded.error WHERE backup.infrastructure_id = excluded.infrastructure_id "
         "AND "
         "backup.service_id = excluded.service_id",
-        STORE_ARGS(store_text(text(one, "id")), store_text(infrastructure), store_text(text(one, "service")),
-                   store_text(text(one, "state")), store_text(text(one, "base")), store_int(number(one, "startedMs")),
+        STORE_ARGS(store_text(js_text_at(one, "id")), store_text(infrastructure),
+                   store_text(js_text_at(one, "service")), store_text(js_text_at(one, "state")),
+                   store_text(js_text_at(one, "base")), store_int(number(one, "startedMs")),
                    finished ? store_int(finished) : store_null(), store_int(number(one, "bytes")),
-                   store_text(text(one, "drill")), store_text(text(one, "error"))),
+                   store_text(js_text_at(one, "drill")), store_text(js_text_at(one, "error"))),
         NULL, err);
 }
 
@@ -68,13 +63,14 @@ static int put_changed(struct store *s, const char *infrastructure, const json_t
     int r = 0;
     json_array_foreach(list, i, one)
     {
-        autofree char *mark = mem_printf("%s %lld %lld %s %s", text(one, "state"), (long long)number(one, "finishedMs"),
-                                         (long long)number(one, "bytes"), text(one, "drill"), text(one, "error"));
-        const char *before = json_string_value(json_object_get(known, text(one, "id")));
+        autofree char *mark =
+            mem_printf("%s %lld %lld %s %s", js_text_at(one, "state"), (long long)number(one, "finishedMs"),
+                       (long long)number(one, "bytes"), js_text_at(one, "drill"), js_text_at(one, "error"));
+        const char *before = json_string_value(json_object_get(known, js_text_at(one, "id")));
         bool same = before && !strcmp(before, mark);
-        if (r == 0 && !same && uuid_valid(text(one, "id")) && state_known(text(one, "state")))
+        if (r == 0 && !same && uuid_valid(js_text_at(one, "id")) && state_known(js_text_at(one, "state")))
             r = put(s, infrastructure, one, err);
-        json_object_del(known, text(one, "id"));
+        json_object_del(known, js_text_at(one, "id"));
     }
     return r;
 }

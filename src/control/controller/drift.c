@@ -8,15 +8,9 @@
 #define CHECKED_STEP_MS (4 * 60 * 1000)
 #define ROW_MAX MIB(4)
 
-static const char *text_of(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static bool is_state(const json_t *row, const char *state)
 {
-    return !strcmp(text_of(row, "state"), state);
+    return !strcmp(js_text_at(row, "state"), state);
 }
 
 static json_t *column_json(struct store_rows *rows, int column)
@@ -51,17 +45,17 @@ static int read_rows(struct drift *d, struct err *err)
  * graph has changed, is left out: the difference then shows again. */
 static int accept(struct plan_graph *g, const json_t *row, struct plan_state *state, struct err *err)
 {
-    const char *key = text_of(row, "resource"), *dot = strchr(key, '.');
+    const char *key = js_text_at(row, "resource"), *dot = strchr(key, '.');
     const json_t *why;
     size_t i;
-    if (!strcmp(text_of(row, "action"), "create")) {
+    if (!strcmp(js_text_at(row, "action"), "create")) {
         autofree char *type = mem_printf("%.*s", dot ? (int)(dot - key) : 0, key);
         return plan_graph_drop(g, key, NULL) == 0 && dot ? state->forget(state, type, dot + 1, err) : 0;
     }
     json_array_foreach(json_object_get(row, "why"), i, why)
     {
         const json_t *now = json_object_get(why, "before");
-        if (plan_graph_set(g, key, text_of(why, "attribute"), json_is_null(now) ? NULL : now, NULL) < 0)
+        if (plan_graph_set(g, key, js_text_at(why, "attribute"), json_is_null(now) ? NULL : now, NULL) < 0)
             return 0;
     }
     return 0;
@@ -122,14 +116,14 @@ void drift_close(struct drift *d)
 
 static bool differs(const json_t *change)
 {
-    const char *action = text_of(change, "action");
+    const char *action = js_text_at(change, "action");
     return !strcmp(action, "create") || !strcmp(action, "change") || !strcmp(action, "replace");
 }
 
 /* Gone, or about to be: what refers to it cannot be left alone on its own. */
 static bool is_missing(const json_t *change)
 {
-    return !strcmp(text_of(change, "action"), "create") || !strcmp(text_of(change, "action"), "replace");
+    return !strcmp(js_text_at(change, "action"), "create") || !strcmp(js_text_at(change, "action"), "replace");
 }
 
 static const json_t *change_of(const json_t *document, const char *key)
@@ -138,7 +132,7 @@ static const json_t *change_of(const json_t *document, const char *key)
     const json_t *c;
     json_array_foreach(json_object_get(document, "changes"), i, c)
     {
-        if (!strcmp(text_of(c, "resource"), key))
+        if (!strcmp(js_text_at(c, "resource"), key))
             return c;
     }
     return NULL;
@@ -167,7 +161,7 @@ static json_t *needed_by(const json_t *document, const json_t *change)
     {
         json_array_foreach(json_object_get(above, "depends_on"), k, key)
         {
-            if (!strcmp(json_string_value(key), text_of(change, "resource")))
+            if (!strcmp(json_string_value(key), js_text_at(change, "resource")))
                 json_array_append(list, json_object_get(above, "resource"));
         }
     }
@@ -188,7 +182,7 @@ static json_t *row_of(const struct drift *d, const char *key)
     json_t *row;
     json_array_foreach(d->rows, i, row)
     {
-        if (!is_state(row, "accepted") && !strcmp(text_of(row, "resource"), key))
+        if (!is_state(row, "accepted") && !strcmp(js_text_at(row, "resource"), key))
             return row;
     }
     return NULL;
@@ -201,7 +195,7 @@ static bool just_accepted(const struct drift *d, const char *digest)
     const json_t *row;
     json_array_foreach(d->rows, i, row)
     {
-        if (is_state(row, "accepted") && !strcmp(text_of(row, "digest"), digest))
+        if (is_state(row, "accepted") && !strcmp(js_text_at(row, "digest"), digest))
             return true;
     }
     return false;
@@ -211,7 +205,7 @@ static bool just_accepted(const struct drift *d, const char *digest)
 static int note_one(struct drift *d, const json_t *document, const json_t *change, struct err *err)
 {
     char digest[65], id[UUID_SIZE];
-    json_t *row = row_of(d, text_of(change, "resource"));
+    json_t *row = row_of(d, js_text_at(change, "resource"));
     autojson json_t *needs = needs_of(document, change), *by OH_CLEANUP(js_decrefp) = needed_by(document, change);
     autofree char *why = js_text(json_object_get(change, "why")), *needs_text OH_CLEANUP(oh_freep) = js_text(needs),
                   *by_text OH_CLEANUP(oh_freep) = js_text(by);
@@ -219,12 +213,12 @@ static int note_one(struct drift *d, const json_t *document, const json_t *chang
     if (r < 0 || just_accepted(d, digest))
         return r;
     /* What was to be put back is not what was looked at any more: somebody must look again. */
-    const char *state = !row                                     ? "open"
-                        : !is_state(row, "reverting")            ? text_of(row, "state")
-                        : strcmp(text_of(row, "digest"), digest) ? "open"
-                                                                 : "reverting";
+    const char *state = !row                                        ? "open"
+                        : !is_state(row, "reverting")               ? js_text_at(row, "state")
+                        : strcmp(js_text_at(row, "digest"), digest) ? "open"
+                                                                    : "reverting";
     if (row)
-        snprintf(id, sizeof(id), "%s", text_of(row, "id"));
+        snprintf(id, sizeof(id), "%s", js_text_at(row, "id"));
     else
         uuid_new(id);
     r = store_exec(d->store,
@@ -233,8 +227,8 @@ static int note_one(struct drift *d, const json_t *document, const json_t *chang
                    "UPDATE SET action = $4, why = $5, destroys_data = $6, needs = $7, needed_by = $8, digest = $9, "
                    "state = $10, until = CASE WHEN $10 = 'ignored' THEN until ELSE NULL END WHERE digest <> $9 OR "
                    "state <> $10 OR needs <> $7 OR needed_by <> $8",
-                   STORE_ARGS(store_text(id), store_text(d->infrastructure), store_text(text_of(change, "resource")),
-                              store_text(text_of(change, "action")), store_text(why),
+                   STORE_ARGS(store_text(id), store_text(d->infrastructure), store_text(js_text_at(change, "resource")),
+                              store_text(js_text_at(change, "action")), store_text(why),
                               store_int(json_is_true(json_object_get(change, "destroys_data"))), store_text(needs_text),
                               store_text(by_text), store_text(digest), store_text(state),
                               store_int(clock_wall_ms(d->clock))),
@@ -254,9 +248,9 @@ static int forget_gone(struct drift *d, const json_t *document, struct err *err)
     int r = 0;
     json_array_foreach(d->rows, i, row)
     {
-        const json_t *change = change_of(document, text_of(row, "resource"));
+        const json_t *change = change_of(document, js_text_at(row, "resource"));
         if (r == 0 && !is_state(row, "accepted") && (!change || !differs(change)))
-            r = store_exec(d->store, "DELETE FROM drift WHERE id = $1", STORE_ARGS(store_text(text_of(row, "id"))),
+            r = store_exec(d->store, "DELETE FROM drift WHERE id = $1", STORE_ARGS(store_text(js_text_at(row, "id"))),
                            NULL, err);
     }
     return r;
@@ -279,7 +273,7 @@ static int note_all(struct drift *d, const json_t *document, struct err *err)
             continue;
         r = note_one(d, document, change, err);
         if (r == 1 && n++ < 4)
-            buf_printf(&names, "%s%s", n > 1 ? ", " : "", text_of(change, "resource"));
+            buf_printf(&names, "%s%s", n > 1 ? ", " : "", js_text_at(change, "resource"));
     }
     if (n > 4)
         buf_printf(&names, " and %zu more", n - 4);
@@ -317,14 +311,14 @@ static bool covers(const json_t *row, const json_t *change)
 {
     size_t i, k;
     const json_t *one, *other;
-    if (!strcmp(text_of(change, "action"), "create") || !strcmp(text_of(row, "action"), "create"))
-        return !strcmp(text_of(change, "action"), text_of(row, "action"));
+    if (!strcmp(js_text_at(change, "action"), "create") || !strcmp(js_text_at(row, "action"), "create"))
+        return !strcmp(js_text_at(change, "action"), js_text_at(row, "action"));
     json_array_foreach(json_object_get(change, "why"), i, one)
     {
         bool found = false;
         json_array_foreach(json_object_get(row, "why"), k, other)
         {
-            found = found || !strcmp(text_of(one, "attribute"), text_of(other, "attribute"));
+            found = found || !strcmp(js_text_at(one, "attribute"), js_text_at(other, "attribute"));
         }
         if (!found)
             return false;
@@ -339,18 +333,19 @@ void drift_hold(struct drift *d, json_t *document)
     bool reverting = false;
     json_array_foreach(json_object_get(document, "changes"), i, change)
     {
-        const json_t *row = differs(change) ? row_of(d, text_of(change, "resource")) : NULL;
+        const json_t *row = differs(change) ? row_of(d, js_text_at(change, "resource")) : NULL;
         reverting = reverting || (d->settled && row && is_state(row, "reverting"));
     }
     json_array_foreach(json_object_get(document, "changes"), i, change)
     {
-        const json_t *row = differs(change) ? row_of(d, text_of(change, "resource")) : NULL;
+        const json_t *row = differs(change) ? row_of(d, js_text_at(change, "resource")) : NULL;
         if (row && is_state(row, "ignored") && covers(row, change))
-            plan_hold(document, text_of(change, "resource"), "somebody has decided to ignore what differs for a while");
+            plan_hold(document, js_text_at(change, "resource"),
+                      "somebody has decided to ignore what differs for a while");
         else if (reverting && row && is_state(row, "reverting"))
-            snprintf(d->reverted_by, sizeof(d->reverted_by), "%s", text_of(row, "by"));
+            snprintf(d->reverted_by, sizeof(d->reverted_by), "%s", js_text_at(row, "by"));
         else if (reverting && differs(change))
-            plan_hold(document, text_of(change, "resource"), "only what somebody decided to put back is put back");
+            plan_hold(document, js_text_at(change, "resource"), "only what somebody decided to put back is put back");
     }
 }
 

@@ -18,12 +18,6 @@ struct maker {
     bool complete;
 };
 
-static const char *text_of(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static const struct plan_type *type_of(const struct plan_context *c, const char *key)
 {
     size_t n = strcspn(key, ".");
@@ -40,8 +34,8 @@ static json_t *identity_of(const char *detail)
     autojson json_t *v = NULL;
     if (js_parse(detail, strlen(detail), DETAIL_MAX, &v, NULL) == 0)
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-            if (*text_of(v, names[i]))
-                return json_string(text_of(v, names[i]));
+            if (*js_text_at(v, names[i]))
+                return json_string(js_text_at(v, names[i]));
     return json_string("");
 }
 
@@ -50,7 +44,7 @@ static json_t *last_item(const struct maker *m, const char *resource)
 {
     for (size_t i = json_array_size(m->items); i-- > 0;) {
         json_t *v = json_array_get(m->items, i);
-        if (!strcmp(text_of(v, "resource"), resource))
+        if (!strcmp(js_text_at(v, "resource"), resource))
             return v;
     }
     return NULL;
@@ -111,11 +105,11 @@ static void judge_there(struct maker *m, json_t *item, const struct plan_type *t
     int64_t cents = price.charge == CLOUD_PRICED ? (price.micros + 5000) / 10000
                     : price.charge == CLOUD_FREE ? 0
                                                  : NO_CENTS;
-    autofree char *failed = mem_printf("its removal failed: %s", text_of(item, "failure"));
+    autofree char *failed = mem_printf("its removal failed: %s", js_text_at(item, "failure"));
     /* What is kept on purpose may have failed to go in an earlier removal, which was to take the data too. */
     const char *why = t->holds_data && !m->row->delete_data ? "it holds data, which was to be kept"
-                      : *text_of(item, "failure")           ? failed
-                      : json_object_get(m->under, text_of(item, "resource"))
+                      : *js_text_at(item, "failure")        ? failed
+                      : json_object_get(m->under, js_text_at(item, "resource"))
                           ? "what was to be kept stands on it"
                           : "what had to go before it is still there";
     judge(m, item, "there", why, cents);
@@ -128,7 +122,7 @@ static void judge_all(struct maker *m, const json_t *observed, const char *reaso
     json_t *item;
     json_array_foreach(m->items, i, item)
     {
-        const char *key = text_of(item, "resource");
+        const char *key = js_text_at(item, "resource");
         const struct plan_type *t = type_of(m->c, key);
         const json_t *now = json_object_get(observed, key);
         bool newest = last_item(m, key) == item;
@@ -171,7 +165,7 @@ static int find_under(struct maker *m, struct err *err)
     int r = m->row->delete_data ? 0 : m->c->state->list(m->c->state, &list, err);
     json_array_foreach(list, i, v)
     {
-        autofree char *name = mem_printf("%s.%s", text_of(v, "type"), text_of(v, "name"));
+        autofree char *name = mem_printf("%s.%s", js_text_at(v, "type"), js_text_at(v, "name"));
         json_object_set(records, name, json_object_get(v, "record"));
     }
     json_object_foreach(records, key, v)
@@ -212,9 +206,9 @@ static json_t *explain(struct maker *m, const json_t *arns)
         autofree char *why = NULL;
         json_array_foreach(m->items, k, item)
         {
-            const char *identity = text_of(item, "identity");
+            const char *identity = js_text_at(item, "identity");
             if (!why && *identity && strstr(text, identity))
-                why = mem_printf("%s, %s: see above", text_of(item, "resource"), text_of(item, "state"));
+                why = mem_printf("%s, %s: see above", js_text_at(item, "resource"), js_text_at(item, "state"));
         }
         m->complete = m->complete && why;
         json_array_append_new(list,

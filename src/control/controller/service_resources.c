@@ -10,12 +10,6 @@
 #define KEPT_REST "this plan is only of what belongs to services"
 #define KEPT_NAMES "the cluster has not made the load balancer of its ingress yet"
 
-static const char *text_of(const json_t *v, const char *key)
-{
-    const char *s = json_string_value(json_object_get(v, key));
-    return s ? s : "";
-}
-
 static bool of_service(const char *key)
 {
     const char *dot = strchr(key, '.');
@@ -120,7 +114,7 @@ static int look_made(struct service_resources *v, struct err *err)
     json_object_clear(v->made);
     json_array_foreach(list, i, one)
     {
-        autofree char *key = mem_printf("%s.%s", text_of(one, "type"), text_of(one, "name"));
+        autofree char *key = mem_printf("%s.%s", js_text_at(one, "type"), js_text_at(one, "name"));
         if (r == 0 && of_service(key))
             json_object_set_new(v->made, key, json_true());
     }
@@ -170,8 +164,8 @@ static bool ingress_missing(const json_t *document)
     json_t *change;
     json_array_foreach(json_object_get(document, "changes"), i, change)
     {
-        if (!strcmp(text_of(change, "resource"), INGRESS))
-            return !strcmp(text_of(change, "action"), "create");
+        if (!strcmp(js_text_at(change, "resource"), INGRESS))
+            return !strcmp(js_text_at(change, "action"), "create");
     }
     return false;
 }
@@ -183,7 +177,7 @@ void service_resources_hold(const struct service_resources *v, json_t *document,
     json_t *change;
     json_array_foreach(json_object_get(document, "changes"), i, change)
     {
-        const char *key = text_of(change, "resource"), *action = text_of(change, "action");
+        const char *key = js_text_at(change, "resource"), *action = js_text_at(change, "action");
         bool points = of_service(key) && !strncmp(key, NAMES, sizeof(NAMES) - 1) && strcmp(action, "destroy");
         if (missing && (points || !strcmp(key, INGRESS)))
             plan_hold(document, key, KEPT_NAMES);
@@ -194,7 +188,7 @@ void service_resources_hold(const struct service_resources *v, json_t *document,
 
 bool service_resources_is_own(const json_t *document)
 {
-    return !strcmp(text_of(document, "scope"), SCOPE);
+    return !strcmp(js_text_at(document, "scope"), SCOPE);
 }
 
 void service_resources_mark(json_t *document)

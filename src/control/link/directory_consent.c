@@ -69,12 +69,6 @@ static int64_t number(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static int one_state(struct store *s, const char *infrastructure, const json_t *o, int64_t now_ms, struct err *err)
 {
     int r =
@@ -84,10 +78,10 @@ static int one_state(struct store *s, const char *infrastructure, const json_t *
     return store_exec(s,
                       "UPDATE consent_request SET state = $3, why = $4, need_customer = $5, have_customer = $6, "
                       "need_vendor = $7, have_vendor = $8 WHERE id = $1 AND infrastructure_id = $2",
-                      STORE_ARGS(store_text(text(o, "id")), store_text(infrastructure), store_text(text(o, "state")),
-                                 store_text(text(o, "why")), store_int(number(o, "needCustomer")),
-                                 store_int(number(o, "haveCustomer")), store_int(number(o, "needVendor")),
-                                 store_int(number(o, "haveVendor"))),
+                      STORE_ARGS(store_text(js_text_at(o, "id")), store_text(infrastructure),
+                                 store_text(js_text_at(o, "state")), store_text(js_text_at(o, "why")),
+                                 store_int(number(o, "needCustomer")), store_int(number(o, "haveCustomer")),
+                                 store_int(number(o, "needVendor")), store_int(number(o, "haveVendor"))),
                       NULL, err);
 }
 
@@ -101,8 +95,8 @@ int directory_consent_state(struct store *s, const char *infrastructure, const j
                    "INSERT INTO consent (infrastructure_id, policy, policy_digest, reported_at) VALUES ($1, $2, $3, "
                    "$4) ON CONFLICT (infrastructure_id) DO UPDATE SET policy = $2, policy_digest = $3, reported_at "
                    "= $4",
-                   STORE_ARGS(store_text(infrastructure), store_text(policy), store_text(text(state, "policyDigest")),
-                              store_int(now_ms)),
+                   STORE_ARGS(store_text(infrastructure), store_text(policy),
+                              store_text(js_text_at(state, "policyDigest")), store_int(now_ms)),
                    NULL, err);
     for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
         r = one_state(s, infrastructure, json_array_get(list, i), now_ms, err);
