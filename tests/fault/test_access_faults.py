@@ -177,7 +177,8 @@ def test_a_grant_ends_with_its_minutes_whatever_wall_clocks_do(system, tmp_path)
         try:
             for gate_jump, device_jump in ((HOUR, "+1h"), (-HOUR, "-1h"), (0, "+0")):
                 for session in opened:
-                    assert session.ask("clickhouse.diag", "POST", "/", "SELECT 1")[0] == 200
+                    answer = session.ask("clickhouse.diag", "POST", "/", "SELECT 1")
+                    assert answer[0] == 200, (answer[1], gate_jump)
                 gate_shift.write_text(str(gate_jump))
                 assert opened[0].ask("clickhouse.diag", "POST", "/", "SELECT 2")[0] == 200
                 # The devices' clock jumps when the gate's is right again: one of the two is off, never both by the same hour.

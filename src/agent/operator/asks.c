@@ -12,7 +12,7 @@ struct entry {
     char *secret; /* "X-ClickHouse-Key: ...", or NULL */
     char *body;   /* to POST, or NULL */
     asks_parse parse;
-    int64_t pause_ms, not_before_ms;
+    int64_t pause_ms, again_ms, not_before_ms;
     char answer[ASKS_TEXT_MAX];
 };
 
@@ -25,7 +25,7 @@ struct asks {
     size_t n, cap;
     /* the one question under way: a copy, since its entry may change meanwhile */
     uv_work_t work;
-    bool busy, answered;
+    bool busy, answered, otherwise; /* an answer; one that is none to this question */
     struct entry asked;
     /* asks_free() was called */
     bool ending;
@@ -116,7 +116,11 @@ static void ask(uv_work_t *work)
                              .connect_timeout_ms = 2000,
                              .timeout_ms = 3000,
                              .max_response = ANSWER_MAX};
-    a->answered = http_do(&q, &answer, NULL) == 0 && a->asked.parse(answer.body, a->asked.key, a->asked.answer);
+    bool heard = http_do(&q, &answer, NULL) == 0;
+    a->answered = heard && a->asked.parse(answer.body, a->asked.key, a->asked.answer);
+    a->otherwise = heard && !a->answered;
+    if (!a->answered)
+        *a->asked.answer = '\0';
 }
 
 static void release(struct asks *a)
@@ -143,10 +147,12 @@ static void answered(uv_work_t *work, int status OH_UNUSED)
     struct entry *e = find(a, a->asked.name);
     bool same = e && !strcmp(e->url, a->asked.url) && !strcmp(e->key, a->asked.key);
     if (same)
-        e->not_before_ms = clock_mono_ms(a->clock) + e->pause_ms;
-    if (same && a->answered) {
+        e->not_before_ms = clock_mono_ms(a->clock) + (a->answered ? e->again_ms : e->pause_ms);
+    if (same && (a->answered || (a->otherwise && *e->answer))) {
+        bool news = strcmp(e->answer, a->asked.answer);
         memcpy(e->answer, a->asked.answer, sizeof(e->answer));
-        a->changed(a->data);
+        if (news)
+            a->changed(a->data);
     }
     ask_next(a);
 }
@@ -156,7 +162,7 @@ static void ask_next(struct asks *a)
     int64_t now = clock_mono_ms(a->clock);
     for (size_t i = 0; i < a->n && !a->busy; i++) {
         struct entry *e = &a->entries[i];
-        if (*e->answer || now < e->not_before_ms)
+        if ((*e->answer && !e->again_ms) || now < e->not_before_ms)
             continue;
         clear(&a->asked);
         a->asked = (struct entry){.name = mem_strdup(e->name),
@@ -195,9 +201,10 @@ void asks_want(struct asks *a, const struct question *q)
                             .secret = q->password ? mem_printf("X-ClickHouse-Key: %s", q->password) : NULL,
                             .body = mem_strdup(q->body),
                             .parse = q->parse,
-                            .pause_ms = q->pause_ms};
+                            .pause_ms = q->pause_ms,
+                            .again_ms = q->again_ms};
     }
-    if (!*e->answer)
+    if (!*e->answer || e->again_ms)
         ask_next(a);
 }
 

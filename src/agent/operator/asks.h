@@ -1,7 +1,7 @@
 /* Questions to workloads over HTTP: which version an engine has, and whether the ingress has taken up its files.
  *
- * One question at a time, on a work thread; an answer is remembered until the question's key changes. What is not
- * answered is asked again after the question's own pause, when it is wanted again. */
+ * One question at a time, on a work thread; an answer is remembered until the question's key changes, or another comes
+ * where it was asked for once more. What is not answered is asked again after its pause, when it is wanted again. */
 #pragma once
 
 #include "base/clock.h"
@@ -30,7 +30,8 @@ struct question {
     const char *body;     /* a statement to POST, or NULL: GET */
     const char *key;      /* another key is another question */
     asks_parse parse;
-    int64_t pause_ms;
+    int64_t pause_ms; /* while there is no answer */
+    int64_t again_ms; /* asked once more so long after the answer, which is dropped when it does not hold; 0: never */
 };
 
 struct asks;

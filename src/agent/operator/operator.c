@@ -15,6 +15,7 @@
 #include "agent/operator/scrape.h"
 #include "agent/operator/sleepers.h"
 #include "agent/operator/slim.h"
+#include "agent/operator/taken_up.h"
 #include "agent/operator/upgrades.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -30,9 +31,6 @@
 #define RETRY_MS 5000        /* after an error that is not a workload's own */
 #define MAX_NAMES 32
 #define VERSION_PAUSE_MS 30000 /* between questions to an engine that does not say its version */
-#define TAKEN_UP_PAUSE_MS 300  /* between questions to an ingress that has not taken up its files */
-#define TAKEN_UP_MS 3000       /* it has so long, then it is told again; doubled each time */
-#define TAKEN_UP_MAX_SHIFT 4
 
 struct operator_loop {
     struct operator_config c;
@@ -68,8 +66,7 @@ struct operator_loop {
     void (*done)(void *data);
     void *done_data;
 
-    int64_t waiting_since_ms; /* for the ingress to take up its files; -1 = it has */
-    int told_again;           /* in a row, without success */
+    struct taken_up taken_up;
 
     char *observed; /* the last message as text: a tenth of the memory of its tree */
     char plain[65]; /* digest of it without metrics, whose change alone is no news */
@@ -247,6 +244,11 @@ static int render(struct operator_loop *o, struct err *err)
 {
     struct workload_list fresh, slim;
     int r = build(o, &fresh, err);
+    while (r == 0 && taken_up_comes_back(&o->taken_up, blueprint_generation(&fresh))) {
+        workload_list_free(&fresh);
+        o->c.env.ingress_nudge++;
+        r = build(o, &fresh, err);
+    }
     if (r < 0)
         return r;
     char(*digests)[65] = mem_alloc((fresh.n + 1) * sizeof(*digests));
@@ -356,36 +358,6 @@ static void ask_version(struct operator_loop *o, const struct runtime_status *s)
                                           .pause_ms = VERSION_PAUSE_MS});
 }
 
-/* A reload signal may be lost (blueprint.h): until the ingress says that it has taken up its files it is told again. */
-static void watch_ingress(struct operator_loop *o, const struct runtime_status *s, int64_t *again_ms)
-{
-    const char *wanted = blueprint_generation(&o->wanted);
-    int64_t now = clock_mono_ms(o->c.clock), pause = TAKEN_UP_PAUSE_MS + o->c.files_take_ms / 20;
-    asks_want(o->asks, &(struct question){.name = s->name,
-                                          .address = s->address,
-                                          .port = BLUEPRINT_HEALTH_PORT,
-                                          .path = "/generation",
-                                          .key = wanted,
-                                          .parse = asks_parse_same,
-                                          .pause_ms = pause});
-    if (!strcmp(asks_get(o->asks, s->name), wanted)) {
-        o->waiting_since_ms = -1;
-        o->told_again = 0;
-        return;
-    }
-    if (o->waiting_since_ms < 0)
-        o->waiting_since_ms = now;
-    int64_t patience = (o->c.files_take_ms + TAKEN_UP_MS) << MIN(o->told_again, TAKEN_UP_MAX_SHIFT);
-    if (now - o->waiting_since_ms >= patience) {
-        event(o, true, "the ingress has not taken up its new files: it is told again");
-        o->waiting_since_ms = now;
-        o->told_again++;
-        o->c.env.ingress_nudge++;
-        o->rendered = false;
-    }
-    *again_ms = MIN(*again_ms, now + pause);
-}
-
 /* The ingress counts as told when the runtime says that its files are in place. */
 static bool is_told(const struct operator_loop *o, const struct runtime_status *s)
 {
@@ -393,6 +365,15 @@ static bool is_told(const struct operator_loop *o, const struct runtime_status *
         if (!strcmp(o->wanted.items[i].name, s->name))
             return !strcmp(o->digests[i], s->digest);
     return false;
+}
+
+static void watch_ingress(struct operator_loop *o, const struct runtime_status *s, int64_t *again_ms)
+{
+    if (!taken_up_watch(&o->taken_up, o->asks, s, clock_mono_ms(o->c.clock), o->c.files_take_ms, again_ms))
+        return;
+    event(o, true, "the ingress has not taken up its new files: it is told again");
+    o->c.env.ingress_nudge++;
+    o->rendered = false;
 }
 
 static void ask_workloads(struct operator_loop *o, const struct runtime_status_list *observed, int64_t *again_ms)
@@ -812,7 +793,7 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     upgrades_open(&o->upgrades, images_path);
     autofree char *orders_path = mem_printf("%s/orders.json", config->state_dir);
     orders_open(&o->orders, orders_path);
-    o->waiting_since_ms = -1;
+    taken_up_init(&o->taken_up);
     o->named = named_new(config->wanted_dir, config->names_dir, config->acme);
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);
     if (r < 0) {

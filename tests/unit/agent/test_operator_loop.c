@@ -604,6 +604,63 @@ static void an_ingress_that_missed_its_reload_is_told_again(void **state)
     stop(f);
 }
 
+/* A service stopped and started within a moment; found by kill -9 at random. The ingress still answers with its first
+ * files while it reads the second, and the third telling is lost. */
+static void files_that_come_back_get_another_number(void **state)
+{
+    struct fixture *f = *state;
+    struct listener ingress;
+    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
+        skip();
+    f->fake.watched = true;
+    start(f);
+    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
+    UNTIL(f, !strcmp(service_state(f), "running"));
+    for (int i = 0; i < 5; i++)
+        UNTIL(f, true); /* it said that it has them */
+    char first[sizeof(f->fake.generation)];
+    memcpy(first, f->fake.generation, sizeof(first));
+    int applied = f->fake.applied;
+    f->fake.deaf = 2;
+    assert_int_equal(offer(f, 2, "stopped", false, NULL), 0);
+    UNTIL(f, f->fake.applied > applied && f->fake.deaf == 1);
+    assert_int_equal(offer(f, 3, "running", false, NULL), 0);
+    UNTIL(f, f->fake.deaf == 0 && !strcmp(service_state(f), "running"));
+    assert_string_equal(f->fake.generation, first); /* what it would be believed for */
+    f->clock.mono_by += 4000;
+    UNTIL(f, f->errors == 1 && strcmp(f->fake.generation, first));
+    assert_non_null(strstr(f->event, "told again"));
+    listener_close(&ingress);
+    stop(f);
+}
+
+/* An agent that was started meanwhile knows nothing of what was told before it: it asks again. */
+static void an_ingress_that_falls_back_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct listener ingress;
+    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
+        skip();
+    f->fake.watched = true;
+    start(f);
+    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
+    UNTIL(f, !strcmp(service_state(f), "running"));
+    for (int i = 0; i < 5; i++)
+        UNTIL(f, true);
+    char had[sizeof(f->fake.generation)];
+    memcpy(had, f->fake.generation, sizeof(had));
+    snprintf(f->fake.generation, sizeof(f->fake.generation), "of another time");
+    for (int i = 0; i < 40 && !f->errors; i++) {
+        f->clock.mono_by += 3000;
+        changed(&f->fake); /* passes come with changes and by themselves */
+        UNTIL(f, true);
+    }
+    assert_non_null(strstr(f->event, "told again"));
+    UNTIL(f, strlen(f->fake.generation) == strlen(had) && strcmp(f->fake.generation, had));
+    listener_close(&ingress);
+    stop(f);
+}
+
 /* In a cluster the kubelet brings the files within a minute or two: until then there is nothing to tell again. */
 static void an_ingress_whose_files_are_on_their_way_is_left_alone(void **state)
 {
@@ -650,6 +707,8 @@ int main(void)
         TEST(the_engine_is_asked_for_its_version),
         TEST(of_the_engines_counters_only_the_listed_leave),
         TEST(an_ingress_that_missed_its_reload_is_told_again),
+        TEST(files_that_come_back_get_another_number),
+        TEST(an_ingress_that_falls_back_is_told_again),
         TEST(an_ingress_whose_files_are_on_their_way_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
