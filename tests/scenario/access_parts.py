@@ -116,6 +116,12 @@ def gate_answers(s):
         return None
 
 
+def gate_knows(s):
+    """Whether it answers, and was told by the operator of an engine to ask."""
+    answer = gate_answers(s)
+    return answer and answer["engines"]["known"]
+
+
 def connected_since(s):
     """None while the link is down."""
     agents = s.api("GET", f"/infrastructures/{s.infrastructure}")[1]["result"]["agents"]
@@ -139,7 +145,7 @@ def other_agent(s, settings="", env=None):
         with open(s.root / "other-agent.log", "ab") as log:
             other = subprocess.Popen([*inside, program, "run", "--config", str(config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                      env=dict(os.environ, **(env or {})), start_new_session=True)
-        wait_until("the gate of the other agent", 60, lambda: other.poll() is not None or gate_answers(s))
+        wait_until("the gate of the other agent", 60, lambda: other.poll() is not None or gate_knows(s))
         assert other.poll() is None, (s.root / "other-agent.log").read_text()[-2000:]
         wait_until("the other agent's link", 90, lambda: connected_since(s) not in (None, before))
         before = connected_since(s)
@@ -151,5 +157,5 @@ def other_agent(s, settings="", env=None):
             wait_until("the other agent to be gone", 60, lambda: not s.pids(f"--config {config}"))
         config.unlink()
         s.kill("ownhouse-agent supervise", signal.SIGCONT)
-        wait_until("the machine's own gate", 90, lambda: gate_answers(s))
+        wait_until("the machine's own gate", 90, lambda: gate_knows(s))
         wait_until("the machine's own link", 90, lambda: connected_since(s) not in (None, before))

@@ -100,13 +100,16 @@ static json_t *status(const struct gate *g)
 {
     json_t *list = json_array();
     int64_t now = clock_mono_ms(g->config.clock);
+    int known = 0;
+    for (size_t i = 0; i < g->n_workloads; i++)
+        known += g->reader && !strcmp(g->workloads[i].role, "clickhouse") && *g->workloads[i].address;
     for (const struct grant *grant = grants_first(g->grants); grant; grant = grant->next)
         json_array_append_new(list, json_pack("{ss ss sI sI}", "id", grant->id, "by", grant->by, "remainingMs",
                                               (json_int_t)(grant->ends_ms - now), "sessions",
                                               (json_int_t)gate_conn_count(g, grant->id)));
-    return json_pack("{ss ss sb so sI s{ss ss ss}}", "type", "status", "pin", authority_pin(g->authority), "locked",
-                     (int)g->locked, "grants", list, "connections", (json_int_t)g->n_conns, "engines", "kind",
-                     g->server ? "server" : "embedded", "judge",
+    return json_pack("{ss ss sb so sI s{si ss ss ss}}", "type", "status", "pin", authority_pin(g->authority), "locked",
+                     (int)g->locked, "grants", list, "connections", (json_int_t)g->n_conns, "engines", "known", known,
+                     "kind", g->server ? "server" : "embedded", "judge",
                      g->server ? "the statement list, and the server's own rights"
                                : "the statement list alone: the embedded engine has no rights of its own for the gate",
                      "users",

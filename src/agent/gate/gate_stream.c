@@ -533,6 +533,11 @@ static void take_request(struct gate_stream *s, const struct http1_request *q)
         send_sentence(s, 403, "the grant has ended", false);
         return;
     }
+    if (!s->conn->gate->workloads) {
+        send_sentence(s, 503, "the agent has just started and does not know yet what runs here: try again in a moment",
+                      q->keep_alive);
+        return;
+    }
     if (s->target == GATE_PROMETHEUS)
         take_prometheus(s, q);
     else if (s->target == GATE_CLUSTER)
