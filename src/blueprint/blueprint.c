@@ -38,7 +38,7 @@ int blueprint_service_port(const struct blueprint_env *env, const struct desired
 
 bool blueprint_may_sleep(const struct desired_service *s)
 {
-    return s->state == DESIRED_RUNNING && s->idle_minutes > 0;
+    return s->state == DESIRED_RUNNING && (s->idle_minutes > 0 || s->rising);
 }
 
 const char *blueprint_notice(const struct desired_service *s, const struct blueprint_env *env, struct arena *a)

@@ -101,6 +101,7 @@ struct desired_service {
     int idle_minutes;       /* it sleeps after so long without a query; 0: never */
     int64_t awake_asked_ms; /* somebody asked it to wake at that time; 0: nobody */
     bool asleep;            /* not of the document: the operator's own, its engines are stopped until they are needed */
+    bool rising;            /* nor this: it slept and may no more, and is held for until its engines serve */
     unsigned drained;       /* not of the document either: bit k for a replica that gets nothing new to do */
     struct desired_scale own; /* outside of the schedule */
     struct desired_entry *schedule;

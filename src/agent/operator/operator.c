@@ -335,6 +335,7 @@ static void reconcile(struct operator_loop *o, const struct runtime_status_list 
         .wanted = &o->wanted,
         .digests = (const char(*)[65])o->digests,
         .observed = observed,
+        .front_behind = taken_up_behind(&o->taken_up),
         .now_ms = clock_mono_ms(o->c.clock),
         .sync_of = o->replicas ? replica_watch_sync : NULL,
         .data = o->replicas,

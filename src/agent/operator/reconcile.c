@@ -147,7 +147,7 @@ static void act(struct step *st, const char *name, const struct workload *w, boo
 static bool released(struct step *st, struct record *r)
 {
     int64_t now = st->in->now_ms;
-    if (!st->ingress || (in_effect(st->ingress) && serves(st->ingress)))
+    if (!st->ingress || (in_effect(st->ingress) && serves(st->ingress) && !st->in->front_behind))
         return true;
     if (r->held_since_ms < 0)
         r->held_since_ms = now;

@@ -4,7 +4,8 @@
  * Rules, in the order in which they bind:
  * - What is not labelled as ours (`role`) is never touched.
  * - Engines before name server before ingress; what sends somewhere goes before what it sends to is taken away: an
- * engine is stopped or removed only when the ingress in effect no longer names it, or after RECONCILE_DRAIN_BOUND_MS.
+ * engine is stopped or removed only when the ingress in effect no longer names it, and says so where it can be asked,
+ * or after RECONCILE_DRAIN_BOUND_MS.
  * - One replica of a service at a time is changed while it serves, and only while all others serve. Replicas that do
  * not serve are mended first. New ones come at once.
  * - A replica serves again, in this sense, when it answers and is in step with the others (replicas.h): neither lagging
@@ -46,7 +47,8 @@ struct reconcile_input {
     const struct workload_list *wanted; /* what the blueprint made of both, in its order */
     const char (*digests)[65];          /* beside wanted->items */
     const struct runtime_status_list *observed;
-    int64_t now_ms; /* monotonic */
+    bool front_behind; /* the ingress works by other files than those that it was told of last */
+    int64_t now_ms;    /* monotonic */
     /* How far a replica is; NULL: nobody can say, and an answer to its probe is enough. */
     enum replica_sync (*sync_of)(const char *workload, void *data);
     void *data;

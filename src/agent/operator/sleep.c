@@ -57,13 +57,23 @@ static bool asked_to_wake(struct sleep_rules *r, json_t *o, const struct desired
     return true;
 }
 
-bool sleep_judge(struct sleep_rules *r, const struct desired_service *s, const struct sleep_facts *f, int64_t now_ms,
-                 int64_t *again_ms)
+static enum sleep_verdict sleep_no_more(struct sleep_rules *r, const struct desired_service *s,
+                                        const struct sleep_facts *f)
 {
-    if (s->state != DESIRED_RUNNING || !s->idle_minutes) {
-        r->dirty |= json_object_del(r->services, s->id) == 0;
-        return false;
+    json_t *o = json_object_get(r->services, s->id);
+    if (s->state == DESIRED_RUNNING && o && !f->serves) {
+        set(r, o, "asleep", json_false());
+        return SLEEP_RISING;
     }
+    r->dirty |= json_object_del(r->services, s->id) == 0;
+    return SLEEP_AWAKE;
+}
+
+enum sleep_verdict sleep_judge(struct sleep_rules *r, const struct desired_service *s, const struct sleep_facts *f,
+                               int64_t now_ms, int64_t *again_ms)
+{
+    if (s->state != DESIRED_RUNNING || !s->idle_minutes)
+        return sleep_no_more(r, s, f);
     json_t *o = record_of(r, s->id, now_ms);
     bool asleep = json_is_true(json_object_get(o, "asleep")), woken = asked_to_wake(r, o, s) || f->waited;
     if (woken || (!asleep && (!f->serves || f->queried)))
@@ -76,7 +86,7 @@ bool sleep_judge(struct sleep_rules *r, const struct desired_service *s, const s
     if (!asleep && now_ms < due)
         *again_ms = MIN(*again_ms, due);
     set(r, o, "asleep", json_boolean(asleep));
-    return asleep;
+    return asleep ? SLEEP_ASLEEP : SLEEP_AWAKE;
 }
 
 static bool in_document(const struct desired *d, const char *id)

@@ -30,8 +30,14 @@ struct sleep_rules {
 void sleep_open(struct sleep_rules *r, const char *path);
 void sleep_close(struct sleep_rules *r);
 
-/* Whether the service is to be asleep now. now_ms: monotonic. *again_ms comes forward to when it might fall asleep. */
-bool sleep_judge(struct sleep_rules *r, const struct desired_service *s, const struct sleep_facts *f, int64_t now_ms,
-                 int64_t *again_ms);
+enum sleep_verdict {
+    SLEEP_AWAKE,
+    SLEEP_ASLEEP,
+    SLEEP_RISING, /* it may sleep no more and does not serve yet: whoever comes meanwhile is held as before */
+};
+
+/* What the service is to be now. now_ms: monotonic. *again_ms comes forward to when it might fall asleep. */
+enum sleep_verdict sleep_judge(struct sleep_rules *r, const struct desired_service *s, const struct sleep_facts *f,
+                               int64_t now_ms, int64_t *again_ms);
 /* Forgets services that are not of the document any more, and keeps what has changed. */
 OH_MUST_CHECK int sleep_keep(struct sleep_rules *r, const struct desired *d, struct err *err);

@@ -101,9 +101,11 @@ static bool judge(struct sleepers *s, struct desired_service *d, const struct ru
     ask_ingress(s, d, fresh, &f);
     ask_engines(s, d, observed, &f);
     f.busy |= s->c.backs_up(d->id, s->c.data);
-    bool was = d->asleep;
-    d->asleep = sleep_judge(&s->rules, d, &f, clock_mono_ms(s->c.clock), again_ms);
-    return was != d->asleep;
+    enum sleep_verdict now = sleep_judge(&s->rules, d, &f, clock_mono_ms(s->c.clock), again_ms);
+    bool was_asleep = d->asleep, was_rising = d->rising;
+    d->asleep = now == SLEEP_ASLEEP;
+    d->rising = now == SLEEP_RISING;
+    return was_asleep != d->asleep || was_rising != d->rising;
 }
 
 static const char *place_of(const struct runtime_status_list *observed, const char *name)

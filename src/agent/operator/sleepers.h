@@ -25,7 +25,7 @@ struct sleepers_config {
 
 struct sleepers;
 struct sleepers *sleepers_new(const struct sleepers_config *c);
-/* Sets `asleep` of each service. True: one is another than it was. */
+/* Sets `asleep` and `rising` of each service. True: one is another than it was. */
 bool sleepers_step(struct sleepers *s, struct desired *d, const struct runtime_status_list *observed,
                    int64_t *again_ms);
 /* Frees; `done` is called (maybe later) when no thread uses it any more. */

@@ -19,6 +19,11 @@ bool taken_up_comes_back(struct taken_up *t, const char *generation)
     return other && *generation && !strcmp(t->last, generation);
 }
 
+bool taken_up_behind(const struct taken_up *t)
+{
+    return *t->last && strcmp(t->last, t->wanted);
+}
+
 bool taken_up_watch(struct taken_up *t, struct asks *asks, const struct runtime_status *ingress, int64_t now,
                     int64_t files_take_ms, int64_t *again_ms)
 {

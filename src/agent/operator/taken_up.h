@@ -23,6 +23,9 @@ void taken_up_init(struct taken_up *t);
 /* Notes the generation (blueprint_generation()) of what was rendered. True: it comes back through others that the
  * ingress never said to have taken up; render it once more under another number. */
 bool taken_up_comes_back(struct taken_up *t, const char *generation);
+/* It was asked once with success, and has not said yet that it has what was rendered last. False where it cannot be
+ * asked at all. */
+bool taken_up_behind(const struct taken_up *t);
 /* In a pass, once the runtime says that the files are in place: asks the ingress. True: it is to be told again.
  * files_take_ms: how long files may be on their way. *again_ms is lowered to when it is to be asked again. */
 bool taken_up_watch(struct taken_up *t, struct asks *asks, const struct runtime_status *ingress, int64_t now,

@@ -24,7 +24,8 @@ struct world {
     const char *failing; /* applying this name fails */
     uint32_t seed;       /* 0: everything takes one tick and succeeds */
     int actions;
-    bool judged; /* replicas are asked how far they are: in step, but for these */
+    bool front_behind; /* the ingress says that it has not taken up its files yet */
+    bool judged;       /* replicas are asked how far they are: in step, but for these */
     const char *behind, *mute;
 };
 
@@ -177,11 +178,16 @@ static enum replica_sync sync_of(const char *workload, void *data)
 
 static void plan(struct world *w, struct wish *v, struct runtime_status_list *observed, struct reconcile_plan *ret)
 {
-    struct reconcile_input in = {&v->d, &v->env, &v->list, (const char(*)[65])v->digests, observed, w->now};
     observe(w, observed);
-    in.observed = observed;
-    in.sync_of = w->judged ? sync_of : NULL;
-    in.data = w;
+    struct reconcile_input in = {.desired = &v->d,
+                                 .env = &v->env,
+                                 .wanted = &v->list,
+                                 .digests = (const char(*)[65])v->digests,
+                                 .observed = observed,
+                                 .front_behind = w->front_behind,
+                                 .now_ms = w->now,
+                                 .sync_of = w->judged ? sync_of : NULL,
+                                 .data = w};
     reconcile_step(&in, w->memory, ret);
 }
 
@@ -345,6 +351,10 @@ static void stopping_waits_for_the_ingress(void **state OH_UNUSED)
     pass(&w, &v);
     assert_int_equal(engine->state, RUNTIME_RUNNING); /* only the ingress was told */
     assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STOPPING);
+    w.front_behind = true;
+    pass(&w, &v);
+    assert_int_equal(engine->state, RUNTIME_RUNNING); /* and it has not said that it does as told */
+    w.front_behind = false;
     pass(&w, &v);
     assert_int_equal(engine->state, RUNTIME_STOPPING);
     tick(&w, 1000);

@@ -17,7 +17,8 @@ static struct sleep_rules open_rules(void **state, char **ret_path)
     return r;
 }
 
-static bool judge(struct sleep_rules *r, const struct desired_service *s, struct sleep_facts f, int64_t now)
+static enum sleep_verdict judge(struct sleep_rules *r, const struct desired_service *s, struct sleep_facts f,
+                                int64_t now)
 {
     int64_t again = INT64_MAX;
     return sleep_judge(r, s, &f, now, &again);
@@ -105,6 +106,34 @@ static void what_wakes_it(void **state)
     sleep_close(&r);
 }
 
+/* Who connects between its last minute of sleep and its engine's first answer is held, also by an agent begun anew. */
+static void one_that_may_sleep_no_more_is_held_for_until_it_serves(void **state)
+{
+    autofree char *path = NULL;
+    struct desired_service s = {.id = "one", .state = DESIRED_RUNNING, .idle_minutes = 5};
+    struct desired d = {.services = &s, .n_services = 1};
+    struct sleep_rules r = open_rules(state, &path);
+    struct sleep_facts down = quiet;
+    down.serves = false;
+    put_to_sleep(&r, &s);
+    s.idle_minutes = 0;
+    assert_int_equal(judge(&r, &s, down, 6 * MINUTE), SLEEP_RISING);
+    assert_int_equal(sleep_keep(&r, &d, NULL), 0);
+    sleep_close(&r);
+    sleep_open(&r, path);
+    assert_int_equal(judge(&r, &s, down, 7 * MINUTE), SLEEP_RISING);
+    assert_int_equal(judge(&r, &s, quiet, 8 * MINUTE), SLEEP_AWAKE);
+    assert_int_equal(judge(&r, &s, down, 9 * MINUTE), SLEEP_AWAKE); /* it served: it fails as any other */
+    s.idle_minutes = 5;
+    put_to_sleep(&r, &s);
+    s.idle_minutes = 0;
+    s.state = DESIRED_STOPPED;
+    assert_int_equal(judge(&r, &s, down, 6 * MINUTE), SLEEP_AWAKE);
+    s.state = DESIRED_RUNNING;
+    assert_int_equal(judge(&r, &s, down, 7 * MINUTE), SLEEP_AWAKE); /* it was stopped: nobody waits for it */
+    sleep_close(&r);
+}
+
 static void who_sleeps_is_remembered(void **state)
 {
     autofree char *path = NULL;
@@ -157,6 +186,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(after_its_time_out, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(not_while_it_is_used_or_unknown, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(what_wakes_it, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(one_that_may_sleep_no_more_is_held_for_until_it_serves, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(who_sleeps_is_remembered, scratch_setup, scratch_teardown),
         cmocka_unit_test(counters_of_the_ingress),
     };
