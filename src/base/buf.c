@@ -47,6 +47,17 @@ void buf_addc(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+void buf_quote(struct buf *b, char mark, const char *text)
+{
+    buf_addc(b, mark);
+    for (; *text; text++) {
+        if (*text == mark || *text == '\\')
+            buf_addc(b, '\\');
+        buf_addc(b, *text);
+    }
+    buf_addc(b, mark);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap, again;

@@ -18,6 +18,9 @@ void buf_free(struct buf *b); /* leaves an empty buffer with the same ceiling */
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
+/* The text between two of `mark`, with a backslash before each of them and each backslash in it: a ClickHouse literal
+ * (mark ') or name (mark `). */
+void buf_quote(struct buf *b, char mark, const char *text);
 void buf_printf(struct buf *b, const char *fmt, ...) OH_PRINTF(2, 3);
 void buf_consume(struct buf *b, size_t n); /* drops n bytes from the front */
 char *buf_take(struct buf *b);             /* hands out the text (never NULL), leaves the buffer empty; free() */

@@ -67,22 +67,11 @@ int exec_run(const struct exec *e, const char *sql, size_t len, struct exception
     return run(e, sql, len, NULL, x);
 }
 
-static void quote_name(const char *name, struct buf *out)
-{
-    buf_addc(out, '`');
-    for (; *name; name++) {
-        if (*name == '`' || *name == '\\')
-            buf_addc(out, '\\');
-        buf_addc(out, *name);
-    }
-    buf_addc(out, '`');
-}
-
 static int use(const struct exec *e, const char *database, struct exception *x)
 {
     autobuf struct buf sql = BUF_INIT;
     buf_adds(&sql, "USE ");
-    quote_name(database, &sql);
+    buf_quote(&sql, '`', database);
     return run(e, sql.data, sql.len, NULL, x);
 }
 

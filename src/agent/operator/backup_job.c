@@ -44,22 +44,11 @@ static int fail(struct backup_job *j, const char *fmt, ...)
 
 /* ---- statements ---- */
 
-static void quote(struct buf *out, char with, const char *text)
-{
-    buf_addc(out, with);
-    for (; *text; text++) {
-        if (*text == with || *text == '\\')
-            buf_addc(out, '\\');
-        buf_addc(out, *text);
-    }
-    buf_addc(out, with);
-}
-
 static void add_table(struct buf *out, const char *database, const char *name)
 {
-    quote(out, '`', database);
+    buf_quote(out, '`', database);
     buf_addc(out, '.');
-    quote(out, '`', name);
+    buf_quote(out, '`', name);
 }
 
 /* The answer's text; -EBADMSG: the engine refused, *ret_code (may be NULL) is its number. */
@@ -345,7 +334,7 @@ static int start_backup(struct backup_job *j)
     buf_adds(&sql, "BACKUP ");
     for (size_t i = 0; i < json_array_size(names); i++) {
         buf_adds(&sql, i ? ", DATABASE " : "DATABASE ");
-        quote(&sql, '`', cell(json_array_get(names, i), 0));
+        buf_quote(&sql, '`', cell(json_array_get(names, i), 0));
     }
     autofree char *to = backup_place_sql(j->place, j->service, j->id);
     buf_printf(&sql, " TO %s SETTINGS id = '%s'", to, j->id);

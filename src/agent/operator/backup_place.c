@@ -39,24 +39,13 @@ void backup_place_mark(const struct backup_place *p, char ret[BACKUP_PLACE_SIZE]
     snprintf(ret, BACKUP_PLACE_SIZE, "%.16s", digest);
 }
 
-static void quote(struct buf *out, const char *text)
-{
-    buf_addc(out, '\'');
-    for (; *text; text++) {
-        if (*text == '\'' || *text == '\\')
-            buf_addc(out, '\\');
-        buf_addc(out, *text);
-    }
-    buf_addc(out, '\'');
-}
-
 char *backup_place_sql(const struct backup_place *p, const char *service, const char *backup)
 {
     struct buf out = BUF_INIT;
     if (p->dir) {
         autofree char *path = mem_printf("%s/%s/%s", p->dir, service, backup);
         buf_adds(&out, "File(");
-        quote(&out, path);
+        buf_quote(&out, '\'', path);
     } else {
         char disk[BLUEPRINT_BACKUP_DISK_SIZE];
         blueprint_backup_disk(service, disk);

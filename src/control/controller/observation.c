@@ -38,21 +38,27 @@ static int load_told(struct seen *seen, struct err *err)
     return r;
 }
 
-/* 1: the agent was told to delete this service's data, 0: to keep them, -ENOENT: nothing that still holds. */
-static int told_of_data(struct seen *seen, const char *id, struct err *err)
+/* Sets *ret to what the agent was told of this service, NULL: nothing that still holds. */
+static int told_service(struct seen *seen, const char *id, const json_t **ret, struct err *err)
 {
     const json_t *one;
     size_t i;
     int r = seen->told ? 0 : load_told(seen, err);
-    if (r < 0)
-        return r;
-    json_array_foreach(seen->told, i, one)
+    *ret = NULL;
+    json_array_foreach(r < 0 ? NULL : seen->told, i, one)
     {
-        const char *other = json_string_value(json_object_get(one, "id"));
-        if (other && !strcmp(other, id))
-            return json_is_true(json_object_get(one, "deleteData"));
+        if (!strcmp(js_text_at(one, "id"), id))
+            *ret = one;
     }
-    return -ENOENT;
+    return r;
+}
+
+/* 1: the agent was told to delete this service's data, 0: to keep them, -ENOENT: nothing that still holds. */
+static int told_of_data(struct seen *seen, const char *id, struct err *err)
+{
+    const json_t *one;
+    int r = told_service(seen, id, &one, err);
+    return r < 0 ? r : one ? json_is_true(json_object_get(one, "deleteData")) : -ENOENT;
 }
 
 static int load(struct seen *seen, struct err *err)
@@ -152,17 +158,10 @@ static int move(struct seen *seen, const struct row *row, const char *to, const 
 static int told_to_wake(struct seen *seen, const struct row *row, struct err *err)
 {
     const json_t *one;
-    size_t i;
-    int r = seen->told ? 0 : load_told(seen, err);
-    if (r < 0)
-        return r;
-    json_array_foreach(seen->told, i, one)
-    {
-        const char *id = json_string_value(json_object_get(one, "id"));
-        if (id && !strcmp(id, row->id))
-            return json_integer_value(json_object_get(json_object_get(one, "idle"), "awakeAsked")) >= row->awake_asked;
-    }
-    return 0;
+    int r = told_service(seen, row->id, &one, err);
+    return r < 0 || !one
+               ? r
+               : json_integer_value(json_object_get(json_object_get(one, "idle"), "awakeAsked")) >= row->awake_asked;
 }
 
 static int take_up(struct seen *seen, const struct row *row, struct err *err)

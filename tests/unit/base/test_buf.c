@@ -23,6 +23,17 @@ static void consume_drops_from_the_front(void **state OH_UNUSED)
     assert_int_equal(b.len, 0);
 }
 
+static void a_quoted_text_ends_only_at_its_mark(void **state OH_UNUSED)
+{
+    autobuf struct buf b = BUF_INIT;
+    buf_quote(&b, '\'', "");
+    buf_quote(&b, '\'', "it's `a\\b`");
+    buf_quote(&b, '`', "it's `a\\");
+    assert_string_equal(b.data, "''"
+                                "'it\\'s `a\\\\b`'"
+                                "`it's \\`a\\\\`");
+}
+
 static void hex_round_trip_and_strictness(void **state OH_UNUSED)
 {
     unsigned char raw[3] = {0x00, 0xab, 0xff}, back[3];
@@ -73,9 +84,12 @@ static void base64_refuses_what_is_not_canonical(void **state OH_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ceiling_sets_overflow_and_keeps_content), cmocka_unit_test(consume_drops_from_the_front),
-        cmocka_unit_test(hex_round_trip_and_strictness),           cmocka_unit_test(base64_vectors),
+        cmocka_unit_test(ceiling_sets_overflow_and_keeps_content),
+        cmocka_unit_test(consume_drops_from_the_front),
+        cmocka_unit_test(hex_round_trip_and_strictness),
+        cmocka_unit_test(base64_vectors),
         cmocka_unit_test(base64_refuses_what_is_not_canonical),
+        cmocka_unit_test(a_quoted_text_ends_only_at_its_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
