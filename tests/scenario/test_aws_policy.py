@@ -11,6 +11,7 @@ import pytest
 import aws_peer
 from aws_peer import aws
 from peers import peer
+from test_aws_preflight import PLENTY
 from test_aws_strict import ACCOUNT, BRISK, FULL, Infra, balancer, left_behind, world  # noqa: F401
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -92,7 +93,10 @@ def life(world, tmp_path_factory):  # noqa: F811
     env = json.loads((folder / "env.json").read_text())
     env["account"]["boundary"] = f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary"
     (folder / "env.json").write_text(json.dumps(env))
+    door.set(pace={"quotas": PLENTY})
     before = {r["check"]: r for r in infra.run("preflight")}
+    assert not [c for c, r in before.items() if c.startswith("quota: ") and r["outcome"] != "ok"], before
+    assert before["permissions boundary"]["outcome"] == "ok" == before["launch template: ownhouse-prod-bootstrap"]["outcome"], before
     announce(infra)
     assert len(infra.run("apply")["done"]) == FULL
     env["account"]["kubernetesVersion"] = "1.34"
@@ -148,7 +152,6 @@ def more():
         ("remove", "s3:DeleteObject", bucket + "/k", {"aws:ResourceAccount": ACCOUNT}),
         ("remove", "s3:DeleteObjectVersion", bucket + "/k", {"aws:ResourceAccount": ACCOUNT}),
         ("inspect", "iam:GetRole", role + "inspect", {}),
-        ("inspect", "iam:GetPolicy", f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary", {}),
         ("provision", "iam:CreateServiceLinkedRole", f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/eks.amazonaws.com/x",
          {"iam:AWSServiceName": "eks.amazonaws.com"}),
         ("operate", "iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/ownhouse/oh-5c000001/oh-5c000001-node",

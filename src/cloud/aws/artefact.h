@@ -11,7 +11,7 @@
 
 #include "cloud/aws/policy.h"
 
-#define AWS_ARTEFACT_VERSION "5"
+#define AWS_ARTEFACT_VERSION "6"
 
 /* `name` is the account's in OwnHouse; the external id and the controller's ARN become defaults. New references. */
 json_t *aws_artefact_cloudformation(const char *name, const char *external_id, const char *controller_arn);

@@ -16,8 +16,7 @@ static const char *bare(const char *id)
     return slash ? slash + 1 : id;
 }
 
-/* The zone of that name with our tags; several zones may share a name. */
-static int zone_id(const struct plan_call *c, const char *name, char ret[64], struct err *err)
+int aws_zones_named(struct aws_client *c, const char *name, json_t **ret, struct err *err)
 {
     autojson json_t *answer = NULL, *query OH_CLEANUP(js_decrefp) = json_pack("{s:s}", "dnsname", name);
     struct aws_request q = {.service = "route53",
@@ -28,19 +27,49 @@ static int zone_id(const struct plan_call *c, const char *name, char ret[64], st
     autofree char *full = mem_printf("%s.", name);
     size_t i;
     json_t *z;
-    ret[0] = 0;
-    int r = aws_do(c, AWS_INSPECT, &q, &answer, err);
+    int r = aws_call(c, &q, &answer, NULL, err);
+    if (r < 0)
+        return r;
     autojson json_t *zones = aws_xml_list(answer, "HostedZones", "HostedZone");
+    *ret = json_array();
+    json_array_foreach(zones, i, z) /* all from that name on, sorted */
+    {
+        if (strcmp(js_text_at(z, "Name"), full))
+            continue;
+        autofree char *id = mem_strdup(bare(js_text_at(z, "Id")));
+        json_object_set_new(z, "Id", json_string(id));
+        json_array_append(*ret, z);
+    }
+    return 0;
+}
+
+int aws_zone_tags(struct aws_client *c, const char *id, json_t **ret, struct err *err)
+{
+    autofree char *path = mem_printf("/2013-04-01/tags/hostedzone/%s", id);
+    autojson json_t *answer = NULL;
+    struct aws_request q = {.service = "route53", .action = "ListTagsForResource", .method = "GET", .path = path};
+    int r = aws_absent_is_fine(aws_call(c, &q, &answer, NULL, err), err);
+    if (r == 0)
+        *ret = aws_xml_list(json_object_get(answer, "ResourceTagSet"), "Tags", "Tag");
+    return r;
+}
+
+/* The zone of that name with our tags; "" if there is none. */
+static int zone_id(const struct plan_call *c, const char *name, char ret[64], struct err *err)
+{
+    struct aws_client *client = aws_phase_client(c, AWS_INSPECT, err);
+    autojson json_t *zones = NULL;
+    size_t i;
+    json_t *z;
+    ret[0] = 0;
+    int r = client ? aws_zones_named(client, name, &zones, err) : -EACCES;
     json_array_foreach(zones, i, z)
     {
         autojson json_t *tags = NULL;
-        autofree char *path = mem_printf("/2013-04-01/tags/hostedzone/%s", bare(js_text_at(z, "Id")));
-        if (r < 0 || *ret || strcmp(js_text_at(z, "Name"), full))
-            continue;
-        r = aws_absent_is_fine(r53(c, AWS_INSPECT, "ListTagsForResource", "GET", path, NULL, &tags, err), err);
-        autojson json_t *list = aws_xml_list(json_object_get(tags, "ResourceTagSet"), "Tags", "Tag");
-        if (r == 0 && aws_is_ours(c, list))
-            snprintf(ret, 64, "%s", bare(js_text_at(z, "Id")));
+        if (*ret || (r = aws_zone_tags(client, js_text_at(z, "Id"), &tags, err)) < 0)
+            break;
+        if (aws_is_ours(c, tags))
+            snprintf(ret, 64, "%s", js_text_at(z, "Id"));
     }
     return r;
 }
@@ -100,21 +129,16 @@ static char *zone_tags(const struct plan_call *c, const json_t *want)
 /* The zone that an earlier attempt of this very step made, if its answer was lost; "" else. */
 static int zone_by_reference(const struct plan_call *c, const char *name, char ret[64], struct err *err)
 {
-    autojson json_t *answer = NULL, *query OH_CLEANUP(js_decrefp) = json_pack("{s:s}", "dnsname", name);
-    struct aws_request q = {.service = "route53",
-                            .action = "ListHostedZonesByName",
-                            .method = "GET",
-                            .path = "/2013-04-01/hostedzonesbyname",
-                            .query = query};
+    struct aws_client *client = aws_phase_client(c, AWS_INSPECT, err);
+    autojson json_t *zones = NULL;
     size_t i;
     json_t *z;
     ret[0] = 0;
-    int r = aws_do(c, AWS_INSPECT, &q, &answer, err);
-    autojson json_t *zones = aws_xml_list(answer, "HostedZones", "HostedZone");
+    int r = client ? aws_zones_named(client, name, &zones, err) : -EACCES;
     json_array_foreach(zones, i, z)
     {
         if (!strncmp(js_text_at(z, "CallerReference"), c->token, strlen(c->token)))
-            snprintf(ret, 64, "%s", bare(js_text_at(z, "Id")));
+            snprintf(ret, 64, "%s", js_text_at(z, "Id"));
     }
     return r;
 }

@@ -111,20 +111,13 @@ static void verify_artefact(struct table *t, struct aws_client *c, enum aws_phas
     autojson json_t *params = json_pack("{s:s}", "RoleName", role), *answer = NULL;
     struct aws_request q = {.service = "iam", .action = "GetRole", .params = params};
     struct err err = ERR_INIT;
-    const char *version = "";
-    size_t i;
-    json_t *tag;
     if (aws_call(c, &q, &answer, NULL, &err) < 0) {
         row(t, "unknown", check, err.message, "version " AWS_ARTEFACT_VERSION, "");
         return;
     }
     autojson json_t *tags =
         aws_xml_list(json_object_get(json_object_get(answer, "GetRoleResult"), "Role"), "Tags", NULL);
-    json_array_foreach(tags, i, tag)
-    {
-        if (!strcmp(js_text_at(tag, "Key"), "ownhouse:artefact"))
-            version = js_text_at(tag, "Value");
-    }
+    const char *version = aws_tag(tags, "ownhouse:artefact");
     bool good = !strcmp(version, AWS_ARTEFACT_VERSION);
     row(t, good ? "ok" : "wrong", check, *version ? version : "no version", AWS_ARTEFACT_VERSION,
         good ? "" : "Apply the artefact of this release; `ownhouse policy diff` says what changes.");

@@ -30,13 +30,14 @@ void aws_inspect_row(json_t *rows, const char *outcome, const char *check, const
 /* Whether the customer's own network ({"vpc","privateSubnets"}) will do: its DNS, and of each private subnet VPC, zone,
  * free addresses, the tag for private load balancers, a way out that is no internet gateway, and the S3 endpoint. */
 void aws_own_network(struct aws_client *c, const json_t *network, const char *region, json_t *rows);
-/* Where an infrastructure needs more of an account than Service Quotas leaves: what `g`, its desired graph, has of each
- * kind; vCPUs by families of instances, of the node groups as they will be with account.config.plannedReplicas (3) and
- * plannedServices (1) at their peak, half as many again and 100 (the rule of ClickHouse's BYOC reference for AWS). */
+/* Where an infrastructure needs more of an account than Service Quotas leaves beside what is there: what `g`, its
+ * desired graph, has of each kind; vCPUs by families of instances, of the node groups as they will be with
+ * account.config.plannedReplicas (3) and plannedServices (1) at their peak, half as many again and 100 (the rule of
+ * ClickHouse's BYOC reference for AWS). */
 void aws_quotas(const struct aws_inspect *i, const struct plan_graph *g, struct aws_client *c, json_t *rows);
 int64_t aws_planned_replicas(const json_t *account);
-/* Names that do not carry an infrastructure's id: the artefact's roles that its graph needs, and the zone's domain, if
- * it makes one. */
+/* Names that do not carry an infrastructure's id: the artefact's roles, boundary and launch template that its graph
+ * needs, and the zone's domain, if it makes one. */
 void aws_names(const struct aws_inspect *i, const struct plan_graph *g, struct aws_client *c, json_t *rows);
 /* Pure. vCPUs of an instance type by its size ("m7g.4xlarge": 16), 0 if the size does not say it; and the place in
  * Service Quotas' families of on-demand instances, -1: none that is known here. */

@@ -1,7 +1,6 @@
 /* Looks whether a network that the customer made can carry an infrastructure. Reads only. */
-#include "base/mem.h"
 #include "cloud/aws/inspect.h"
-#include "cloud/aws/xml.h"
+#include "cloud/aws/resource.h"
 
 /* Of each private subnet: 16 for EKS's own interfaces, and two nodes that take addresses one by one. */
 #define FREE_ADDRESSES 42
@@ -56,20 +55,6 @@ static void check_vpc(struct network *n)
                         check, r < 0 ? why.message : said, "true",
                         good ? "" : "Turn it on: nodes find the cluster by its name.");
     }
-}
-
-static const char *tag_of(const json_t *item, const char *name)
-{
-    autojson json_t *tags = aws_xml_list(item, "tagSet", NULL);
-    size_t i;
-    json_t *tag;
-    json_array_foreach(tags, i, tag)
-    {
-        /* The item outlives the list. */
-        if (!strcmp(js_text_at(tag, "key"), name))
-            return js_text_at(tag, "value");
-    }
-    return "";
 }
 
 /* The table of a subnet: its own, or else the VPC's main one. NULL: none. Borrowed. */
@@ -149,8 +134,9 @@ static void check_subnet(struct network *n, const json_t *subnet, const json_t *
     const char *id = js_text_at(subnet, "subnetId"), *free_ = js_text_at(subnet, "availableIpAddressCount");
     autofree char *where = mem_printf("own network: %s: VPC", id), *size = mem_printf("own network: %s: free", id),
                   *tag = mem_printf("own network: %s: tag", id), *needed = mem_printf("%d addresses", FREE_ADDRESSES);
+    autojson json_t *tags = aws_xml_list(subnet, "tagSet", NULL);
     bool inside = !strcmp(js_text_at(subnet, "vpcId"), n->vpc), room = atoi(free_) >= FREE_ADDRESSES,
-         tagged = !strcmp(tag_of(subnet, ELB_TAG), "1");
+         tagged = !strcmp(aws_tag(tags, ELB_TAG), "1");
     aws_inspect_row(n->rows, inside ? "ok" : "wrong", where, js_text_at(subnet, "vpcId"), n->vpc,
                     inside ? "" : "Name subnets of the VPC.");
     aws_inspect_row(n->rows, room ? "ok" : "wrong", size, free_, needed, room ? "" : "Name larger subnets.");

@@ -57,7 +57,7 @@ json_t *aws_tags(const struct plan_call *c, const json_t *want, const char *key,
     return list;
 }
 
-static const char *tag_of(const json_t *tags, const char *name)
+const char *aws_tag(const json_t *tags, const char *name)
 {
     static const char *const keys[][2] = {{"key", "value"}, {"Key", "Value"}, {"TagKey", "TagValue"}};
     size_t i;
@@ -76,8 +76,8 @@ static const char *tag_of(const json_t *tags, const char *name)
 bool aws_is_ours(const struct plan_call *c, const json_t *tags)
 {
     autofree char *identity = aws_identity(c);
-    return !strcmp(tag_of(tags, AWS_TAG_INFRASTRUCTURE), c->infrastructure) &&
-           !strcmp(tag_of(tags, AWS_TAG_RESOURCE), identity);
+    return !strcmp(aws_tag(tags, AWS_TAG_INFRASTRUCTURE), c->infrastructure) &&
+           !strcmp(aws_tag(tags, AWS_TAG_RESOURCE), identity);
 }
 
 json_t *aws_kept_tags(const json_t *tags)

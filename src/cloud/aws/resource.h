@@ -32,6 +32,9 @@ void aws_token(const struct plan_call *c, const json_t *want, char ret[PLAN_TOKE
 json_t *aws_tags(const struct plan_call *c, const json_t *want, const char *key, const char *value);
 /* As an object name -> value (EKS, logs). New reference. */
 json_t *aws_tags_object(const struct plan_call *c, const json_t *want);
+/* The value of one tag, of a list of tags in any of those shapes or of an object of them: borrowed, "" if it has none.
+ */
+const char *aws_tag(const json_t *tags, const char *name);
 /* True if a list of tags, or an object of them, says that it is this call's resource. */
 bool aws_is_ours(const struct plan_call *c, const json_t *tags);
 /* Of tags, those whose names we compare (kubernetes.io/...): a new object. */
@@ -39,6 +42,14 @@ json_t *aws_kept_tags(const json_t *tags);
 
 /* What the AWS Load Balancer Controller puts on all that it makes: the cluster's name. */
 #define AWS_TAG_BALANCER_CLUSTER "elbv2.k8s.aws/cluster"
+
+/* --- dns.c: zones --- */
+
+/* The zones of exactly that name, of which there may be several, in Route 53's order: a new array of HostedZone, each
+ * "Id" bare ("Z1"). At most the first hundred. */
+OH_MUST_CHECK int aws_zones_named(struct aws_client *c, const char *name, json_t **ret, struct err *err);
+/* A zone's tags: a new array of {"Key","Value"}, empty where the zone is gone. */
+OH_MUST_CHECK int aws_zone_tags(struct aws_client *c, const char *id, json_t **ret, struct err *err);
 
 /* --- service.c: what belongs to one service --- */
 

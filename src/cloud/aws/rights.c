@@ -49,7 +49,9 @@ const struct aws_right aws_rights[] = {
      "s3:GetBucketOwnershipControls s3:GetBucketPolicy s3:GetBucketPublicAccessBlock s3:GetBucketTagging "
      "s3:GetBucketVersioning s3:GetEncryptionConfiguration s3:GetLifecycleConfiguration",
      BUCKETS, OURS_AT_HOME},
+    {"CountBuckets", I, AWS_ALWAYS, "s3:ListAllMyBuckets", "*", NULL},
     {"ReadLeftovers", I, AWS_F_CLUSTER, "ec2:DescribeVolumes elasticloadbalancing:DescribeLoadBalancers", "*", NULL},
+    {"ReadTemplates", I, AWS_F_CLUSTER, "ec2:DescribeLaunchTemplates", "*", NULL},
     {"ReadClusters", I, AWS_ALWAYS, "eks:ListClusters", "*", NULL},
     {"ReadCluster", I, AWS_ALWAYS,
      "eks:DescribeAccessEntry eks:DescribeAddon eks:DescribeCluster eks:DescribeNodegroup "

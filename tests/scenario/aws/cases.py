@@ -99,6 +99,8 @@ def iam(op, a, ours):
     boundary = {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/ownhouse/ownhouse-prod-boundary"}
     if op == "SimulatePrincipalPolicy":
         return [(f"iam:{op}", a["PolicySourceArn"], {})]
+    if op in ("GetPolicy", "GetPolicyVersion"):
+        return [(f"iam:{op}", a["PolicyArn"], {})]
     if "RoleName" in a and "InstanceProfileName" not in a:
         path = "/ownhouse/" if a["RoleName"].startswith("ownhouse-") else f"/ownhouse/{ours['cluster']}/"
         arn = f"arn:aws:iam::{ACCOUNT}:role{path}{a['RoleName']}"
@@ -175,6 +177,8 @@ def other(service, op, a, ours):
         arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{a['logGroupName']}"
         return [(f"logs:{op}", arn, requested(a))] + ([("logs:TagResource", arn, requested(a))] if op == "CreateLogGroup" else [])
     if service == "s3":
+        if op == "ListBuckets":
+            return [("s3:ListAllMyBuckets", "*", {})]
         action, arn = S3.get(op, op), f"arn:aws:s3:::{a['Bucket']}"
         context = {"aws:ResourceAccount": ACCOUNT}
         return [(f"s3:{action}", arn + ("/key" if op == "DeleteObjects" else ""), context)]
