@@ -157,6 +157,7 @@ struct plan_unit {
     enum plan_action action; /* NONE: nothing to do, but others take its attributes */
     size_t *before;          /* units that must end first */
     size_t n_before, cap_before;
+    size_t rank; /* steps in the longest chain that waits for this one */
     enum { UNIT_WAITING, UNIT_RUNNING, UNIT_DONE, UNIT_FAILED, UNIT_BLOCKED } state;
 };
 struct plan_schedule {
@@ -168,5 +169,6 @@ struct plan_schedule {
 void plan_schedule_build(const struct plan_graph *g, const json_t *document, const json_t *records,
                          struct plan_schedule *ret);
 void plan_schedule_free(struct plan_schedule *s);
-/* The first unit that may begin now, or -1; marks as BLOCKED what waits for a failure. */
+/* Of the units that may begin now the one with the highest rank, the first of several; or -1. Marks as BLOCKED what
+ * waits for a failure. */
 ssize_t plan_schedule_next(struct plan_schedule *s);

@@ -61,6 +61,8 @@ static int look_init(struct look *l, const struct plan_context *c, const char *k
 
 int plan_observe(const struct plan_context *c, const json_t *keys, const json_t *records, json_t **ret, struct err *err)
 {
+    static atomic_uint count;
+    unsigned number = atomic_fetch_add(&count, 1) + 1;
     size_t n = json_array_size(keys);
     autofree struct look *looks = mem_alloc((n + 1) * sizeof(*looks));
     autojson json_t *all = json_object();
@@ -69,6 +71,8 @@ int plan_observe(const struct plan_context *c, const json_t *keys, const json_t 
         r = look_init(&looks[i], c, json_string_value(json_array_get(keys, i)), records, err);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < n; i++)
+        looks[i].call.look = number ? number : 1;
     struct plan_pool *pool = plan_pool_new(c->threads > 0 ? c->threads : PLAN_THREADS);
     for (size_t i = 0; i < n; i++)
         plan_pool_submit(pool, &looks[i].job);

@@ -51,6 +51,8 @@ struct plan_call {
     const json_t *remembered;  /* attributes as last saved (secrets as marks), or NULL; a hint, never the truth */
     bool delete_data;          /* destroy() of a type that holds data is called only with this true */
     const atomic_bool *cancel; /* long calls look at it and return -ECANCELED */
+    unsigned look; /* the same in all observe() of one look at everything: they may share the cloud's answers, which
+                      were asked for since the look began. 0: this one asks for itself */
 };
 
 /* Calls block. Return 0 or negative errno with a message. -EAGAIN marks an error transient (throttled, answer lost, not

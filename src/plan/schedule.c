@@ -83,6 +83,29 @@ static void order_pair(struct plan_schedule *s, const struct places *p, const ch
         soft_edge(s, (size_t)make_b, (size_t)destroy_a); /* B lets go of A by its change */
 }
 
+/* From the ends of all chains back to their beginnings. */
+static void rank(struct plan_schedule *s)
+{
+    autofree size_t *waiting = mem_alloc((s->n + 1) * sizeof(*waiting)),
+                    *ends OH_CLEANUP(oh_freep) = mem_alloc((s->n + 1) * sizeof(*ends));
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < s->units[i].n_before; k++)
+            waiting[s->units[i].before[k]]++;
+    for (size_t i = 0; i < s->n; i++)
+        if (!waiting[i])
+            ends[n++] = i;
+    while (n) {
+        const struct plan_unit *u = &s->units[ends[--n]];
+        for (size_t k = 0; k < u->n_before; k++) {
+            struct plan_unit *first = &s->units[u->before[k]];
+            first->rank = MAX(first->rank, u->rank + (u->action != PLAN_NONE));
+            if (!--waiting[u->before[k]])
+                ends[n++] = u->before[k];
+        }
+    }
+}
+
 void plan_schedule_build(const struct plan_graph *g, const json_t *document, const json_t *records,
                          struct plan_schedule *ret)
 {
@@ -114,6 +137,7 @@ void plan_schedule_build(const struct plan_graph *g, const json_t *document, con
     }
     json_decref(p.make);
     json_decref(p.destroy);
+    rank(ret);
 }
 
 void plan_schedule_free(struct plan_schedule *s)
@@ -140,20 +164,22 @@ static int unit_may(const struct plan_schedule *s, const struct plan_unit *u)
 
 ssize_t plan_schedule_next(struct plan_schedule *s)
 {
+    ssize_t best;
     bool again = true;
-    while (again) {
+    do {
         again = false;
+        best = -1;
         for (size_t i = 0; i < s->n; i++) {
             if (s->units[i].state != UNIT_WAITING)
                 continue;
             int may = unit_may(s, &s->units[i]);
-            if (may > 0)
-                return (ssize_t)i;
+            if (may > 0 && (best < 0 || s->units[i].rank > s->units[best].rank))
+                best = (ssize_t)i;
             if (may < 0) {
                 s->units[i].state = UNIT_BLOCKED;
                 again = true;
             }
         }
-    }
-    return -1;
+    } while (again);
+    return best;
 }

@@ -29,6 +29,21 @@ struct aws_client {
     struct aws_keys keys;
     pthread_mutex_t pace_lock; /* guards the two below */
     int64_t gap_ms, next_ms;
+    pthread_mutex_t shared_lock; /* guards the list and what is in it */
+    pthread_cond_t shared_came;
+    struct shared *shared;
+};
+
+/* An answer that several wait for. */
+struct shared {
+    unsigned look;
+    char *what; /* the request as text */
+    bool done;
+    int result;
+    struct err err;
+    json_t *answer;
+    int holders; /* who still reads it; a failure is off the list before they do */
+    struct shared *next;
 };
 
 struct aws_client *aws_client_new(const struct aws_config *k)
@@ -49,13 +64,28 @@ struct aws_client *aws_client_new(const struct aws_config *k)
     c->pool = http_pool_new();
     pthread_mutex_init(&c->keys_lock, NULL);
     pthread_mutex_init(&c->pace_lock, NULL);
+    pthread_mutex_init(&c->shared_lock, NULL);
+    pthread_cond_init(&c->shared_came, NULL);
     return c;
+}
+
+static void shared_free(struct shared *s)
+{
+    json_decref(s->answer);
+    free(s->what);
+    free(s);
 }
 
 void aws_client_free(struct aws_client *c)
 {
     if (!c)
         return;
+    for (struct shared *s = c->shared, *next; s; s = next) {
+        next = s->next;
+        shared_free(s);
+    }
+    pthread_cond_destroy(&c->shared_came);
+    pthread_mutex_destroy(&c->shared_lock);
     http_pool_free(c->pool);
     aws_keys_free(&c->keys);
     pthread_mutex_destroy(&c->keys_lock);
@@ -481,4 +511,82 @@ int aws_call_all(struct aws_client *c, const struct aws_request *q, const struct
         json_object_set_new(inputs, pages->in, json_string(next));
     }
     return err_set(err, -EMSGSIZE, "%s %s: more than %d pages", q->service, q->action, AWS_PAGES_MAX);
+}
+
+/* --- one answer for many --- */
+
+/* Off the list when its look is over and nobody reads it. */
+static void shared_sweep(struct aws_client *c, unsigned look)
+{
+    for (struct shared **at = &c->shared, *s; (s = *at);) {
+        if (s->look != look && s->done && !s->holders) {
+            *at = s->next;
+            shared_free(s);
+        } else {
+            at = &s->next;
+        }
+    }
+}
+
+static struct shared *shared_find(struct aws_client *c, unsigned look, const char *what)
+{
+    struct shared *s = c->shared;
+    while (s && (s->look != look || strcmp(s->what, what)))
+        s = s->next;
+    return s;
+}
+
+/* What came, under the lock; the last one of a failure frees it. */
+static int shared_take(struct shared *s, json_t **ret, struct err *err)
+{
+    int r = s->result;
+    s->holders--;
+    if (r == 0)
+        *ret = json_deep_copy(s->answer);
+    else
+        r = err_set(err, r, "%s", s->err.message);
+    if (r < 0 && !s->holders)
+        shared_free(s);
+    return r;
+}
+
+/* Under the lock: what this thread has found is told to the others. */
+static void shared_tell(struct aws_client *c, struct shared *s)
+{
+    struct shared **at = &c->shared;
+    s->done = true;
+    while (s->result < 0 && *at != s)
+        at = &(*at)->next;
+    if (s->result < 0)
+        *at = s->next;
+    pthread_cond_broadcast(&c->shared_came);
+}
+
+int aws_call_all_once(struct aws_client *c, unsigned look, const struct aws_request *q, const struct aws_pages *pages,
+                      json_t **ret, struct err *err)
+{
+    autojson json_t *asked = json_pack("{s:s, s:s, s:O?}", "service", q->service, "action", q->action, "params",
+                                       (json_t *)(uintptr_t)q->params);
+    if (!look)
+        return aws_call_all(c, q, pages, ret, err);
+    autofree char *what = js_text(asked);
+    pthread_mutex_lock(&c->shared_lock);
+    struct shared *s = shared_find(c, look, what);
+    if (s) {
+        s->holders++;
+        while (!s->done)
+            pthread_cond_wait(&c->shared_came, &c->shared_lock);
+    } else {
+        shared_sweep(c, look);
+        s = mem_alloc(sizeof(*s));
+        *s = (struct shared){.look = look, .what = TAKE_PTR(what), .holders = 1, .next = c->shared};
+        c->shared = s;
+        pthread_mutex_unlock(&c->shared_lock);
+        s->result = aws_call_all(c, q, pages, &s->answer, &s->err);
+        pthread_mutex_lock(&c->shared_lock);
+        shared_tell(c, s);
+    }
+    int r = shared_take(s, ret, err);
+    pthread_mutex_unlock(&c->shared_lock);
+    return r;
 }

@@ -77,6 +77,11 @@ struct aws_pages {
 OH_MUST_CHECK int aws_call_all(struct aws_client *c, const struct aws_request *q, const struct aws_pages *pages,
                                json_t **ret, struct err *err);
 
+/* The same, sent once for all who ask it in one look (plan_call's `look`; 0: for itself): the others wait for the one
+ * answer or failure. A failure is not kept: who asks again after it sends anew. */
+OH_MUST_CHECK int aws_call_all_once(struct aws_client *c, unsigned look, const struct aws_request *q,
+                                    const struct aws_pages *pages, json_t **ret, struct err *err);
+
 /* Pure: AWS's error code and message of an answer; both arrays are always filled. For tests and fuzzing. */
 void aws_error_parse(int status, const char *headers, const char *body, size_t len, char code[96], char message[256]);
 /* The errno for a code; see aws_call. */

@@ -60,7 +60,10 @@ static int vpc_create(const struct plan_call *c, const json_t *want, json_t **re
     int r = ec2_create(c, &vpc, json_pack("{s:O}", "CidrBlock", json_object_get(want, "cidr")), want, &item, err);
     if (r == 0)
         r = vpc_dns(c, AWS_PROVISION, js_text_at(item, "vpcId"), json_is_true(json_object_get(want, "dns")), err);
-    return r < 0 ? r : vpc_view(c, item, ret, err);
+    if (r == 0) /* what was set is not read back: EC2 may still show what was before */
+        *ret = json_pack("{s:s, s:s, s:O}", "id", js_text_at(item, "vpcId"), "cidr", js_text_at(item, "cidrBlock"),
+                         "dns", json_object_get(want, "dns"));
+    return r;
 }
 
 static int vpc_change(const struct plan_call *c, const json_t *have, const json_t *want, json_t **ret, struct err *err)
@@ -322,10 +325,10 @@ static int nat_create(const struct plan_call *c, const json_t *want, json_t **re
     char token[PLAN_TOKEN_SIZE];
     aws_token(c, want, token);
     autojson json_t *item = NULL;
-    int r = ec2_create(c, &nat,
-                       json_pack("{s:O, s:O, s:s}", "SubnetId", json_object_get(want, "subnet"), "AllocationId",
-                                 json_object_get(want, "address"), "ClientToken", token),
-                       want, &item, err);
+    int r = ec2_make(c, &nat,
+                     json_pack("{s:O, s:O, s:s}", "SubnetId", json_object_get(want, "subnet"), "AllocationId",
+                               json_object_get(want, "address"), "ClientToken", token),
+                     want, &item, err);
     if (r == 0)
         *ret = nat_view(item);
     return r;

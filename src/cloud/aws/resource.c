@@ -152,9 +152,12 @@ static int find_all(const struct plan_call *c, enum aws_phase phase, const struc
 {
     autofree char *identity = aws_identity(c);
     struct aws_client *client = aws_phase_client(c, phase, err);
+    /* In a look at everything one listing serves all resources of the kind. */
     autojson json_t *params =
-        json_pack("{s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "Filter", "Name", "tag:" AWS_TAG_INFRASTRUCTURE, "Value",
-                  c->infrastructure, "Name", "tag:" AWS_TAG_RESOURCE, "Value", identity);
+        c->look ? json_pack("{s:[{s:s, s:[s]}]}", "Filter", "Name", "tag:" AWS_TAG_INFRASTRUCTURE, "Value",
+                            c->infrastructure)
+                : json_pack("{s:[{s:s, s:[s]}, {s:s, s:[s]}]}", "Filter", "Name", "tag:" AWS_TAG_INFRASTRUCTURE,
+                            "Value", c->infrastructure, "Name", "tag:" AWS_TAG_RESOURCE, "Value", identity);
     autojson json_t *items = NULL, *out OH_CLEANUP(js_decrefp) = json_array();
     struct aws_request q = {.service = "ec2", .action = k->describe, .params = params};
     struct aws_pages pages = {"NextToken", "nextToken", k->set, NULL};
@@ -162,7 +165,7 @@ static int find_all(const struct plan_call *c, enum aws_phase phase, const struc
     json_t *item;
     if (!client)
         return -EACCES;
-    int r = aws_call_all(client, &q, &pages, &items, err);
+    int r = aws_call_all_once(client, c->look, &q, &pages, &items, err);
     if (r < 0)
         return r;
     json_array_foreach(items, i, item)
@@ -220,8 +223,8 @@ int ec2_get(const struct plan_call *c, const struct ec2_kind *k, const char *id,
     }
 }
 
-int ec2_create(const struct plan_call *c, const struct ec2_kind *k, json_t *params, const json_t *want, json_t **ret,
-               struct err *err)
+int ec2_make(const struct plan_call *c, const struct ec2_kind *k, json_t *params, const json_t *want, json_t **ret,
+             struct err *err)
 {
     autojson json_t *answer = NULL;
     json_object_set_new(
@@ -230,11 +233,19 @@ int ec2_create(const struct plan_call *c, const struct ec2_kind *k, json_t *para
     int r = ec2_ask(c, AWS_PROVISION, k->create, params, &answer, err);
     if (r < 0)
         return r;
-    const json_t *made = *k->created ? json_object_get(answer, k->created) : answer;
-    const char *id = js_text_at(made, k->id);
-    if (!*id)
+    json_t *made = *k->created ? json_object_get(answer, k->created) : answer;
+    if (!*js_text_at(made, k->id))
         return err_set(err, -EPROTO, "ec2 %s: the answer has no %s", k->create, k->id);
-    return ec2_get(c, k, id, ret, err);
+    *ret = json_incref(made);
+    return 0;
+}
+
+int ec2_create(const struct plan_call *c, const struct ec2_kind *k, json_t *params, const json_t *want, json_t **ret,
+               struct err *err)
+{
+    autojson json_t *made = NULL;
+    int r = ec2_make(c, k, params, want, &made, err);
+    return r < 0 ? r : ec2_get(c, k, js_text_at(made, k->id), ret, err);
 }
 
 int ec2_destroy(const struct plan_call *c, const struct ec2_kind *k, struct err *err)

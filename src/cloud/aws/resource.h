@@ -97,7 +97,11 @@ OH_MUST_CHECK int ec2_observe(const struct plan_call *c, const struct ec2_kind *
 /* By id, waiting until EC2 shows what it has just made; -EAGAIN when it does not in time. */
 OH_MUST_CHECK int ec2_get(const struct plan_call *c, const struct ec2_kind *k, const char *id, json_t **ret,
                           struct err *err);
-/* Creates with tags; *ret as ec2_get. `params` is stolen. */
+/* Creates with tags; *ret is what AWS answered: others may not see it yet. For types whose ready() looks. `params` is
+ * stolen. */
+OH_MUST_CHECK int ec2_make(const struct plan_call *c, const struct ec2_kind *k, json_t *params, const json_t *want,
+                           json_t **ret, struct err *err);
+/* The same, and waits until it is seen; *ret as ec2_get. */
 OH_MUST_CHECK int ec2_create(const struct plan_call *c, const struct ec2_kind *k, json_t *params, const json_t *want,
                              json_t **ret, struct err *err);
 /* Destroys all that carry the identity. */

@@ -121,20 +121,19 @@ static int put_subnets(const struct plan_call *c, enum aws_phase phase, const ch
     return r;
 }
 
+/* The outcome is what was asked for: EC2 may still show what was before. */
 static int table_put(const struct plan_call *c, enum aws_phase phase, const json_t *item, const json_t *want,
                      json_t **ret, struct err *err)
 {
     const char *id = js_text_at(item, "routeTableId");
-    autojson json_t *associations = json_object(), *routes OH_CLEANUP(js_decrefp) = routes_of(item),
-                    *again OH_CLEANUP(js_decrefp) = NULL;
+    autojson json_t *associations = json_object(), *routes OH_CLEANUP(js_decrefp) = routes_of(item);
     json_decref(subnets_of(item, associations));
     int r = put_routes(c, phase, id, routes, json_object_get(want, "routes"), err);
     if (r == 0)
         r = put_subnets(c, phase, id, associations, json_object_get(want, "subnets"), err);
     if (r == 0)
-        r = ec2_get(c, &table, id, &again, err);
-    if (r == 0)
-        *ret = table_view(again);
+        *ret = json_pack("{s:s, s:s, s:O, s:o}", "id", id, "vpc", js_text_at(item, "vpcId"), "routes",
+                         json_object_get(want, "routes"), "subnets", aws_sorted(json_object_get(want, "subnets")));
     return r;
 }
 
@@ -223,7 +222,7 @@ static int endpoint_create(const struct plan_call *c, const json_t *want, json_t
         json_object_set(params, "SecurityGroupId", json_object_get(want, "security_groups"));
         json_object_set_new(params, "PrivateDnsEnabled", json_true());
     }
-    int r = ec2_create(c, &endpoint, params, want, &item, err);
+    int r = ec2_make(c, &endpoint, params, want, &item, err);
     if (r == 0)
         *ret = endpoint_view(item);
     return r;

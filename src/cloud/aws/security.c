@@ -96,24 +96,25 @@ static int group_observe(const struct plan_call *c, json_t **ret, struct err *er
     return ec2_observe(c, &group, group_view, ret, err);
 }
 
+/* The outcome is what was asked for: EC2 may still show what was before. */
 static int group_put(const struct plan_call *c, enum aws_phase phase, const json_t *have, const json_t *want,
                      json_t **ret, struct err *err)
 {
     static const char *const ways[][3] = {{"ingress", "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"},
                                           {"egress", "AuthorizeSecurityGroupEgress", "RevokeSecurityGroupEgress"}};
     const char *id = js_text_at(have, "id");
-    autojson json_t *item = NULL;
+    autojson json_t *outcome = json_copy((json_t *)(uintptr_t)have);
     int r = 0;
     for (size_t i = 0; i < ARRAY_SIZE(ways) && r == 0; i++) {
         const json_t *w = json_object_get(want, ways[i][0]), *h = json_object_get(have, ways[i][0]);
         r = each_rule(c, phase, ways[i][1], id, w, h, err);
         if (r == 0 && w)
             r = each_rule(c, phase, ways[i][2], id, h, w, err);
+        if (w)
+            json_object_set_new(outcome, ways[i][0], aws_sorted(w));
     }
     if (r == 0)
-        r = ec2_get(c, &group, id, &item, err);
-    if (r == 0)
-        *ret = group_view(item);
+        *ret = TAKE_PTR(outcome);
     return r;
 }
 

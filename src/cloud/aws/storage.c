@@ -61,6 +61,11 @@ static void read_lifecycle(const json_t *v, json_t *out)
     }
 }
 
+static json_t *bucket_arn(const struct plan_call *c, const char *bucket)
+{
+    return json_sprintf("arn:%s:s3:::%s", aws_client_partition(aws_env_of(c)->clients[AWS_INSPECT]), bucket);
+}
+
 /* All settings, each its own call. */
 static int bucket_view(const struct plan_call *c, const char *bucket, json_t *out, struct err *err)
 {
@@ -81,8 +86,7 @@ static int bucket_view(const struct plan_call *c, const char *bucket, json_t *ou
     if (r < 0)
         return r;
     json_object_set_new(out, "name", json_string(bucket));
-    json_object_set_new(
-        out, "arn", json_sprintf("arn:%s:s3:::%s", aws_client_partition(aws_env_of(c)->clients[AWS_INSPECT]), bucket));
+    json_object_set_new(out, "arn", bucket_arn(c, bucket));
     json_object_set_new(out, "ownership",
                         json_string(js_text_at(json_object_get(ownership, "Rule"), "ObjectOwnership")));
     json_object_set_new(out, "private",
@@ -220,11 +224,14 @@ static int bucket_create(const struct plan_call *c, const json_t *want, json_t *
     r = err && strstr(err->message, "BucketAlreadyOwnedByYou") ? aws_exists_is_fine(r, err) : r;
     if (r == 0)
         r = bucket_put(c, AWS_PROVISION, name, want, err);
-    if (r == 0)
-        r = bucket_observe(c, ret, err);
-    if (r == 0 && !*ret)
-        r = err_set(err, -EAGAIN, "S3 does not show the bucket %s yet", name);
-    return r;
+    if (r < 0)
+        return r;
+    /* Seven questions would only repeat what S3 has just said yes to; the next look at everything asks them. */
+    *ret = json_deep_copy(want);
+    json_object_set_new(*ret, "name", json_string(name));
+    json_object_set_new(*ret, "arn", bucket_arn(c, name));
+    json_object_set_new(*ret, "tls_only", json_false());
+    return 0;
 }
 
 static int bucket_change(const struct plan_call *c, const json_t *have OH_UNUSED, const json_t *want, json_t **ret,
