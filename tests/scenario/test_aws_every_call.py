@@ -42,7 +42,7 @@ def hurt(folder, verb, kind, **more):
 
 @pytest.mark.parametrize("verb", ["apply", "purge"])
 def test_killed_before_and_after_a_call(tmp_path, verb):
-    some = {} if LONG else {"at": sorted(random.Random(f"{SEED} {verb}").sample(range(1, CALLS), 2))}
+    some = {} if LONG else {"at": [[when, n] for n in random.Random(f"{SEED} {verb}").sample(range(1, CALLS), 2) for when in ("before", "after")]}
     *trials, end = hurt(tmp_path, verb, "kill", **some)
     assert end["good"] and end["calls"] >= CALLS
     print(f"{verb}: {end}")

@@ -1,6 +1,7 @@
 """The full set of an AWS infrastructure against a server as strict as AWS (tests/scenario/aws/strict.py), hurt in every way that a
 network and a machine can: killed before and after a call, answers lost or late, 500s, throttling. The end is the same each time,
 nothing is there twice, and after the removal nothing is left."""
+import collections
 import concurrent.futures
 import json
 import os
@@ -43,6 +44,11 @@ class Door(aws_peer.Process):
 
     def state(self):
         return json.loads(aws_peer.wait_http(self.url + "/door"))
+
+    def answered(self):
+        """How often each action of a query protocol was asked and not put off."""
+        asked = (json.loads(line) for line in self.requests.read_text().splitlines())
+        return collections.Counter(q["body"].split("&")[0].removeprefix("Action=") for q in asked if q["status"] == 200)
 
     def there(self, ident):
         """What there is of an infrastructure, as moto itself says to boto3."""
@@ -171,7 +177,12 @@ def test_full_set_no_op_upgrade_and_removal(world, tmp_path):
     done = infra.run("apply")
     assert len(done["done"]) == FULL and not done["failed"] and not done["blocked"]
     assert door.there(infra.ident) == WHOLE
+    before = door.answered()
     assert infra.summary() == STEADY
+    # A look at everything lists what EC2 has of a kind once, not once a resource.
+    looked = door.answered() - before
+    kinds = ("Subnets", "RouteTables", "Addresses", "NatGateways", "SecurityGroups", "Vpcs", "InternetGateways", "VpcEndpoints")
+    assert {kind: looked[f"Describe{kind}"] for kind in kinds} == dict.fromkeys(kinds, 1)
     # AWS's own command line reads the strict server as it reads AWS.
     name = f"oh-{infra.ident[:8]}"
     cluster = aws(door.url, "eks", "describe-cluster", "--name", name)["cluster"]

@@ -2,17 +2,18 @@
 
 usage: every_call.py SPEC FOLDER OUT
 SPEC: JSON file {"program", "verb": apply|purge, "kind": kill|lose|late|error|error-after|throttle, "account": {...},
-  "whole": {...}, "nothing": {...}, "steady": {...}, "at": [N, ...] or absent, "part": [K, OF], "each": N}
+  "whole": {...}, "nothing": {...}, "steady": {...}, "at": [[WHEN, N], ...] or absent, "part": [K, OF], "each": N, "jobs": J (1)}
 OUT gets a JSON line a trial, and at the end {"calls": N, "trials": T, "wrong": [...], ...}.
 
 kill: at each call of one whole run the controller is stopped, its folder copied and the cloud forked: what a kill -9 at that instant
 leaves, before the call is carried out and once more after it. In the copy a new controller goes on (resume), and the end must be the
 same as without any kill: what there is by tags, what there is in all, and a plan with nothing to do. Two instants between which
-neither the cloud nor the folder changed are one trial ("at" takes them one by one).
+neither the cloud nor the folder changed are one trial ("at" takes them one by one). Up to "jobs" trials run side by side.
 Others: runs in which every "each"-th call is hurt, as many as it takes for each place to have had its turn.
 
 Time in this cloud goes by calls (a call is CALL seconds), so that states last as long on a loaded machine as on a quiet one."""
 import collections
+import gc
 import hashlib
 import http.server
 import json
@@ -142,6 +143,7 @@ class Cloud:
         self.around = None  # called with (when, n) around each call, under the lock
         self.fault = None  # called with n, says how this call is hurt
         self.hurt = collections.Counter()
+        self.children = set()
         self.serve()
 
     def serve(self):
@@ -170,13 +172,15 @@ class Cloud:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def fork(self):
-        """A copy of the cloud as it is now, in a process of its own. True there."""
+    def fork(self, jobs=1):
+        """A copy of the cloud as it is now, in a process of its own. True there. Returns here when fewer than `jobs` are at work."""
         sys.stdout.flush()
         child = os.fork()
         if child:
-            os.waitpid(child, 0)  # one trial at a time
+            self.children.add(child)
+            self.join(jobs - 1)
             return False
+        self.children = set()
         self.server.socket.close()
         self.lock = threading.Lock()
         self.around = self.fault = None
@@ -184,6 +188,14 @@ class Cloud:
         self.hurt = collections.Counter()
         self.serve()
         return True
+
+    def join(self, most=0):
+        """Waits until at most so many copies are at work."""
+        while True:
+            self.children -= {c for c in self.children if os.waitpid(c, os.WNOHANG)[0]}
+            if len(self.children) <= most:
+                return
+            time.sleep(0.02)
 
     def carry_out(self, method, path, headers, body):
         clock.now += CALL
@@ -254,8 +266,8 @@ class Trials:
         self.before = everything()
         self.goal = None  # what there is in all after a run that nothing hurt
 
-    def start(self, verb, folder, timeout_ms=600000):
-        (folder / "env.json").write_text(json.dumps({**self.env, "endpoints": {"*": self.cloud.url}, "timeoutMs": timeout_ms}))
+    def start(self, verb, folder, timeout_ms=600000, **more):
+        (folder / "env.json").write_text(json.dumps({**self.env, "endpoints": {"*": self.cloud.url}, "timeoutMs": timeout_ms, **more}))
         return subprocess.Popen([self.spec["program"], verb, folder], stdout=subprocess.PIPE, stderr=open(folder / "said", "ab"), text=True)
 
     def run(self, verb, folder, **more):
@@ -314,7 +326,7 @@ class Trials:
 
         def around(when, n):
             points["all"] += 1
-            if n % of != part or ("at" in spec and n not in spec["at"]):
+            if n % of != part or ("at" in spec and [when, n] not in spec["at"]):
                 return
             stop(process)
             try:
@@ -326,7 +338,7 @@ class Trials:
                 points["trials"] += 1
                 copy = self.folder / f"{when}-{n}"
                 shutil.copytree(work, copy)
-                if self.cloud.fork():
+                if self.cloud.fork(spec.get("jobs", 1)):
                     try:
                         wrong = self.judge(copy)
                     except BaseException as e:
@@ -341,10 +353,11 @@ class Trials:
         self.cloud.n = 0
         self.cloud.around = around
         self.cloud.lock.acquire()  # it cannot make a call before we know its pid
-        process = self.start(verb, work)
+        process = self.start(verb, work, retryMs=86400000)  # which go by while it is stopped, too
         self.cloud.lock.release()
         out, _ = process.communicate(timeout=36000)
         self.cloud.around = None
+        self.cloud.join()
         self.note(calls=self.cloud.n, good=process.returncode == 0, points=points["all"], trials=points["trials"], same=points["same"])
 
     def hurt_each(self):
@@ -397,4 +410,5 @@ def stop(process):
 
 
 if __name__ == "__main__":
+    gc.disable()  # a collection writes to all of moto's pages, which each copy would then have to copy
     Trials(json.loads(pathlib.Path(sys.argv[1]).read_text()), sys.argv[2], sys.argv[3]).go()

@@ -3,7 +3,8 @@
  *
  * usage: aws-infra plan|apply|resume|remove|purge|graph|preflight FOLDER
  *   FOLDER/env.json: {"account":{...}, "infrastructure":{...}, "endpoints":{...}, "roles":{PHASE:ARN}, "threads":N,
- *                    "services":[{"id","slug"}...], "pauseMs":N, "pollMs":N, "settleMs":N, "timeoutMs":N}
+ *                    "services":[{"id","slug"}...], "pauseMs":N, "pollMs":N, "settleMs":N, "timeoutMs":N,
+ *                    "retryMs":N (60000)}
  * apply, remove and purge keep their document in FOLDER/plan.json until they are done; resume goes on with it. */
 #include "cloud/aws/aws.h"
 #include "cloud/aws/inspect.h"
@@ -171,11 +172,12 @@ static int run(struct keeper *k, const json_t *v, const char *verb, const char *
                              .clock = &clock_system,
                              .threads = (int)json_integer_value(json_object_get(v, "threads")),
                              .retry_first_ms = (int)json_integer_value(json_object_get(v, "pauseMs")),
-                             .retry_total_ms = 60000,
+                             .retry_total_ms = (int)json_integer_value(json_object_get(v, "retryMs")),
                              .poll_max_ms = (int)json_integer_value(json_object_get(v, "pollMs")),
                              .settle_max_ms = (int)json_integer_value(json_object_get(v, "settleMs")),
                              .cancel = &stop,
                              .progress = progress};
+    c.retry_total_ms = c.retry_total_ms ? c.retry_total_ms : 60000;
     r = act(&c, g, k, verb, folder, &result, err);
     for (int i = 0; i < AWS_PHASES; i++) {
         calls += e.clients[i] ? aws_client_calls(e.clients[i]) : 0;

@@ -284,6 +284,35 @@ static void parallel_but_bounded(void **state)
     json_decref(a.doc);
 }
 
+/* Going up and coming down: c waits for b, b for a, and the disks for nobody. */
+static void what_the_longest_chain_waits_for_goes_first(void **state)
+{
+    struct sim *s = *state;
+    struct approved a;
+    autograph struct plan_graph *g = plan_graph_new();
+    ADD(g, "disk", "one", "{s:i}", "size", 1);
+    ADD(g, "node", "alone", "{s:i}", "size", 1);
+    ADD(g, "node", "c", "{s:s}", "peer", "${node.b.id}");
+    ADD(g, "node", "b", "{s:s}", "peer", "${node.a.id}");
+    ADD(g, "node", "a", "{s:i}", "size", 1);
+    approve(&a, s, g);
+    a.c.threads = 1;
+    assert_int_equal(plan_apply(&a.c, g, a.doc, a.digest, &s->j, NULL, NULL), 0);
+    json_decref(a.doc);
+    assert_true(sim_log_at(s, "create node.a") < sim_log_at(s, "create node.alone"));
+    assert_true(sim_log_at(s, "create node.a") < sim_log_at(s, "create disk.one"));
+    struct plan_context c = sim_context(s);
+    json_t *doc;
+    char digest[65];
+    c.threads = 1;
+    assert_int_equal(plan_make(&c, g, PLAN_REMOVE, true, &doc, NULL), 0);
+    assert_int_equal(plan_digest(doc, digest, NULL), 0);
+    assert_int_equal(plan_apply(&c, g, doc, digest, &s->j, NULL, NULL), 0);
+    json_decref(doc);
+    assert_true(sim_log_at(s, "destroy node.c") < sim_log_at(s, "destroy node.alone"));
+    assert_true(sim_log_at(s, "destroy node.c") < sim_log_at(s, "destroy disk.one"));
+}
+
 static atomic_bool stop;
 
 static void stop_after_first(void *data OH_UNUSED, const struct plan_progress *p)
@@ -333,6 +362,7 @@ int main(void)
         T(what_was_not_made_is_made_after_a_time),
         T(what_came_to_its_end_leaves_no_doubt),
         T(parallel_but_bounded),
+        T(what_the_longest_chain_waits_for_goes_first),
         T(cancel_leaves_a_plan_that_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
