@@ -77,9 +77,11 @@ function Outcome({ backup: b }: { backup: Backup }) {
 function Form({ service: s, saved }: { service: Schemas['Service']; saved: Configuration }) {
   const { t } = useWords();
   const { can } = useSession();
-  const [period, setPeriod] = useState(String(saved.backupPeriodInHours ?? 24));
-  const [kept, setKept] = useState(String(saved.backupRetentionPeriodInHours ?? 24));
-  const [start, setStart] = useState(saved.backupStartTime ?? '');
+  const was = { period: String(saved.backupPeriodInHours ?? 24), kept: String(saved.backupRetentionPeriodInHours ?? 24), start: saved.backupStartTime ?? '' };
+  const [period, setPeriod] = useState(was.period);
+  const [kept, setKept] = useState(was.kept);
+  const [start, setStart] = useState(was.start);
+  const changed = period !== was.period || kept !== was.kept || start !== was.start;
   const change = useChange('backupConfigurationUpdate', () => announce(t('form.saved')));
   if (!can('backupConfigurationUpdate'))
     return (
@@ -111,7 +113,7 @@ function Form({ service: s, saved }: { service: Schemas['Service']; saved: Confi
       </div>
       {change.error && <Problem problem={change.error} />}
       <div className="oh-form-actions">
-        <Button submit kind="primary" busy={change.isPending}>
+        <Button submit kind="primary" busy={change.isPending} disabled={!changed}>
           {t('form.save')}
         </Button>
       </div>
