@@ -143,8 +143,11 @@ def test_an_upgraded_agent_restarts_nothing(agent, cluster):
     old["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 41
     before = agent.pod(s)["metadata"]["uid"]
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=ownhouse", "-f", "-", data=json.dumps(old))
-    wait_until("the older agent's pod", 60, lambda: (agent.pod(s) or {"metadata": {"uid": before}})["metadata"]["uid"] != before and
-               (agent.set(s)["status"].get("readyReplicas") == 1))
+    def rolled_out():
+        pod, status = agent.pod(s), agent.set(s)["status"]
+        return (pod and pod["metadata"]["uid"] != before and status.get("readyReplicas") == status.get("updatedReplicas") == 1
+                and pod["metadata"]["labels"]["controller-revision-hash"] == status["updateRevision"] == status["currentRevision"])
+    wait_until("the older agent's pod", 60, rolled_out)
     pod, generation = agent.pod(s)["metadata"]["uid"], agent.set(s)["metadata"]["generation"]
     for _ in range(2):  # the second start finds what the first left
         agent.start()

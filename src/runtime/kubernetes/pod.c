@@ -83,6 +83,8 @@ static void start(struct pod *p, const sigset_t *before)
         look(p, p->seen);
     p->child = fork();
     if (p->child == 0) {
+        for (int sig = 1; sig < NSIG; sig++) /* what whoever started us ignores is not the program's choice */
+            signal(sig, SIG_DFL);
         sigprocmask(SIG_SETMASK, before, NULL);
         execvp(p->argv[0], p->argv);
         fprintf(stderr, "ownhouse-pod: %s: %s\n", p->argv[0], strerror(errno));
