@@ -6,7 +6,6 @@ import secrets
 import signal
 import socket
 import ssl
-import statistics
 import struct
 import subprocess
 import tempfile
@@ -125,21 +124,23 @@ def test_used_unknown_and_expired_tokens_sound_and_take_the_same(control, agents
     used = control.token(infrastructure := control.infrastructure())
     agents(control, enrol=False, infrastructure=infrastructure).enrol(used)
     cases = {"used": used, "unknown": secrets.token_hex(32), "expired": control.token(infrastructure, lifetime=-1)}
-    said, took = set(), {}
-    for name, token in cases.items():
-        a = agents(control, enrol=False)
-        times = []
-        for _ in range(3):
+    said, took = set(), dict.fromkeys(cases, 1000)
+    one = agents(control, enrol=False)
+
+    def alike():
+        """The least of each, in turns, as often as the machine's other load asks for: what is longer by itself stays so."""
+        for name, token in cases.items():
             begin = time.monotonic()
-            done = a.enrol(token)
-            times.append(time.monotonic() - begin)
+            done = one.enrol(token)
+            took[name] = min(took[name], time.monotonic() - begin)
             assert done.returncode == 1
             said.add(done.stderr)
-        took[name] = statistics.median(times)
+        return max(took.values()) - min(took.values()) < 0.1
+
+    assert any(alike() for _ in range(30)), took
     assert len(said) == 1, said
     assert "make a new one" in said.pop()
     assert min(took.values()) >= 0.5
-    assert max(took.values()) - min(took.values()) < 0.4, took
 
 
 def test_a_crash_between_consumption_and_answer_locks_nobody_out(control, agents):
