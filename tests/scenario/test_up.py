@@ -42,14 +42,11 @@ def test_the_answer_is_complete(system):
 
 def test_a_second_up_changes_nothing(system):
     before, running = system.up(), system.pids("clickhouse")
-    began = time.monotonic()
     after = system.up()
-    took = time.monotonic() - began
     assert after["infrastructure"]["id"] == before["infrastructure"]["id"]
     assert after["infrastructure"]["plan"]["digest"] == before["infrastructure"]["plan"]["digest"]
     assert after["service"]["id"] == before["service"]["id"]
     assert system.pids("clickhouse") == running and running
-    assert took < 15
 
 
 def test_what_people_see(system):
