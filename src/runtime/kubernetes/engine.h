@@ -102,7 +102,7 @@ struct job *kube_job_find(const struct kube *k, const char *name);
 void kube_job_free(struct job *j);
 
 /* recorder.c */
-int64_t kube_recorder_run(struct kube *k, int64_t now_ms); /* returns the time of the next that waits */
+void kube_recorder_run(struct kube *k, int64_t now_ms);
 void kube_say(struct kube *k, const char *about, bool warning, const char *reason, const char *note);
 
 /* observe.c */

@@ -124,6 +124,7 @@ void kube_events_say(struct kube_events *l, const char *about, bool warning, con
         e->count++;
         e->last_ms = now_ms;
         e->last_wall_ms = wall_ms;
+        e->due |= e->count == 2 || (e->written && now_ms - e->written_ms >= KUBE_EVENTS_REFRESH_MS);
         return;
     }
     if (!may_say(l, about, now_ms) || !(e = room(l)))
@@ -136,7 +137,8 @@ void kube_events_say(struct kube_events *l, const char *about, bool warning, con
                              .last_ms = now_ms,
                              .first_wall_ms = wall_ms,
                              .last_wall_ms = wall_ms,
-                             .count = 1};
+                             .count = 1,
+                             .due = true};
 }
 
 static void drop(struct kube_events *l, size_t i)
@@ -145,32 +147,17 @@ static void drop(struct kube_events *l, size_t i)
     l->items[i] = l->items[--l->n];
 }
 
-/* When the API server should hear of it; INT64_MAX: it has all. */
-static int64_t due_of(const struct kube_event *e)
-{
-    if (e->written >= e->count)
-        return INT64_MAX;
-    return e->written <= 1 ? e->last_ms : e->written_ms + KUBE_EVENTS_REFRESH_MS;
-}
-
 struct kube_event *kube_events_next(struct kube_events *l, int64_t now_ms, bool (*there)(const char *about, void *data),
-                                    void *data, int64_t *ret_due_ms)
+                                    void *data)
 {
     for (size_t i = 0; i < l->n;) {
         struct kube_event *e = &l->items[i];
-        int64_t due = due_of(e);
-        if (!e->busy && due == INT64_MAX && now_ms - e->last_ms >= KUBE_EVENTS_SERIES_MS) {
-            drop(l, i);
-            continue;
-        }
-        if (!e->busy && due <= now_ms && there(e->about, data))
+        if (!e->busy && e->due && there(e->about, data))
             return e;
-        if (!e->busy && due <= now_ms && now_ms - e->last_ms >= KUBE_EVENTS_GIVE_UP_MS) {
+        if (!e->busy && now_ms - e->last_ms >= (e->due ? KUBE_EVENTS_GIVE_UP_MS : KUBE_EVENTS_SERIES_MS)) {
             drop(l, i);
             continue;
         }
-        if (!e->busy && due > now_ms)
-            *ret_due_ms = MIN(*ret_due_ms, due);
         i++;
     }
     return NULL;
@@ -186,6 +173,8 @@ void kube_events_done(struct kube_events *l, const char *name, int written, bool
         if (ok) {
             e->written = written;
             e->written_ms = now_ms;
+            /* The first repetition came while the event itself was on its way; counts beyond wait to be said again. */
+            e->due = written == 1 && e->count > 1;
         } else {
             drop(l, i);
         }

@@ -4,7 +4,9 @@
  * The rules are those of client-go's recorder in events.k8s.io/v1: what is said again about the same object within
  * KUBE_EVENTS_SERIES_MS becomes a series (a count) of the event that is there. Bounds:
  * - one object is given at most KUBE_EVENTS_BURST new events, and then one each KUBE_EVENTS_REFILL_MS;
- * - a series is brought up to date at most each KUBE_EVENTS_REFRESH_MS, but for its first repetition;
+ * - a series is written when it is said: its first repetition at once, a later one if KUBE_EVENTS_REFRESH_MS have
+ * passed since the last write. What was said between is told with the next one that is written, or not at all: a count
+ * is "at least", and nothing is written after the work for the sake of counts alone;
  * - KUBE_EVENTS_MAX are remembered; the one that was longest silent makes room.
  * What cannot be written is given up: events are for people, nothing depends on them. */
 #pragma once
@@ -29,6 +31,7 @@ struct kube_event {
     char name[160]; /* of the object, "" = not made yet */
     int written;    /* count that the API server has */
     int64_t written_ms;
+    bool due;  /* has to be written */
     bool busy; /* a request is under way */
 };
 
@@ -39,10 +42,10 @@ void kube_events_free(struct kube_events *l);
 /* Something is to be said. Over the bounds it is not kept. */
 void kube_events_say(struct kube_events *l, const char *about, bool warning, const char *reason, const char *note,
                      int64_t now_ms, int64_t wall_ms);
-/* The next that has to be written, NULL if none now; *ret_due_ms is then lowered to when to look again. Borrowed until
- * the next say. `there(about)`: the object stands; others wait for it, and are given up. */
+/* The next that has to be written, NULL if none now. Borrowed until the next say. `there(about)`: the object stands;
+ * others wait for it, and are given up. */
 struct kube_event *kube_events_next(struct kube_events *l, int64_t now_ms, bool (*there)(const char *about, void *data),
-                                    void *data, int64_t *ret_due_ms);
+                                    void *data);
 /* How the write of `about` and `reason` went, begun with the count `written`: gone: the object is not there any more,
  * it is made anew when it is said again. */
 void kube_events_done(struct kube_events *l, const char *name, int written, bool ok, int64_t now_ms);

@@ -26,8 +26,10 @@ static int64_t run_due(struct kube *k)
 {
     int64_t now = clock_mono_ms(k->clock), due = kube_watches_run(k, now);
     due = MIN(due, kube_leader_run(k, now));
-    if (k->lease.leading)
-        due = MIN(due, MIN(kube_jobs_run(k, now), kube_recorder_run(k, now)));
+    if (k->lease.leading) {
+        due = MIN(due, kube_jobs_run(k, now));
+        kube_recorder_run(k, now);
+    }
     return MAX(due - now, 0);
 }
 

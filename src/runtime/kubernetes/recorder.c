@@ -102,13 +102,11 @@ static void write_event(struct kube *k, struct kube_event *e)
                                                        .data = s});
 }
 
-int64_t kube_recorder_run(struct kube *k, int64_t now_ms)
+void kube_recorder_run(struct kube *k, int64_t now_ms)
 {
-    int64_t due = INT64_MAX;
     struct kube_event *e;
-    while ((e = kube_events_next(k->events, now_ms, there, k, &due)))
+    while ((e = kube_events_next(k->events, now_ms, there, k)))
         write_event(k, e);
-    return due;
 }
 
 void kube_say(struct kube *k, const char *about, bool warning, const char *reason, const char *note)

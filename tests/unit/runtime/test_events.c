@@ -17,8 +17,7 @@ static bool no(const char *about OH_UNUSED, void *data OH_UNUSED)
 
 static struct kube_event *next(struct kube_events *l, int64_t now)
 {
-    int64_t due = INT64_MAX;
-    return kube_events_next(l, now, yes, NULL, &due);
+    return kube_events_next(l, now, yes, NULL);
 }
 
 static void write_it(struct kube_events *l, struct kube_event *e, int64_t now)
@@ -54,14 +53,44 @@ static void a_repetition_becomes_a_count(void **state OH_UNUSED)
     assert_int_equal(e->first_wall_ms, 1000);
     assert_int_equal(e->last_wall_ms, 6000);
     write_it(l, e, 5000);
-    /* From then on each minute, whatever is said. */
+    /* From then on at most each minute, and only when it is said. */
     for (int i = 1; i <= 50; i++)
         kube_events_say(l, "a", false, "Draining", "its image changes", 5000 + i * 1000, 0);
-    assert_null(next(l, 5000 + KUBE_EVENTS_REFRESH_MS - 1));
+    assert_null(next(l, 5000 + KUBE_EVENTS_REFRESH_MS));
+    kube_events_say(l, "a", false, "Draining", "its image changes", 5000 + KUBE_EVENTS_REFRESH_MS, 0);
     e = next(l, 5000 + KUBE_EVENTS_REFRESH_MS);
     assert_non_null(e);
-    assert_int_equal(e->count, 52);
+    assert_int_equal(e->count, 53);
     assert_int_equal(kube_events_count(l), 1);
+    kube_events_free(l);
+}
+
+/* The quiet after the work: what was said often in it costs no request then. */
+static void no_count_is_written_after_the_fact(void **state OH_UNUSED)
+{
+    struct kube_events *l = kube_events_new();
+    for (int i = 0; i < 9; i++) {
+        kube_events_say(l, "a", false, "Waiting", "for its pod", i * 5000, 0);
+        assert_int_equal(write_all(l, i * 5000), i < 2);
+    }
+    for (int64_t now = 40000; now < 40000 + KUBE_EVENTS_SERIES_MS; now += 1000)
+        assert_int_equal(write_all(l, now), 0);
+    kube_events_free(l);
+}
+
+/* The answer to the event itself comes after it was said again. */
+static void a_repetition_before_the_answer_is_written_behind_it(void **state OH_UNUSED)
+{
+    struct kube_events *l = kube_events_new();
+    kube_events_say(l, "a", false, "Draining", "one", 0, 0);
+    struct kube_event *e = next(l, 0);
+    snprintf(e->name, sizeof(e->name), "x");
+    e->busy = true;
+    kube_events_say(l, "a", false, "Draining", "one", 10, 0);
+    assert_null(next(l, 10));
+    kube_events_done(l, "x", 1, true, 20);
+    assert_int_equal(write_all(l, 20), 1);
+    assert_int_equal(write_all(l, 30), 0);
     kube_events_free(l);
 }
 
@@ -112,11 +141,10 @@ static void memory_is_bounded(void **state OH_UNUSED)
 static void what_has_no_object_waits_and_is_given_up(void **state OH_UNUSED)
 {
     struct kube_events *l = kube_events_new();
-    int64_t due = INT64_MAX;
     kube_events_say(l, "a", false, "Placing", "it is placed", 0, 0);
-    assert_null(kube_events_next(l, 0, no, NULL, &due));
+    assert_null(kube_events_next(l, 0, no, NULL));
     assert_non_null(next(l, 1000));
-    assert_null(kube_events_next(l, KUBE_EVENTS_GIVE_UP_MS, no, NULL, &due));
+    assert_null(kube_events_next(l, KUBE_EVENTS_GIVE_UP_MS, no, NULL));
     assert_int_equal(kube_events_count(l), 0);
     kube_events_free(l);
 }
@@ -154,6 +182,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repetition_becomes_a_count),
+        cmocka_unit_test(no_count_is_written_after_the_fact),
+        cmocka_unit_test(a_repetition_before_the_answer_is_written_behind_it),
         cmocka_unit_test(what_differs_or_is_long_ago_is_another_event),
         cmocka_unit_test(one_object_has_a_budget_that_comes_back),
         cmocka_unit_test(memory_is_bounded),
