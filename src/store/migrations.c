@@ -4,7 +4,8 @@
 extern const char migration_0001_foundation[], migration_0002_access[], migration_0003_invitation[],
     migration_0004_access_grant[], migration_0005_session[], migration_0006_access_request[], migration_0007_consent[],
     migration_0008_account_check[], migration_0009_drift[], migration_0010_unknown_sign_in[],
-    migration_0011_removal_report[], migration_0012_backup[], migration_0013_plan_approval[];
+    migration_0011_removal_report[], migration_0012_backup[], migration_0013_plan_approval[],
+    migration_0014_agent_release[];
 
 const struct migration migrations[] = {
     {1, "0001_foundation", migration_0001_foundation},
@@ -20,5 +21,6 @@ const struct migration migrations[] = {
     {11, "0011_removal_report", migration_0011_removal_report},
     {12, "0012_backup", migration_0012_backup},
     {13, "0013_plan_approval", migration_0013_plan_approval},
+    {14, "0014_agent_release", migration_0014_agent_release},
 };
 const size_t migrations_count = sizeof(migrations) / sizeof(migrations[0]);

@@ -62,6 +62,7 @@ export const en = {
   "activity.type.agent_connect": "Agent connected",
   "activity.type.agent_disconnect": "Agent disconnected",
   "activity.type.agent_enrol": "Agent enrolled",
+  "activity.type.agent_release": "Release of the agent",
   "activity.type.agent_renew": "Agent's certificate renewed",
   "activity.type.agent_revoke": "Agent revoked",
   "activity.type.backup_create": "Backup asked for",

@@ -64,6 +64,7 @@ export const zh: Catalogue = {
   "activity.type.agent_connect": "代理已连接",
   "activity.type.agent_disconnect": "代理已断开",
   "activity.type.agent_enrol": "代理已注册",
+  "activity.type.agent_release": "代理的新版本",
   "activity.type.agent_renew": "代理证书已续期",
   "activity.type.agent_revoke": "代理已吊销",
   "activity.type.backup_create": "已请求备份",

@@ -79,6 +79,8 @@ static json_t *message(const struct observe_input *in, enum detail detail)
         json_object_set(o, "dns", in->dns);
     if (in->certificate)
         json_object_set(o, "certificate", in->certificate);
+    if (in->release)
+        json_object_set(o, "release", in->release);
     return o;
 }
 

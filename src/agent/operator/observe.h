@@ -14,6 +14,7 @@ struct observe_input {
     const struct runtime_status_list *observed;                  /* NULL: not known */
     json_t *backups;                                             /* NULL: none are made here */
     json_t *dns, *certificate;                                   /* named.h; NULL: left out */
+    json_t *release;                                             /* of the agent itself; NULL: left out */
     const char *(*version_of)(const char *workload, void *data); /* engine's version, "" = not known */
     /* {metric: value} of a workload, borrowed, NULL = none; NULL here: no metrics at all */
     json_t *(*metrics_of)(const char *workload, void *data);

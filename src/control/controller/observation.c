@@ -17,6 +17,7 @@ struct seen {
     int64_t document_version; /* of the document the agent acts on */
     json_t *by_id;            /* service id -> its observation */
     json_t *backups;          /* its report of them, NULL: none */
+    json_t *release;          /* what came of the agent's own last release, NULL: nothing did */
     json_t *told;             /* services of the newest document, once that is the one it acts on; else NULL */
 };
 
@@ -81,6 +82,7 @@ static int load(struct seen *seen, struct err *err)
     if (r < 0)
         return r;
     seen->backups = json_incref(json_object_get(body, "backups"));
+    seen->release = json_incref(json_object_get(body, "release"));
     json_array_foreach(services, i, one)
     {
         const char *id = json_string_value(json_object_get(one, "id"));
@@ -219,6 +221,39 @@ static int read_rows(struct seen *seen, struct arena *arena, struct row **ret, s
     return r;
 }
 
+/* Each outcome once, whoever reports it how often. */
+static int tell_release(struct seen *seen, struct err *err)
+{
+    autorows struct store_rows *rows = NULL;
+    const char *result = js_text_at(seen->release, "result"), *what = js_text_at(seen->release, "what"),
+               *why = js_text_at(seen->release, "why");
+    char digest[65];
+    int64_t changed = 0;
+    if (!*result || js_digest(seen->release, digest, NULL) < 0)
+        return 0;
+    int r = store_query(seen->store, "SELECT organization_id, agent_release FROM infrastructure WHERE id = $1",
+                        STORE_ARGS(store_text(seen->infrastructure)), &rows, err);
+    if (r == 0)
+        r = store_next(rows, err);
+    if (r <= 0 || !strcmp(store_column_text(rows, 1), digest))
+        return MIN(r, 0);
+    autofree char *organization = mem_strdup(store_column_text(rows, 0)),
+                  *details = mem_printf("%s%s%s%s%s", result, *what ? " " : "", what, *why ? ": " : "", why);
+    store_rows_close(TAKE_PTR(rows));
+    if ((r = store_begin(seen->store, err)) < 0)
+        return r;
+    r = store_exec(seen->store, "UPDATE infrastructure SET agent_release = $2 WHERE id = $1 AND agent_release <> $2",
+                   STORE_ARGS(store_text(seen->infrastructure), store_text(digest)), &changed, err);
+    if (r == 0 && changed)
+        r = activity_system(seen->store, seen->clock, organization, "agent_release", NULL, seen->infrastructure,
+                            details, err);
+    if (r == 0)
+        r = store_commit(seen->store, err);
+    if (r < 0)
+        store_rollback(seen->store);
+    return r;
+}
+
 int observation_apply(struct store *s, const struct clock *clock, const char *infrastructure, struct err *err)
 {
     autoarena struct arena *arena = arena_new();
@@ -233,7 +268,10 @@ int observation_apply(struct store *s, const struct clock *clock, const char *in
         r = take_up(&seen, &rows[i], err);
     if (r == 0)
         r = backup_records_apply(s, infrastructure, seen.backups, err);
+    if (r == 0)
+        r = tell_release(&seen, err);
     json_decref(seen.backups);
+    json_decref(seen.release);
     json_decref(seen.told);
     return r;
 }

@@ -178,6 +178,14 @@ static int copy_part(const json_t *from, const char *key, const struct field *fi
     return copy_fields(part, path, fields, n, copy, err);
 }
 
+/* What came of the agent's own last release. */
+static const struct field release_fields[] = {
+    {"result", FIELD_TEXT, false, 16},
+    {"what", FIELD_TEXT, false, 500},
+    {"why", FIELD_TEXT, false, 1000},
+    {"at", FIELD_TEXT, false, 32},
+};
+
 int observed_check(const json_t *message, json_t **ret, struct err *err)
 {
     autojson json_t *out = json_object();
@@ -193,6 +201,8 @@ int observed_check(const json_t *message, json_t **ret, struct err *err)
         r = copy_part(message, "dns", dns_fields, ARRAY_SIZE(dns_fields), out, err);
     if (r == 0)
         r = copy_part(message, "certificate", certificate_fields, ARRAY_SIZE(certificate_fields), out, err);
+    if (r == 0)
+        r = copy_part(message, "release", release_fields, ARRAY_SIZE(release_fields), out, err);
     if (r == 0)
         *ret = TAKE_PTR(out);
     return r;

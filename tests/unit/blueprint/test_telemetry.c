@@ -24,6 +24,7 @@ static const char *const samples[] = {
     "\"workloads\":[{\"name\":\"n\",\"state\":\"s\",\"restarts\":1,\"error\":\"e\"}],"
     "\"dns\":{\"state\":\"ok\",\"records\":3,\"conflicts\":1,\"error\":\"e\"},"
     "\"certificate\":{\"source\":\"own\",\"state\":\"ok\",\"notAfterMs\":4,\"error\":\"e\"},"
+    "\"release\":{\"result\":\"taken\",\"what\":\"w\",\"why\":\"\",\"at\":\"a\"},"
     "\"backups\":[{\"id\":\"i\",\"service\":\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,"
     "\"bytes\":3,\"retentionHours\":24,\"drill\":\"passed\",\"drillTables\":1,\"error\":\"e\"}]}",
 };
@@ -158,13 +159,13 @@ static void without_a_usable_list_only_what_is_needed_leaves(void **state OH_UNU
     autotelemetry struct telemetry *t = telemetry_none();
     autojson json_t *message = sample(ARRAY_SIZE(samples) - 1), *out = narrowed(t, message);
     autofree char *text = js_text(out);
-    assert_string_equal(
-        text, "{\"desiredVersion\":1,\"version\":\"withheld\",\"isolation\":\"withheld\",\"services\":"
-              "[{\"id\":\"i\",\"state\":\"running\",\"readyReplicas\":1,\"replicas\":1}],\"workloads\":"
-              "[{\"name\":\"withheld\",\"state\":\"withheld\"}],\"dns\":{\"state\":\"withheld\"},"
-              "\"certificate\":{\"source\":\"withheld\",\"state\":\"withheld\"},\"backups\":[{\"id\":\"i\",\"service\":"
-              "\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,\"drill\":"
-              "\"withheld\",\"error\":\"withheld\"}],\"type\":\"observed\"}");
+    assert_string_equal(text, "{\"desiredVersion\":1,\"version\":\"withheld\",\"isolation\":\"withheld\",\"services\":"
+                              "[{\"id\":\"i\",\"state\":\"running\",\"readyReplicas\":1,\"replicas\":1}],\"workloads\":"
+                              "[{\"name\":\"withheld\",\"state\":\"withheld\"}],\"dns\":{\"state\":\"withheld\"},"
+                              "\"certificate\":{\"source\":\"withheld\",\"state\":\"withheld\"},"
+                              "\"release\":{},\"backups\":[{\"id\":\"i\",\"service\":"
+                              "\"s\",\"base\":\"\",\"state\":\"done\",\"startedMs\":1,\"finishedMs\":2,\"drill\":"
+                              "\"withheld\",\"error\":\"withheld\"}],\"type\":\"observed\"}");
 }
 
 static void lists_only_narrow(void **state OH_UNUSED)

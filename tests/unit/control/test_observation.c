@@ -115,11 +115,48 @@ static void data_given_up_later_are_not_forgotten(void **state)
     assert_int_equal(number(f->store, REMOVED), 1);
 }
 
+static void released(struct store *s, const char *release)
+{
+    struct err err = ERR_INIT;
+    autofree char *text = mem_printf(
+        "INSERT INTO observed (infrastructure_id, agent_id, desired_version, body, received_at) "
+        "VALUES ('" INFRA "', 'a', 1, '{\"services\":[]%s}', 0) ON CONFLICT (infrastructure_id) DO UPDATE SET "
+        "body = excluded.body",
+        release);
+    sql(s, text);
+    if (observation_apply(s, &clock_system, INFRA, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+#define RELEASES "SELECT count(*) FROM activity WHERE type = 'agent_release' AND infrastructure_id = '" INFRA "'"
+
+/* However often it is reported. What the customer withholds is not told. */
+static void each_release_of_the_agent_is_one_activity(void **state)
+{
+    static const char taken[] =
+        ",\"release\":{\"result\":\"taken\",\"what\":\"r@sha256:aa\",\"why\":\"\",\"at\":\"t1\"}",
+                      back[] = ",\"release\":{\"result\":\"rolled-back\",\"what\":\"r@sha256:bb\",\"why\":\"no link\","
+                               "\"at\":\"t2\"}";
+    struct fixture *f = *state;
+    released(f->store, "");
+    released(f->store, ",\"release\":{}");
+    assert_int_equal(number(f->store, RELEASES), 0);
+    released(f->store, taken);
+    released(f->store, taken);
+    released(f->store, "");
+    released(f->store, taken);
+    assert_int_equal(number(f->store, RELEASES " AND details = 'taken r@sha256:aa'"), 1);
+    released(f->store, back);
+    assert_int_equal(number(f->store, RELEASES " AND details = 'rolled-back r@sha256:bb: no link'"), 1);
+    assert_int_equal(number(f->store, RELEASES), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_service_that_is_gone_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(data_given_up_later_are_not_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_release_of_the_agent_is_one_activity, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
