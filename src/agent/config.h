@@ -18,6 +18,8 @@ struct agent_config {
     char *releases;            /* the list that the release key signed; "" = none */
     char *release_dir;         /* programs of the agent by their SHA-256 (upgrade.h); "" = it never changes its own */
     int64_t release_patience;  /* seconds that a release has to come up */
+    char *own_workload;        /* the agent's own StatefulSet, whose image it changes (own_image.h); "" = it does not */
+    char *guard_account;       /* ServiceAccount of the Job that watches such a change */
     char *control_address;     /* host:port dialled instead of the bundle's address: a gateway on the way; "" = none */
     char *proxy;               /* HTTP CONNECT proxy to the control plane, host:port; "" = none */
     char *proxy_credentials;   /* file with user:password for it; "" = none */

@@ -1,6 +1,7 @@
 /* ownhouse-agent: the data plane's program. */
 #include "agent/config.h"
 #include "agent/gate_ask.h"
+#include "agent/guard.h"
 #include "agent/lock.h"
 #include "agent/names/acme.h"
 #include "agent/parent.h"
@@ -17,6 +18,7 @@
 
 struct arguments {
     const char *command, *config, *dir, *role, *grant, *key, *passphrase_file;
+    struct guard_arguments guard;
     bool json, linked, help, version, check;
 };
 
@@ -34,6 +36,9 @@ static const char usage_text[] =
     "  lock --config FILE        shut every way of management: sessions, link, operations; services go on\n"
     "  unlock --config FILE --key FILE [--passphrase-file FILE]\n"
     "                            open it again with an approver's key\n"
+    "  guard --workload NAME --trial ID --image NEW --before OLD --patience SECONDS [--kubeconfig FILE]\n"
+    "                            in a cluster: watch a release of the agent, and take it back if it does not come up;\n"
+    "                            the agent starts it as a Job\n"
     "\n"
     "options:\n"
     "  --check-config            with --config FILE: check the file and exit\n"
@@ -47,6 +52,20 @@ static int usage_error(const char *message, const char *detail)
     return 2;
 }
 
+static bool take_guard_option(int c, struct guard_arguments *g)
+{
+    const char **into = c == 'w'   ? &g->workload
+                        : c == 't' ? &g->trial
+                        : c == 'i' ? &g->image
+                        : c == 'b' ? &g->before
+                        : c == 'n' ? &g->patience
+                        : c == 'u' ? &g->kubeconfig
+                                   : NULL;
+    if (into)
+        *into = optarg;
+    return into;
+}
+
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
@@ -58,6 +77,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         {"key", required_argument, NULL, 'y'},
         {"passphrase-file", required_argument, NULL, 'p'},
         {"grant", required_argument, NULL, 'g'},
+        {"workload", required_argument, NULL, 'w'},
+        {"trial", required_argument, NULL, 't'},
+        {"image", required_argument, NULL, 'i'},
+        {"before", required_argument, NULL, 'b'},
+        {"patience", required_argument, NULL, 'n'},
+        {"kubeconfig", required_argument, NULL, 'u'},
         {"check-config", no_argument, NULL, 'k'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},
@@ -65,6 +90,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
     };
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (take_guard_option(c, &a->guard))
+            continue;
         switch (c) {
         case 'c':
             a->config = optarg;
@@ -283,6 +310,8 @@ int main(int argc, char **argv)
         return revoke_grant(&a);
     if (!strcmp(a.command, "lock") || !strcmp(a.command, "unlock"))
         return lock_or_unlock(&a, !strcmp(a.command, "lock"));
+    if (!strcmp(a.command, "guard"))
+        return guard_main(&a.guard);
     if (!strcmp(a.command, "supervise"))
         return supervise(&a);
     return usage_error("no such command: ", a.command);

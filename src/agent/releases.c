@@ -99,17 +99,28 @@ int releases_program(char ret[65], struct err *err)
 
 struct list {
     json_t *document, *images, *programs; /* the latter borrowed of the first */
-    const char *agent;                    /* "" = none */
+    const char *agent, *agent_image;      /* "" = none */
+    char digest[65];                      /* of its text */
     int64_t serial;
 };
 
+/* REPOSITORY@sha256:DIGEST, and nothing that could be taken for something else where it is put. */
+static bool is_digested(const char *image)
+{
+    const char *at = strstr(image, "@sha256:");
+    return at && at > image && strspn(image, "abcdefghijklmnopqrstuvwxyz0123456789._/:-") == (size_t)(at - image) &&
+           *image != '-' && strspn(at + 8, "0123456789abcdef") == 64 && !at[72];
+}
+
 static int parse(const char *text, struct list *l, struct err *err)
 {
-    static const char *const known[] = {"type", "v", "serial", "issuedAt", "images", "programs", "agent", NULL};
+    static const char *const known[] = {"type",     "v",     "serial",     "issuedAt", "images",
+                                        "programs", "agent", "agentImage", NULL};
     const char *type = NULL, *issued = NULL;
     int64_t v = 0;
     int r;
-    l->agent = "";
+    l->agent = l->agent_image = "";
+    sha256_hex(text, strlen(text), l->digest);
     if ((r = js_parse(text, strlen(text), RELEASES_MAX_BYTES, &l->document, err)) < 0)
         return r;
     const json_t *d = l->document;
@@ -119,7 +130,8 @@ static int parse(const char *text, struct list *l, struct err *err)
         (r = js_string(d, "", "issuedAt", 32, &issued, err)) < 0 ||
         (r = js_array(d, "", "images", RELEASES_MAX_ENTRIES, &l->images, err)) < 0 ||
         (r = js_array(d, "", "programs", RELEASES_MAX_ENTRIES, &l->programs, err)) < 0 ||
-        (json_object_get(d, "agent") && (r = js_string(d, "", "agent", 64, &l->agent, err)) < 0))
+        (r = js_string_opt(d, "", "agent", 64, &l->agent, err)) < 0 ||
+        (r = js_string_opt(d, "", "agentImage", RELEASES_IMAGE_MAX, &l->agent_image, err)) < 0)
         return r;
     if (strcmp(type, "ownhouse/releases"))
         return err_set(err, -EINVAL, "type: must be ownhouse/releases");
@@ -127,6 +139,8 @@ static int parse(const char *text, struct list *l, struct err *err)
         return err_set(err, -EINVAL, "agent: must be 64 lower-case hex digits");
     if (*l->agent && !holds(l->programs, l->agent))
         return err_set(err, -EINVAL, "agent: %s is not among programs", l->agent);
+    if (*l->agent_image && (!is_digested(l->agent_image) || !holds(l->images, l->agent_image)))
+        return err_set(err, -EINVAL, "agentImage: %.80s must be one of images, by its digest", l->agent_image);
     return 0;
 }
 
@@ -165,16 +179,36 @@ int releases_check(const struct bundle *bundle, const struct agent_config *c, co
     return r < 0 && r != -ENOENT ? err_wrap(err, r, "the list of releases %s", c->releases) : r;
 }
 
+static int read_newest(const struct bundle *bundle, const struct agent_config *c, const char *state_dir, struct list *l,
+                       struct err *err)
+{
+    int64_t last = 0;
+    int r = read_list(bundle, c, l, err);
+    return r < 0 ? r : check_serial(l->serial, state_dir, &last, err);
+}
+
 int releases_wanted(const struct bundle *bundle, const struct agent_config *c, const char *state_dir, char ret[65],
                     struct err *err)
 {
     struct list l = {0};
-    int64_t last = 0;
-    int r = read_list(bundle, c, &l, err);
-    if (r == 0)
-        r = check_serial(l.serial, state_dir, &last, err);
+    int r = read_newest(bundle, c, state_dir, &l, err);
     if (r == 0)
         snprintf(ret, 65, "%s", l.agent);
+    json_decref(l.document);
+    return r < 0 ? err_wrap(err, r, "the list of releases %s", c->releases) : 0;
+}
+
+int releases_wanted_image(const struct bundle *bundle, const struct agent_config *c, const char *state_dir,
+                          char ret[RELEASES_IMAGE_MAX + 1], char ret_list[65], struct err *err)
+{
+    struct list l = {0};
+    int r = read_newest(bundle, c, state_dir, &l, err);
+    if (r == 0 && *l.agent_image)
+        r = check_images(l.images, c, err);
+    if (r == 0) {
+        snprintf(ret, RELEASES_IMAGE_MAX + 1, "%s", l.agent_image);
+        memcpy(ret_list, l.digest, sizeof(l.digest));
+    }
     json_decref(l.document);
     return r < 0 ? err_wrap(err, r, "the list of releases %s", c->releases) : 0;
 }

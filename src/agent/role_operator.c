@@ -8,6 +8,7 @@
 #include "agent/lock.h"
 #include "agent/operator/operator.h"
 #include "agent/operator/orders.h"
+#include "agent/own_image.h"
 #include "agent/place.h"
 #include "agent/recorder.h"
 #include "agent/releases.h"
@@ -47,8 +48,11 @@ struct operator_role {
     char reader_sha256[65];
     char *backup_password; /* of BLUEPRINT_OPERATOR; NULL: there is no such user here */
     char backup_sha256[65];
-    char release_told[65]; /* digest of what the ledger knows of the agent's own releases; "" = not read yet */
-    char program[65];      /* SHA-256 of what runs; "" where no list of releases is kept */
+    char release_told[65], release_refused[65]; /* digests of what the ledger knows of the agent's own releases, and of
+                                                   lists that it did not follow; "" = not read yet */
+    json_t *release_last;                       /* as it is reported; NULL: nothing was done */
+    struct own_image *own_image;                /* NULL: none here */
+    char program[65];                           /* SHA-256 of what runs; "" where no list of releases is kept */
     struct desk *desk;
     struct allowlist allowlist;
     bool allowlist_told; /* what holds is in the ledger */
@@ -167,27 +171,81 @@ static void on_service_certificate(const char *pem, void *data)
 
 /* ---- the agent's own releases ---- */
 
-/* What the parent did to our program is recorded once. New reference, NULL: nothing was done. */
-static json_t *watch_release(struct operator_role *o)
+/* Recorded once, whoever of us finds it first: `told` is the digest of what was recorded last, kept in the file. */
+static bool record_release(struct operator_role *o, const json_t *what, const char *file, char told[65])
 {
-    json_t *v = upgrade_told(&o->role->config), *last = json_object_get(v, "last");
-    autofree char *path = agent_path(&o->role->config, "state/release.told"), *told = NULL;
+    autofree char *path = agent_path(&o->role->config, file), *text = NULL;
     struct err err = ERR_INIT;
     char digest[65];
     size_t len = 0;
-    if (!json_is_object(last) || js_digest(last, digest, NULL) < 0)
-        return v;
-    if (!*o->release_told && fs_read(path, 64, &told, &len, NULL) == 0)
-        snprintf(o->release_told, sizeof(o->release_told), "%s", told);
-    if (!strcmp(o->release_told, digest))
-        return v;
-    int r = ledger_ask_append(o->recorder.fd, "release", last, NULL, &err);
+    if (!json_is_object(what) || js_digest(what, digest, NULL) < 0)
+        return false;
+    if (!*told && fs_read(path, 64, &text, &len, NULL) == 0)
+        snprintf(told, 65, "%s", text);
+    if (!strcmp(told, digest))
+        return false;
+    int r = ledger_ask_append(o->recorder.fd, "release", what, NULL, &err);
     if (r == 0)
         r = fs_write_atomic(path, digest, strlen(digest), 0600, &err);
-    if (r == 0)
-        memcpy(o->release_told, digest, sizeof(digest));
-    else
+    if (r < 0) {
         log_error("what came of a release could not be recorded", "error", err.message);
+        return false;
+    }
+    memcpy(told, digest, sizeof(digest));
+    return true;
+}
+
+/* What kubectl describe shows of the agent's own StatefulSet. */
+static void say_release(struct operator_role *o, const json_t *what)
+{
+    const char *result = js_text_at(what, "result"), *image = js_text_at(what, "image"), *why = js_text_at(what, "why");
+    bool taken = !strcmp(result, "taken"), back = !strcmp(result, "rolled-back");
+    autofree char *note = mem_printf("%s%s%s", image, *image && *why ? ": " : "", why);
+    o->runtime->ops->note(o->runtime, o->role->config.own_workload, !taken,
+                          taken  ? "Upgraded"
+                          : back ? "RolledBack"
+                                 : "NotUpgraded",
+                          note);
+    log_write(taken ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "release of the agent", "result", result, "image", image, "why",
+              why, NULL);
+}
+
+static void report_release(struct operator_role *o, const json_t *last)
+{
+    const char *image = js_text_at(last, "image");
+    json_t *v = json_is_object(last) ? json_pack("{ss ss ss ss}", "result", js_text_at(last, "result"), "what",
+                                                 *image ? image : js_text_at(last, "program"), "why",
+                                                 js_text_at(last, "why"), "at", js_text_at(last, "at"))
+                                     : NULL;
+    json_decref(o->release_last);
+    o->release_last = v;
+}
+
+static json_t *reported_release(void *data)
+{
+    return ((struct operator_role *)data)->release_last;
+}
+
+/* What was done to our program, by the parent or in the cluster. New reference, NULL: nothing was done. */
+static json_t *watch_release(struct operator_role *o)
+{
+    if (!o->own_image) {
+        json_t *v = upgrade_told(&o->role->config);
+        (void)record_release(o, json_object_get(v, "last"), "state/release.told", o->release_told);
+        report_release(o, json_object_get(v, "last"));
+        return v;
+    }
+    autojson json_t *observed = operator_observed(o->operator),
+                    *link = o->link ? agent_link_status_json(o->link) : NULL;
+    own_image_look(o->own_image, o->runtime,
+                   observed && operator_passed(o->operator) && json_is_true(json_object_get(link, "connected")));
+    json_t *v = own_image_told(o->own_image, o->runtime);
+    const json_t *last = json_object_get(v, "last"), *refused = json_object_get(v, "refused");
+    if (record_release(o, last, "state/release.told", o->release_told))
+        say_release(o, last);
+    if (record_release(o, refused, "state/release.refused", o->release_refused))
+        say_release(o, refused);
+    report_release(o, refused ? refused : last);
     return v;
 }
 
@@ -530,10 +588,10 @@ static int confine(struct operator_role *o, struct err *err)
     /* Not the ledger's folder: its key and its leaves are its own role's. */
     autofree char *runtime = agent_path(c, "runtime"), *run = agent_path(c, "run"), *consent = agent_path(c, "consent"),
                   *policy = agent_path(c, "policy"), *wanted = agent_path(c, "wanted"), *names = agent_path(c, "names");
-    const char *read[15],
+    const char *read[16],
         *write[] = {
             o->place.link_dir, o->place.state_dir, runtime, run, consent, policy, wanted, o->place.backup.dir, NULL};
-    char folder[4096];
+    char folder[4096], lists[4096];
     size_t n = 0;
     if (agent_config_names(c))
         read[n++] = names;
@@ -547,6 +605,10 @@ static int confine(struct operator_role *o, struct err *err)
         char *slash = strrchr(strcpy(folder, *c->kubeconfig ? c->kubeconfig : KUBE_ACCOUNT_DIR "/"), '/');
         slash[slash == folder] = '\0';
         read[n++] = folder;
+        /* The list of releases comes anew in a Secret's folder, where the kubelet swaps it. */
+        slash = strrchr(strcpy(lists, *c->own_workload && *c->releases ? c->releases : "/nonexistent/"), '/');
+        *slash = '\0';
+        read[n++] = lists;
         read[n++] = "/var/run/secrets"; /* identities that the cloud mounts */
     }
     read[n] = NULL;
@@ -616,6 +678,7 @@ static int start_operator(struct operator_role *o, struct err *err)
         .may_accept = may_accept,
         .locked = is_locked,
         .on_observed = on_observed,
+        .release = reported_release,
         .on_certificate = on_service_certificate,
         .on_event = on_operator_event,
         .data = o,
@@ -687,6 +750,7 @@ static int start(struct operator_role *o, struct err *err)
     open_loop(o);
     if ((r = start_operator(o, err)) < 0)
         return r;
+    o->own_image = own_image_new(&o->role->config);
     /* Locked before this start: there is no link to close. */
     if (!lock_is_set(&o->role->config) && (r = start_link(o, err)) < 0)
         return r;
@@ -717,8 +781,10 @@ int role_operator_main(struct agent_role *r)
         uv_loop_close(&o.loop);
     }
     desk_free(o.desk);
+    own_image_free(o.own_image);
     allowlist_free(&o.allowlist);
     json_decref(o.lock_report);
+    json_decref(o.release_last);
     json_decref(o.gate_status);
     if (o.runtime)
         o.runtime->ops->free(o.runtime);

@@ -82,12 +82,21 @@ static void print_link(const json_t *link)
 
 static void print_release(const json_t *release)
 {
-    const json_t *last = json_object_get(release, "last");
-    if (*js_text_at(release, "program"))
-        printf("release     %s\n", js_text_at(release, "program"));
-    if (json_is_object(last) && strcmp(js_text_at(last, "result"), "taken"))
-        printf("            %s: %s %s\n", js_text_at(last, "program"), js_text_at(last, "result"),
-               js_text_at(last, "why"));
+    static const char *const outcomes[] = {"last", "refused"};
+    const char *what = json_object_get(release, "image") ? "image" : "program"; /* in a cluster, or as processes */
+    if (*js_text_at(release, what))
+        printf("release     %s\n", js_text_at(release, what));
+    if (*js_text_at(release, "trying"))
+        printf("            %s: is being tried\n", js_text_at(release, "trying"));
+    for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+        const json_t *o = json_object_get(release, outcomes[i]);
+        const char *which = js_text_at(o, what);
+        if (json_is_object(o) && strcmp(js_text_at(o, "result"), "taken"))
+            printf("            %s: %s %s\n", *which ? which : "the list", js_text_at(o, "result"),
+                   js_text_at(o, "why"));
+    }
+    if (*js_text_at(release, "trouble"))
+        printf("            %s\n", js_text_at(release, "trouble"));
 }
 
 static void print_text(const json_t *o)

@@ -427,9 +427,10 @@ static int delete_state(struct cli *c, struct cluster *k, const char *namespace,
 static int uninstall_run(struct cli *c, struct err *err)
 {
     const char *namespace = option(c, "namespace", "ownhouse");
-    autojson json_t *values = NULL, *objects = NULL;
+    /* With all that some values leave out. */
+    autojson json_t *values = NULL, *objects = NULL, *whole = json_pack("{sb}", "releases", 1);
     autocluster struct cluster k = {0};
-    int r = kube_chart_values(NULL, &values, err);
+    int r = kube_chart_values(whole, &values, err);
     if (r < 0 || (r = kube_chart_objects(values, namespace, &objects, err)) < 0 ||
         (r = cluster_open(cli_option(c, "kubeconfig"), cli_option(c, "context"), &k, err)) < 0 ||
         (r = check_owner(&k, namespace, err)) < 0 || (r = check_services(c, &k, err)) < 0)

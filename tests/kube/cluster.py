@@ -28,23 +28,25 @@ from peers import find_peer  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("OWNHOUSE_BUILD", TOP / "build")).resolve()
 NAMESPACE = "ownhouse"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:ownhouse-agent"
+GUARD = f"system:serviceaccount:{NAMESPACE}:ownhouse-guard"
 AUDIT = """apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
 - level: Metadata
-  users: ["%s"]
+  users: ["%s", "%s"]
 - level: None
-""" % ACCOUNT
+""" % (ACCOUNT, GUARD)
 
 
 def chart_rbac():
-    """The chart's rules, as the chart has them: its templates need no more than the namespace."""
+    """The chart's rules, as the chart has them with a list of releases: its templates need no more than the namespace."""
     objects = []
     text = (TOP / "deploy/chart/templates/rbac.yaml").read_text()
     text = re.sub(r"\{\{- range \$role := list (.*?) \}\}\n(.*?)\{\{- end \}\}\n",
                   lambda m: "".join(m.group(2).replace("{{ $role }}", r) for r in re.findall(r'"(.*?)"', m.group(1))),
                   text, flags=re.S)
+    text = re.sub(r"\{\{- if .Values.releases \}\}\n(.*?)\{\{- end \}\}\n", r"\1", text, flags=re.S)
     text = re.sub(r" *\{\{- with (.*?) \}\}\n(.*?)\{\{- end \}\}\n", "", text, flags=re.S)  # values that are empty by default
     text = re.sub(r"\{\{ \$?\.Release\.Namespace \}\}", NAMESPACE, text)
     admission = (TOP / "deploy/chart/templates/admission.yaml").read_text()

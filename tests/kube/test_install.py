@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import json
+import os
 import subprocess
 
 import pytest
@@ -92,13 +93,14 @@ def new_key(folder):
     return folder / "release.key", der[-32:].hex()
 
 
-def release_list(folder, key, serial, images):
+def release_list(folder, key, serial, images, **more):
     """As the vendor makes it, with OpenSSL."""
     text = json.dumps({"type": "ownhouse/releases", "v": 1, "serial": serial, "issuedAt": "2026-11-23T00:00:00.000Z", "images": images,
-                       "programs": []})
+                       "programs": [], **more})
     (folder / "statement").write_text(f"ownhouse-releases-v1\n{hashlib.sha256(text.encode()).hexdigest()}\n")
     signature = openssl("pkeyutl", "-sign", "-rawin", "-inkey", str(key), "-in", f"{folder}/statement").hex()
-    (folder / "releases.json").write_text(json.dumps({"v": 1, "document": text, "signature": signature}))
+    (folder / "releases.new").write_text(json.dumps({"v": 1, "document": text, "signature": signature}))
+    os.replace(folder / "releases.new", folder / "releases.json")
     return folder / "releases.json"
 
 

@@ -71,6 +71,7 @@ struct operator_loop {
     char *observed; /* the last message as text: a tenth of the memory of its tree */
     char plain[65]; /* digest of it without metrics, whose change alone is no news */
     int64_t reported_ms;
+    bool passed;                   /* the last one, without an error */
     int64_t pass_us;               /* processor time of the last pass */
     char trouble[ERR_MESSAGE_MAX]; /* last one told, so that it is told once */
 };
@@ -439,6 +440,7 @@ static void report(struct operator_loop *o, const struct runtime_status_list *ob
         .backups = backups,
         .dns = dns,
         .certificate = certificate,
+        .release = o->c.release ? o->c.release(o->c.data) : NULL,
         .version_of = version_of,
         .data = o,
     };
@@ -630,6 +632,7 @@ static void pass(struct operator_loop *o)
     int r = look(o, &again, &err);
     drop_whole(o);
     trouble(o, r < 0 ? err.message : "");
+    o->passed = r >= 0;
     if (r < 0)
         again = MIN(again, now + RETRY_MS);
     again = MIN(again, o->reported_ms + REPORT_MS);
@@ -684,6 +687,11 @@ json_t *operator_observed(const struct operator_loop *o)
     json_t *v = NULL;
     size_t len = o->observed ? strlen(o->observed) : 0;
     return len && js_parse(o->observed, len, len, &v, NULL) == 0 ? v : NULL;
+}
+
+bool operator_passed(const struct operator_loop *o)
+{
+    return o->passed;
 }
 
 int64_t operator_pass_us(const struct operator_loop *o)

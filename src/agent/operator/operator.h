@@ -58,6 +58,9 @@ struct operator_config {
     /* The whole `observed` message (api/link.md), borrowed for the call: after each change and at least every 30 s,
      * whether or not somebody is connected. */
     void (*on_observed)(const json_t *observed, void *data);
+    /* What came of the last release of the agent itself: {"result", "what", "why", "at"}, borrowed; NULL: nothing did.
+     * May be NULL itself. */
+    json_t *(*release)(void *data);
     /* The services have a new certificate: PEM that begins with it. May be NULL. */
     void (*on_certificate)(const char *pem, void *data);
     /* Something a person should read in the log; the library does not log. error: it will be tried again. */
@@ -87,6 +90,8 @@ OH_MUST_CHECK int operator_offer_desired(struct operator_loop *o, int64_t versio
 int64_t operator_desired_version(const struct operator_loop *o);
 /* The last `observed` message, for a link that has just connected; NULL before the first pass. New reference. */
 json_t *operator_observed(const struct operator_loop *o);
+/* The last pass found out all it had to. */
+bool operator_passed(const struct operator_loop *o);
 /* Processor time of the last pass, in microseconds. */
 int64_t operator_pass_us(const struct operator_loop *o);
 /* Restarts the engines of a service by the rules of a rolling change. -ENOENT: the document has no such service that

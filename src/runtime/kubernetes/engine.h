@@ -62,6 +62,22 @@ struct job {
     char error[400];
 };
 
+/* The agent's own image (own.c). */
+struct kube_own {
+    bool given; /* there is something to do at all */
+    bool busy;  /* a request is under way */
+    bool known; /* `seen` was read */
+    bool asked; /* for the guard of seen.trial, by this very agent */
+    bool healthy;
+    int patience_s;
+    char workload[KUBE_NAME_MAX + 1], account[KUBE_NAME_MAX + 1], pod[64];
+    char image[KUBE_RELEASE_IMAGE_MAX + 1], list[65];
+    struct kube_release seen;
+    int64_t due_ms, guard_until_ms, rest_until_ms;
+    char trouble[400];
+    struct kube_fact fact; /* what events are about */
+};
+
 struct kube {
     struct runtime rt;
     struct arena *arena;
@@ -79,6 +95,7 @@ struct kube {
     struct job *jobs;
     struct kube_lease lease;
     struct kube_events *events;
+    struct kube_own own;
     char trouble[400];
 };
 
@@ -104,6 +121,10 @@ void kube_job_free(struct job *j);
 /* recorder.c */
 void kube_recorder_run(struct kube *k, int64_t now_ms);
 void kube_say(struct kube *k, const char *about, bool warning, const char *reason, const char *note);
+
+/* own.c */
+int64_t kube_own_run(struct kube *k, int64_t now_ms); /* returns the time of the next look */
+const struct kube_fact *kube_own_fact(struct kube *k);
 
 /* observe.c */
 int kube_observe(struct kube *k, struct runtime_status_list *ret, struct err *err);

@@ -30,6 +30,7 @@ static int64_t run_due(struct kube *k)
         due = MIN(due, kube_jobs_run(k, now));
         kube_recorder_run(k, now);
     }
+    due = MIN(due, kube_own_run(k, now));
     return MAX(due - now, 0);
 }
 

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "runtime/kubernetes/access.h"
 #include "runtime/kubernetes/client.h"
+#include "runtime/kubernetes/release.h"
 #include "runtime/kubernetes/render.h"
 #include "runtime/runtime.h"
 
@@ -44,3 +45,18 @@ struct kube_state {
     struct kube_counts counts;
 };
 void runtime_kubernetes_state(struct runtime *rt, struct kube_state *ret);
+
+/* The agent's own image (release.h). Given again and again: what changed is acted on. While it is not given, nothing is
+ * read. Only the leader changes anything, and only while it is healthy. */
+struct kube_wish {
+    const char *workload; /* the agent's StatefulSet, in its own namespace */
+    const char *account;  /* the guard's ServiceAccount */
+    const char *pod;      /* uid of the agent's own pod */
+    const char *image;    /* that the signed list asks for; "": none */
+    const char *list;     /* digest of the list */
+    int patience_s;
+    bool healthy; /* linked, leading, and a pass was made */
+};
+void runtime_kubernetes_wish(struct runtime *rt, const struct kube_wish *w);
+/* What is known of it; false: nothing yet. `ret_trouble`: of the last request for it, "" = none. */
+bool runtime_kubernetes_release(struct runtime *rt, struct kube_release *ret, char *ret_trouble, size_t size);

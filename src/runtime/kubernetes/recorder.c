@@ -10,8 +10,10 @@ struct sent {
 };
 
 /* What an event is about: the StatefulSet or Deployment of the workload. */
-static const struct kube_fact *subject(const struct kube *k, const char *about)
+static const struct kube_fact *subject(struct kube *k, const char *about)
 {
+    if (k->own.given && !strcmp(about, k->own.workload))
+        return kube_own_fact(k);
     static const enum kube_kind kinds[] = {KUBE_STATEFUL_SET, KUBE_DEPLOYMENT};
     for (size_t n = 0; n < ARRAY_SIZE(kinds); n++)
         for (size_t i = kube_facts_first(&k->facts, kinds[n], NULL);

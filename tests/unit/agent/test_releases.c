@@ -180,15 +180,59 @@ static void the_agent_is_asked_for(void **state)
     wanted(p, "", -EINVAL, "agent: must be");
 }
 
+static void wanted_image(struct place *p, const char *image, int result, const char *said)
+{
+    struct err err = ERR_INIT;
+    char found[RELEASES_IMAGE_MAX + 1] = "", list[65] = "";
+    int r = releases_wanted_image(&p->bundle, &p->config, p->state, found, list, &err);
+    if (r != result || !strstr(err.message, said))
+        fail_msg("%d: %s", r, err.message);
+    assert_string_equal(found, image);
+    assert_int_equal(strlen(list), r == 0 ? 64 : 0);
+}
+
+static char *asking_image(int serial, const char *listed, const char *image)
+{
+    return mem_printf("{\"type\":\"ownhouse/releases\",\"v\":1,\"serial\":%d,\"issuedAt\":\"2026-11-23T00:00:00.000Z\","
+                      "\"images\":[\"" CLICKHOUSE "\",\"" HAPROXY "\",\"%s\"],\"programs\":[],\"agentImage\":\"%s\"}",
+                      serial, listed, image);
+}
+
+static void the_agents_image_is_asked_for(void **state)
+{
+    static const char agent[] = "ownhouse/agent@sha256:" OTHER;
+    struct place *p = *state;
+    autokey struct signing_key *stranger = signing_key_new();
+    autofree char *none = document(2, CLICKHOUSE, DIGITS), *asks = asking_image(3, agent, agent),
+                  *old = asking_image(1, agent, agent), *unlisted = asking_image(3, "x", agent),
+                  *tag = asking_image(3, "ownhouse/agent:latest", "ownhouse/agent:latest");
+    configure(p, "runtime = kubernetes\nclickhouse_image = " CLICKHOUSE "\nhaproxy_image = " HAPROXY "\n");
+    write_list(p, p->key, none);
+    check(p, "", 0, "");
+    wanted_image(p, "", 0, "");
+    write_list(p, p->key, asks);
+    wanted_image(p, agent, 0, "");
+    write_list(p, stranger, asks);
+    wanted_image(p, "", -EBADMSG, "release key");
+    write_list(p, p->key, old);
+    wanted_image(p, "", -ESTALE, "serial 1 is below 2");
+    write_list(p, p->key, unlisted);
+    wanted_image(p, "", -EINVAL, "agentImage");
+    write_list(p, p->key, tag);
+    wanted_image(p, "", -EINVAL, "by its digest");
+    /* A new agent would not work with an image that its list does not name. */
+    configure(p, "runtime = kubernetes\nclickhouse_image = other@sha256:" OTHER "\nhaproxy_image = " HAPROXY "\n");
+    write_list(p, p->key, asks);
+    wanted_image(p, "", -EACCES, "clickhouse_image");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(images_are_those_of_the_list),
-        TEST(the_program_is_one_of_the_list),
-        TEST(only_the_release_key_signs),
-        TEST(the_agent_is_asked_for),
+        TEST(images_are_those_of_the_list), TEST(the_program_is_one_of_the_list), TEST(only_the_release_key_signs),
+        TEST(the_agent_is_asked_for),       TEST(the_agents_image_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
