@@ -26,6 +26,7 @@
 #define BLUEPRINT_DRILL_DATABASE "ownhouse_drill" /* where a restored copy is looked at, and dropped */
 
 #define BLUEPRINT_MAX_REPLICAS 12
+#define BLUEPRINT_SHARD "1"      /* the one shard's name */
 #define BLUEPRINT_KEEPERS 3 /* members, for a service of more than one replica */
 
 /* Ports inside the data plane. The published ones are in blueprint_env. */
@@ -111,6 +112,8 @@ const char *blueprint_host(const struct desired *d, const struct desired_service
 bool blueprint_may_sleep(const struct desired_service *s);
 /* How many replicas the service has here. */
 int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env);
+/* Whether it has a Keeper: it has several replicas here, or had, since a replicated table cannot be written without. */
+bool blueprint_joined(const struct desired_service *s, const struct blueprint_env *env);
 const char *blueprint_keeper_name(const struct desired_service *s, int member, struct arena *a);
 /* The engine's disk in S3 that a service's backups lie on. A backup names the one that it builds on by disk and path,
  * so the disk has the same name at every engine that reads it. */

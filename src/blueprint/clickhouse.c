@@ -340,7 +340,7 @@ static void server_config(const struct desired_service *s, const struct blueprin
     xml_text(&x, "timezone", "UTC");
     xml_text(&x, "default_profile", "default");
     xml_text(&x, "default_database", "default");
-    server_paths(&x, blueprint_replicas(s, env) > 1);
+    server_paths(&x, blueprint_joined(s, env));
     server_storage(&x, s, env);
     server_access(&x);
     xml_comment(&x, "Stopping waits for running queries; the runtime ends the process after its grace in any case.");
@@ -530,7 +530,7 @@ static void replica_build(const struct desired_service *s, const struct blueprin
         embedded(s, env, a, w);
     else
         server(s, env, a, w);
-    if (blueprint_replicas(s, env) > 1)
+    if (blueprint_joined(s, env))
         replication_build(s, env, replica, a, w);
     w->probe = (struct workload_probe){.port = BLUEPRINT_HTTP_PORT,
                                        .path = "/ping",

@@ -103,6 +103,7 @@ struct desired_service {
     bool asleep;            /* not of the document: the operator's own, its engines are stopped until they are needed */
     bool rising;            /* nor this: it slept and may no more, and is held for until its engines serve */
     unsigned drained;       /* not of the document either: bit k for a replica that gets nothing new to do */
+    bool joined;            /* nor this: it had several replicas, and its tables are registered in its Keeper */
     struct desired_scale own; /* outside of the schedule */
     struct desired_entry *schedule;
     size_t n_schedule;

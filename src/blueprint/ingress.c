@@ -197,12 +197,13 @@ static void add_servers(const struct desired_service *s, const struct blueprint_
     if (sleeps)
         buf_printf(o, "    %s set-dst-port int(%d)\n",
                    port == BLUEPRINT_HTTP_PORT ? "http-request" : "tcp-request content", s->ordinal);
-    /* One replica alone is sent to for as long as it answers: there is nobody else. */
+    /* One replica alone is sent to for as long as it answers: there is nobody else. One that had others keeps the name
+     * by which it is sent to, or it would be restarted for another. */
     for (int k = 0; k < n; k++) {
         if (drained & (1u << k))
             continue;
         buf_printf(o, "    server r%d ${%s:%s}:%d check inter 2s fastinter 500ms downinter 500ms fall 2 rise 1%s%s\n",
-                   k, n > 1 ? "ready" : "address", blueprint_replica_name(s, k, a), port,
+                   k, blueprint_joined(s, env) ? "ready" : "address", blueprint_replica_name(s, k, a), port,
                    sleeps ? " observe layer4 error-limit 1 on-error mark-down" : "", names);
     }
     if (sleeps)

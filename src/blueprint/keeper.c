@@ -15,13 +15,19 @@
 #define READY_PORT 9182
 #define STOP_GRACE_MS 30000
 #define STARTUP_MS 180000
+#define UNIQUE_PARTS_MS 4000 /* of a replica's grace, after its queries */
 #define MEMORY ((int64_t)1 << 30)
 #define FIRST_SLOT 12 /* of the service's sixteen; replicas have those before */
 
 int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env)
 {
-    bool joined = env->replication_key && env->engine == BLUEPRINT_SERVER;
-    return joined ? MIN(s->replicas, BLUEPRINT_MAX_REPLICAS) : 1;
+    bool several = env->replication_key && env->engine == BLUEPRINT_SERVER;
+    return several ? MIN(s->replicas, BLUEPRINT_MAX_REPLICAS) : 1;
+}
+
+bool blueprint_joined(const struct desired_service *s, const struct blueprint_env *env)
+{
+    return blueprint_replicas(s, env) > 1 || (s->joined && env->replication_key && env->engine == BLUEPRINT_SERVER);
 }
 
 const char *blueprint_keeper_name(const struct desired_service *s, int member, struct arena *a)
@@ -87,6 +93,10 @@ static void cluster(const struct desired_service *s, const struct blueprint_env 
     xml_close(&x);
     xml_close(&x);
     xml_close(&x);
+    xml_comment(&x, "What came in last of all is with another replica before this one stops.");
+    xml_open(&x, "merge_tree");
+    xml_int(&x, "wait_for_unique_parts_send_before_shutdown_ms", UNIQUE_PARTS_MS);
+    xml_close(&x);
     xml_close(&x);
     build_file(a, w, "config.d/cluster.xml", &text, WORKLOAD_IGNORE, true);
 }
@@ -100,7 +110,7 @@ void replication_build(const struct desired_service *s, const struct blueprint_e
     xml_open(&x, "clickhouse");
     xml_open(&x, "macros");
     xml_text(&x, "cluster", "default");
-    xml_text(&x, "shard", "1");
+    xml_text(&x, "shard", BLUEPRINT_SHARD);
     xml_text(&x, "replica", arena_printf(a, "r%d", replica));
     xml_close(&x);
     zookeeper(&x, s, a);
@@ -204,6 +214,6 @@ static void keeper(const struct desired_service *s, const struct blueprint_env *
 
 void keeper_build(const struct desired_service *s, const struct blueprint_env *env, struct workload_list *out)
 {
-    for (int k = 0; k < BLUEPRINT_KEEPERS && blueprint_replicas(s, env) > 1; k++)
+    for (int k = 0; k < BLUEPRINT_KEEPERS && blueprint_joined(s, env); k++)
         keeper(s, env, k, out);
 }

@@ -7,6 +7,10 @@
     "NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema', '" DIAG_DATABASE "', '" DIAG_TEXT_DATABASE \
     "', '" BLUEPRINT_DRILL_DATABASE "')"
 
+#define QUOTED_TABLE                                                                        \
+    "'`' || replaceAll(replaceAll(database, '\\\\', '\\\\\\\\'), '`', '\\\\`') || '`.`' ||" \
+    " replaceAll(replaceAll(table, '\\\\', '\\\\\\\\'), '`', '\\\\`') || '`'"
+
 const struct operator_statement operator_statements[] = {
     {"replica", OPERATOR_LOOK,
      "SELECT toString(max(absolute_delay)) || ' ' || toString(countIf(is_readonly)) || ' ' ||"
@@ -18,10 +22,25 @@ const struct operator_statement operator_statements[] = {
      "how far behind it is, whether it can write, which replicated tables it has, who is registered and away", true},
     {"drop-replica", OPERATOR_REPLICA, "SYSTEM DROP REPLICA '%s'",
      "on one that stays: Keeper forgets a replica that is no more, or one that was rebuilt without its disk", false},
+    {"away-of-databases", OPERATOR_REPLICA,
+     "SELECT arrayStringConcat(arraySort(groupUniqArray(database_replica_name)), ',') FROM system.clusters"
+     " WHERE database_replica_name != '' AND is_active = 0",
+     "on one that stays: who is registered in Replicated databases and away", true},
+    {"drop-database-replica", OPERATOR_REPLICA, "SYSTEM DROP DATABASE REPLICA '" BLUEPRINT_SHARD "|%s'",
+     "the same of Replicated databases; it drops the registration, never a database", true},
+    {"next-table", OPERATOR_REPLICA,
+     "SELECT name FROM (SELECT " QUOTED_TABLE " AS name FROM system.replicas) WHERE name > %s ORDER BY name LIMIT 1"
+     " FORMAT TSVRaw",
+     "each replicated table in turn, while a replica goes", true},
+    {"sync-replica", OPERATOR_REPLICA, "SYSTEM SYNC REPLICA %s LIGHTWEIGHT",
+     "on those that stay, before one goes: they fetch what their queue names, each time for two seconds at most",
+     false},
+    {"alone", OPERATOR_REPLICA,
+     "SELECT toString(count()) FROM system.tables WHERE engine NOT LIKE 'Replicated%' AND total_rows > 0 AND "
+     "database " NOT_CUSTOMERS,
+     "on the one that goes: how many tables with rows do not replicate", true},
     {"readonly", OPERATOR_REPLICA,
-     "SELECT '`' || replaceAll(replaceAll(database, '\\\\', '\\\\\\\\'), '`', '\\\\`') || '`.`' ||"
-     " replaceAll(replaceAll(table, '\\\\', '\\\\\\\\'), '`', '\\\\`') || '`' FROM system.replicas WHERE is_readonly"
-     " ORDER BY 1 LIMIT 1 FORMAT TSVRaw",
+     "SELECT " QUOTED_TABLE " FROM system.replicas WHERE is_readonly ORDER BY 1 LIMIT 1 FORMAT TSVRaw",
      "a table that cannot be written, where Keeper has forgotten the replica", true},
     {"restore-replica", OPERATOR_REPLICA, "SYSTEM RESTORE REPLICA %s",
      "registers it anew, with the rows that the others have", false},
@@ -61,8 +80,11 @@ const struct operator_grant operator_grants[] = {
     {OPERATOR_LOOK, "GRANT SELECT(database, name, engine) ON system.tables", "replica", false},
     {OPERATOR_LOOK, "GRANT SHOW TABLES ON *.*", "replica: system.tables and system.replicas hide tables without it",
      true},
-    {OPERATOR_REPLICA, "GRANT SYSTEM DROP REPLICA ON *.*", "drop-replica", true},
-    {OPERATOR_REPLICA, "GRANT SELECT(database, table) ON system.replicas", "readonly", false},
+    {OPERATOR_REPLICA, "GRANT SYSTEM DROP REPLICA ON *.*", "drop-replica, drop-database-replica", true},
+    {OPERATOR_REPLICA, "GRANT SELECT(database, table) ON system.replicas", "readonly, next-table", false},
+    {OPERATOR_REPLICA, "GRANT SELECT(database_replica_name, is_active) ON system.clusters", "away-of-databases", false},
+    {OPERATOR_REPLICA, "GRANT SYSTEM SYNC REPLICA ON *.*", "sync-replica", true},
+    {OPERATOR_REPLICA, "GRANT SELECT(total_rows) ON system.tables", "alone", false},
     {OPERATOR_REPLICA, "GRANT SYSTEM RESTORE REPLICA ON *.*", "restore-replica", true},
     {OPERATOR_BACKUP, "GRANT BACKUP ON *.*", "backup", true},
     {OPERATOR_BACKUP, "GRANT SELECT ON *.*", "databases, tables, figures, backup-state", true},
@@ -79,7 +101,7 @@ const size_t operator_grants_count = ARRAY_SIZE(operator_grants);
 
 int operator_duties(const struct desired_service *s, const struct blueprint_env *env)
 {
-    int duties = blueprint_replicas(s, env) > 1 ? OPERATOR_LOOK | OPERATOR_REPLICA : 0;
+    int duties = blueprint_joined(s, env) ? OPERATOR_LOOK | OPERATOR_REPLICA : 0;
     if (!env->operator_sha256)
         return 0;
     if (!env->operator_only_looks)

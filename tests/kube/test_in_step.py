@@ -20,6 +20,8 @@ class Replicas:
     def __init__(self, agent, s):
         self.agent, self.s, self.servers, self.row, self.said = agent, s, {}, {}, []
         self.readonly = []  # tables of whom Keeper has forgotten, quoted
+        self.tables, self.unsynced = [], set()  # replicated ones, quoted; (k, table): replica k cannot fetch its parts
+        self.alone, self.databases = 0, {}  # tables that do not replicate; of replica k: who is away of Replicated databases
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.follow, daemon=True)
         self.thread.start()
@@ -51,6 +53,15 @@ class Replicas:
                     replicas.row[ordinal] = "0 1 1 a " if replicas.readonly else "0 0 1 a "
                 if "WHERE is_readonly" in sql:
                     body = "".join(f"{t}\n" for t in replicas.readonly[:1]).encode()
+                elif "WHERE name > '" in sql:
+                    after = sql.split("WHERE name > '")[1].split("' ORDER")[0]
+                    body = "".join(f"{t}\n" for t in [t for t in sorted(replicas.tables) if t > after][:1]).encode()
+                elif sql.startswith("SYSTEM SYNC") and (ordinal, sql.split()[3]) in replicas.unsynced:
+                    body = b"Code: 159. DB::Exception: SYNC REPLICA: command timed out. (TIMEOUT_EXCEEDED)\n"
+                elif "total_rows" in sql:
+                    body = b"%d\n" % replicas.alone
+                elif "database_replica_name" in sql:
+                    body = replicas.databases.get(ordinal, "").encode() + b"\n"
                 else:
                     body = b"" if sql.startswith("SYSTEM") else replicas.row.get(ordinal, "0 0 1 a ").encode() + b"\n"
                 self.send_response(200)
@@ -120,7 +131,7 @@ def test_a_replica_that_went_is_forgotten_by_keeper(three):
     s["replicas"] = 2
     agent.want(s)
     wait_until("two", 180, lambda: agent.workload(s, 2) not in parts(agent, s))
-    drop = wait_until("the words to Keeper", 120, lambda: [x for x in three.said if x[3].startswith("SYSTEM")])
+    drop = wait_until("the words to Keeper", 120, lambda: [x for x in three.said if x[3].startswith("SYSTEM DROP")])
     assert drop[0][0] == 0 and drop[0][3] == "SYSTEM DROP REPLICA 'r2'"
     three.row.update({0: "0 0 1 a ", 1: "0 0 1 a "})
 

@@ -89,7 +89,8 @@ def test_replicas_come_and_go_and_nothing_is_left(agent):
     assert pods(agent, s, "clickhouse")[agent.workload(s) + "-0"]["metadata"]["uid"] == uid
     s["replicas"] = 2
     agent.want(s)
-    wait_until("two", 120, lambda: agent.workload(s, 2) not in parts(agent, s))
+    # Nobody answers the operator's questions here, so that it goes when that was waited for (HANDOVER_MUTE_MS).
+    wait_until("two", 240, lambda: agent.workload(s, 2) not in parts(agent, s))
     # The disk of the one that went is kept until its data may go.
     claims = f"/api/v1/namespaces/{agent.namespace(s)}/persistentvolumeclaims"
     assert f"data-{agent.workload(s, 2)}" in {c["metadata"]["name"] for c in agent.cluster.admin.items(claims)}

@@ -46,8 +46,12 @@ struct record *memory_record(struct reconcile_memory *m, const char *name)
             m->items = mem_realloc(m->items, (m->cap = m->cap ? 2 * m->cap : 16) * sizeof(struct record *));
         memmove(m->items + at + 1, m->items + at, (m->n - at) * sizeof(struct record *));
         m->items[at] = mem_alloc(sizeof(struct record));
-        *m->items[at] =
-            (struct record){.name = mem_strdup(name), .held_since_ms = -1, .behind_since_ms = -1, .asked_ms = -1};
+        *m->items[at] = (struct record){.name = mem_strdup(name),
+                                        .held_since_ms = -1,
+                                        .behind_since_ms = -1,
+                                        .leaving_since_ms = -1,
+                                        .mute_since_ms = -1,
+                                        .asked_ms = -1};
         m->n++;
     }
     m->items[at]->seen = true;

@@ -118,8 +118,8 @@ void notes_action(struct notes *n, struct runtime *rt, const struct reconcile_ac
     else if (a->workload)
         note_apply(n, rt, a->workload, status);
     else if (status)
-        note(rt, a->name, false, "Removing", "Nobody wants it any more. Its data %s.",
-             a->delete_data ? "go too" : "stay");
+        note(rt, a->name, a->note != NULL, "Removing", "Nobody wants it any more. Its data %s.%s%s",
+             a->delete_data ? "go too" : "stay", a->note ? " " : "", a->note ? a->note : "");
 }
 
 /* ---- what becomes of it ---- */

@@ -4,6 +4,7 @@
 #include "agent/operator/asks.h"
 #include "agent/operator/backups.h"
 #include "agent/operator/certs.h"
+#include "agent/operator/joined.h"
 #include "agent/operator/kept.h"
 #include "agent/operator/named.h"
 #include "agent/operator/notes.h"
@@ -46,6 +47,7 @@ struct operator_loop {
     struct restarts restarts;
     struct upgrades upgrades;
     struct orders orders;
+    struct joined joined;
     struct named *named;
     struct backups *backups;        /* NULL: none here */
     struct replica_watch *replicas; /* NULL: nobody is asked */
@@ -321,6 +323,10 @@ static void act(struct operator_loop *o, const struct reconcile_action *a, const
     int r = a->workload ? rt->ops->apply(rt, w, &o->wanted, &err) : rt->ops->remove(rt, a->name, a->delete_data, &err);
     reconcile_done(o->memory, a, clock_mono_ms(o->c.clock), r, err.message);
     notes_action(o->notes, rt, a, status, r, err.message);
+    if (r == 0 && a->note) {
+        autofree char *text = mem_printf("removal of %s: %s", a->name, a->note);
+        event(o, true, text);
+    }
     if (r < 0) {
         autofree char *text = mem_printf("%s of %s: %s", a->workload ? "placing" : "removal", a->name, err.message);
         event(o, true, text);
@@ -339,9 +345,12 @@ static void reconcile(struct operator_loop *o, const struct runtime_status_list 
         .front_behind = taken_up_behind(&o->taken_up),
         .now_ms = clock_mono_ms(o->c.clock),
         .sync_of = o->replicas ? replica_watch_sync : NULL,
+        .left_of = o->replicas ? replica_watch_left : NULL,
         .data = o->replicas,
     };
     reconcile_step(&in, o->memory, ret);
+    for (size_t i = 0; o->replicas && i < ret->n_services; i++)
+        replica_watch_leaving(o->replicas, ret->services[i].id, ret->services[i].leaving);
     for (size_t i = 0; i < ret->n_actions; i++)
         act(o, &ret->actions[i], status_of(observed, ret->actions[i].name));
 }
@@ -495,8 +504,10 @@ static int prepare(struct operator_loop *o, struct err *err)
     }
     if (upgrades_due(&o->upgrades, clock_wall_ms(o->c.clock)))
         o->rendered = false;
-    if (!o->rendered)
+    if (!o->rendered) {
         orders_mark(&o->orders, o->kept.desired);
+        joined_mark(&o->joined, o->kept.desired);
+    }
     int rendered = o->rendered ? 0 : render(o, err);
     return r < 0 ? r : rendered;
 }
@@ -592,9 +603,14 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
     int r = o->c.runtime->ops->observe(o->c.runtime, &observed, err);
     if (r < 0)
         return r;
-    if (o->kept.desired && sleepers_step(o->sleepers, o->kept.desired, &observed, again_ms)) {
-        o->rendered = false;
-        first = prepare(o, err);
+    if (o->kept.desired) {
+        bool joins = false;
+        int noted = joined_look(&o->joined, o->kept.desired, &observed, &joins, err);
+        if (sleepers_step(o->sleepers, o->kept.desired, &observed, again_ms) || joins) {
+            o->rendered = false;
+            first = prepare(o, err);
+        }
+        first = MIN(first, noted);
     }
     bool known = o->kept.desired && o->rendered;
     if (known) {
@@ -753,6 +769,7 @@ static void release(struct operator_loop *o)
     restarts_free(&o->restarts);
     upgrades_free(&o->upgrades);
     orders_free(&o->orders);
+    joined_free(&o->joined);
     free(o->observed);
     free(o->kept_path);
     arena_free(o->arena);
@@ -802,6 +819,8 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     upgrades_open(&o->upgrades, images_path);
     autofree char *orders_path = mem_printf("%s/orders.json", config->state_dir);
     orders_open(&o->orders, orders_path);
+    autofree char *joined_path = mem_printf("%s/joined.json", config->state_dir);
+    joined_open(&o->joined, joined_path);
     taken_up_init(&o->taken_up);
     o->named = named_new(config->wanted_dir, config->names_dir, config->acme);
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);

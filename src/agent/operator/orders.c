@@ -309,7 +309,7 @@ static int check_reattach(struct orders *o OH_UNUSED, const struct order_place *
                           int k, const char *request OH_UNUSED, struct err *err)
 {
     const struct replica_view *v = p->view(s->id, p->data);
-    if (blueprint_replicas(s, p->env) < 2)
+    if (!blueprint_joined(s, p->env))
         return err_set(err, -ENOTSUP, "service %s has one replica here: its tables are not registered in any Keeper",
                        s->name);
     if (!v || !(v->serving & (1u << k)) || !v->said[k].known)

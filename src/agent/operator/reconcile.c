@@ -114,6 +114,7 @@ static void prepare(struct step *st)
         p->record = memory_record(st->m, p->w->name);
         p->record->asked_ms = -1;
         p->record->purge_asked = false;
+        p->record->leaving_since_ms = p->record->mute_since_ms = -1;
         if (is_engine(p->w) && p->s && p->s->state == RUNTIME_STARTING)
             st->starting++;
         if (!strcmp(p->w->name, "ingress"))
@@ -140,7 +141,7 @@ static bool may_ask(struct step *st, const struct record *r)
 static void act(struct step *st, const char *name, const struct workload *w, bool delete_data)
 {
     st->plan->actions[st->plan->n_actions++] =
-        (struct reconcile_action){arena_strdup(st->plan->arena, name), w, delete_data};
+        (struct reconcile_action){arena_strdup(st->plan->arena, name), w, delete_data, NULL};
 }
 
 /* True when nothing is sent any more to what shall go, or when that was waited for long enough. */
@@ -282,17 +283,62 @@ static void ask_removal(struct step *st, const char *name, bool delete_data, boo
         act(st, name, NULL, delete_data);
 }
 
-/* What only a replica that goes may have has been taken over by those that stay: they are in step while nothing new is
- * sent to it. */
-static bool taken_over(struct step *st, const struct runtime_status *s)
+/* How those that stay are, now: waited for or not. */
+static void see_others(struct step *st, const char *service, struct handover_seen *seen)
 {
-    const char *service = status_label(s, BLUEPRINT_SERVICE), *role = status_label(s, BLUEPRINT_ROLE);
-    for (size_t i = 0; service && !strcmp(role, "clickhouse") && i < st->n; i++) {
-        const char *other = workload_label(st->pairs[i].w, BLUEPRINT_SERVICE);
-        if (other && !strcmp(other, service) && !is_keeper(st->pairs[i].w) && !caught_up(st, &st->pairs[i]))
-            return false;
+    seen->others_in_step = true;
+    for (size_t i = 0; i < st->n; i++) {
+        const struct pair *p = &st->pairs[i];
+        const char *other = workload_label(p->w, BLUEPRINT_SERVICE);
+        if (!other || strcmp(other, service) || is_keeper(p->w) || !serves(p))
+            continue;
+        seen->others_serve = true;
+        if (st->in->sync_of && st->in->sync_of(p->w->name, st->in->data) != REPLICA_SYNCED)
+            seen->others_in_step = false;
     }
-    return true;
+}
+
+static int64_t since(int64_t *mark, bool holds, int64_t now)
+{
+    *mark = !holds ? -1 : *mark < 0 ? now : *mark;
+    return holds ? now - *mark : 0;
+}
+
+static void mark_leaving(struct step *st, const struct desired_service *service, const struct runtime_status *s)
+{
+    const char *dash = strrchr(s->name, '-');
+    int k = dash ? atoi(dash + 1) : -1;
+    if (k >= 0 && k < BLUEPRINT_MAX_REPLICAS)
+        st->plan->services[service - st->in->desired->services].leaving |= 1u << k;
+}
+
+/* Whether a replica of a service that runs may go, and what is to be said of it then. Once it was asked to go nothing
+ * holds it. */
+static bool may_leave(struct step *st, const struct desired_service *service, const struct runtime_status *s,
+                      const char **note)
+{
+    struct record *r = memory_record(st->m, s->name);
+    int64_t now = st->in->now_ms;
+    struct handover_seen seen = {.asleep = service->asleep,
+                                 .can_ask = st->in->left_of != NULL,
+                                 .runs = s->state == RUNTIME_RUNNING,
+                                 .said = {.taken = REPLICA_UNKNOWN, .alone = -1, .table = ""}};
+    if (r->asked_ms >= 0)
+        return true;
+    if (r->leaving_since_ms < 0 && !released(st, r))
+        return false;
+    mark_leaving(st, service, s);
+    see_others(st, service->id, &seen);
+    if (seen.can_ask)
+        seen.said = st->in->left_of(s->name, st->in->data);
+    seen.waited_ms = since(&r->leaving_since_ms, true, now);
+    seen.mute_ms = since(&r->mute_since_ms, !seen.runs || (seen.can_ask && seen.said.taken == REPLICA_UNKNOWN), now);
+    enum handover judged = handover_judge(&seen);
+    *note = handover_sentence(&seen, judged, st->plan->arena);
+    if (judged == HANDOVER_WAIT)
+        look_again(st, MIN(r->leaving_since_ms + HANDOVER_BOUND_MS,
+                           r->mute_since_ms < 0 ? INT64_MAX : r->mute_since_ms + HANDOVER_MUTE_MS));
+    return judged != HANDOVER_WAIT;
 }
 
 /* What runs and is wanted by nobody; the front first, so that nothing is sent to what is gone. */
@@ -306,9 +352,14 @@ static void emit_removals(struct step *st)
             if (!role || strcmp(role, roles[k]) || is_wanted(st, s->name))
                 continue;
             const struct desired_service *service = service_by_id(st->in->desired, status_label(s, BLUEPRINT_SERVICE));
-            if (service && service->state == DESIRED_RUNNING && !taken_over(st, s))
+            const char *note = "";
+            size_t before = st->plan->n_actions;
+            if (service && service->state == DESIRED_RUNNING && !strcmp(role, "clickhouse") &&
+                !may_leave(st, service, s, &note))
                 continue;
             ask_removal(st, s->name, service && service->state == DESIRED_DELETED && service->delete_data, true);
+            if (st->plan->n_actions > before && *note)
+                st->plan->actions[before].note = note;
         }
 }
 

@@ -10,14 +10,14 @@
  * not serve are mended first. New ones come at once.
  * - A replica serves again, in this sense, when it answers and is in step with the others (replicas.h): neither lagging
  * nor read-only nor without tables that another has. That is waited for at most RECONCILE_SYNC_BOUND_MS, and for one
- * that does not say RECONCILE_UNKNOWN_BOUND_MS. A replica that nobody wants any more goes when those that stay are in
- * step.
+ * that does not say RECONCILE_UNKNOWN_BOUND_MS. A replica that nobody wants any more is out of the ingress first, then
+ * hands over what it has, then goes (handover.h); never while no other serves.
  * - At most RECONCILE_MAX_STARTING engines start or are changed at a time, so that a machine is not overrun.
  * - Data goes only with a deleted service that says so. What is wanted by nobody is removed, its data stays.
  * - What failed is tried again after 1 s, doubling to 60 s. */
 #pragma once
 
-#include "agent/operator/replicas.h"
+#include "agent/operator/handover.h"
 #include "blueprint/blueprint.h"
 #include "runtime/runtime.h"
 
@@ -51,6 +51,8 @@ struct reconcile_input {
     int64_t now_ms;    /* monotonic */
     /* How far a replica is; NULL: nobody can say, and an answer to its probe is enough. */
     enum replica_sync (*sync_of)(const char *workload, void *data);
+    /* How far the handing over of one that goes is (`leaving` below says which); NULL where sync_of is. */
+    struct handover_said (*left_of)(const char *workload, void *data);
     void *data;
 };
 
@@ -58,6 +60,7 @@ struct reconcile_action {
     const char *name;
     const struct workload *workload; /* to apply; NULL: remove */
     bool delete_data;
+    const char *note; /* a removal: what people should know of it; NULL: nothing */
 };
 
 struct reconcile_service {
@@ -66,6 +69,7 @@ struct reconcile_service {
     int ready, replicas, restarts;
     const char *engine;         /* "embedded" or "server": only the latter speaks the native protocol */
     const char *notice, *error; /* "" or a sentence */
+    unsigned leaving;           /* bit k: replica k goes, and has to be handed over */
 };
 
 struct reconcile_plan {

@@ -12,18 +12,27 @@ struct member {
     char said_for[48];
 };
 
+/* One that goes. */
+struct leaver {
+    unsigned turn; /* another one each time that it goes: old answers are not its */
+    int64_t alone;
+    struct handover_turn turns[BLUEPRINT_MAX_REPLICAS]; /* of those that stay */
+};
+
 struct group {
     char *service;
     bool seen;
     struct replica_view view;
     unsigned reattach; /* bit k: asked for */
     struct member members[BLUEPRINT_MAX_REPLICAS];
+    struct leaver *leavers[BLUEPRINT_MAX_REPLICAS]; /* NULL: stays, or is not there */
 };
 
 struct replica_watch {
     const struct clock *clock;
     struct asks *asks;
     char *password;
+    unsigned leaves; /* counted */
     struct group **groups;
     size_t n, cap;
 };
@@ -59,6 +68,8 @@ static struct group *group_made(struct replica_watch *w, const char *service)
 
 static void group_free(struct group *g)
 {
+    for (int k = 0; k < BLUEPRINT_MAX_REPLICAS; k++)
+        free(g->leavers[k]);
     free(g->service);
     free(g);
 }
@@ -83,19 +94,54 @@ static bool parse_nothing(const char *body, const char *key OH_UNUSED, char out[
     return !*body;
 }
 
+/* A quoted name, or an empty line: none left. */
+static bool parse_name(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    size_t len = strcspn(body, "\n");
+    if (len >= ASKS_TEXT_MAX || (len && *body != '`'))
+        return false;
+    snprintf(out, ASKS_TEXT_MAX, "%.*s", (int)(len ? len : 1), len ? body : "-");
+    return true;
+}
+
+static bool parse_synced(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    snprintf(out, ASKS_TEXT_MAX, "done");
+    return handover_is_synced(body);
+}
+
+static bool parse_count(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    size_t len = strspn(body, "0123456789");
+    snprintf(out, ASKS_TEXT_MAX, "%.*s", (int)MIN(len, 18), body);
+    return len > 0 && len <= 18 && (body[len] == '\n' || !body[len]);
+}
+
+/* Names by commas, or an empty line: nobody. */
+static bool parse_names(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    size_t len = strcspn(body, "\n");
+    if (len >= ASKS_TEXT_MAX || strspn(body, "abcdefghijklmnopqrstuvwxyz0123456789_,-") < len)
+        return false;
+    snprintf(out, ASKS_TEXT_MAX, "%.*s", (int)(len ? len : 1), len ? body : "-");
+    return true;
+}
+
+/* What waits at the engine does so for less time than our own patience. */
 static void want(struct replica_watch *w, const char *name, const char *address, const char *key, const char *sql,
                  asks_parse parse)
 {
-    asks_want(w->asks, &(struct question){.name = name,
-                                          .address = address,
-                                          .port = BLUEPRINT_HTTP_PORT,
-                                          .path = "/",
-                                          .user = BLUEPRINT_OPERATOR,
-                                          .password = w->password,
-                                          .body = sql,
-                                          .key = key,
-                                          .parse = parse,
-                                          .pause_ms = REPLICA_WATCH_BUSY_MS});
+    asks_want(w->asks,
+              &(struct question){.name = name,
+                                 .address = address,
+                                 .port = BLUEPRINT_HTTP_PORT,
+                                 .path = parse == parse_synced ? "/?receive_timeout=2" : "/",
+                                 .user = BLUEPRINT_OPERATOR,
+                                 .password = w->password,
+                                 .body = sql,
+                                 .key = key,
+                                 .parse = parse,
+                                 .pause_ms = parse == parse_names ? REPLICA_WATCH_QUIET_MS : REPLICA_WATCH_BUSY_MS});
 }
 
 /* One question after the other: the next is another key, asked when the last is answered and old enough. */
@@ -200,26 +246,43 @@ static void choose(struct replica_watch *w, const struct desired *d, const struc
     w->n = kept;
 }
 
-static void forget(struct replica_watch *w, const struct group *g)
+/* The form with its %s filled; free(). */
+static char *fill(const char *statement, const char *with)
 {
-    int on = -1, k = replica_to_forget(&g->view, &on);
-    if (k < 0)
-        return;
-    const char *form = operator_sql("drop-replica"), *at = strstr(form, "%s");
-    const struct member *m = &g->members[on];
-    autofree char *name = mem_printf("forget-%s-%d", g->service, k),
-                  *sql = mem_printf("%.*sr%d%s", (int)(at - form), form, k, at + 2);
-    want(w, name, m->address, m->said_for, sql, parse_nothing);
+    const char *form = operator_sql(statement), *at = strstr(form, "%s");
+    return mem_printf("%.*s%s%s", (int)(at - form), form, with, at + 2);
 }
 
-/* A quoted name, or an empty line: none left. */
-static bool parse_name(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+/* Somebody who stays says whom Replicated databases miss, as often as it speaks of its tables. */
+static void ask_databases(struct replica_watch *w, struct group *g)
 {
-    size_t len = strcspn(body, "\n");
-    if (len >= ASKS_TEXT_MAX || (len && *body != '`'))
-        return false;
-    snprintf(out, ASKS_TEXT_MAX, "%.*s", (int)(len ? len : 1), len ? body : "-");
-    return true;
+    for (int on = 0; on < g->view.wanted; on++) {
+        const struct member *m = &g->members[on];
+        struct replica_said *said = &g->view.said[on];
+        if (!(g->view.serving & (1u << on)) || !said->known)
+            continue;
+        autofree char *name = mem_printf("databases-%s-%d", g->service, on);
+        want(w, name, m->address, m->said_for, operator_sql("away-of-databases"), parse_names);
+        const char *answer = asks_get(w->asks, name);
+        if (*answer)
+            said->away_database = replica_names(answer);
+        return;
+    }
+}
+
+static void forget(struct replica_watch *w, const struct group *g)
+{
+    int on = -1;
+    bool database = false;
+    int k = replica_to_forget(&g->view, &on, &database);
+    if (k < 0)
+        return;
+    char replica[8];
+    snprintf(replica, sizeof(replica), "r%d", k);
+    const struct member *m = &g->members[on];
+    autofree char *name = mem_printf("forget-%s-%d%s", g->service, k, database ? "-database" : ""),
+                  *sql = fill(database ? "drop-database-replica" : "drop-replica", replica);
+    want(w, name, m->address, m->said_for, sql, parse_nothing);
 }
 
 /* One table with each answer of the replica's. */
@@ -234,9 +297,75 @@ static void restore(struct replica_watch *w, const struct group *g, int k)
     const char *table = asks_get(w->asks, which);
     if (*table != '`')
         return;
-    const char *form = operator_sql("restore-replica"), *at = strstr(form, "%s");
-    autofree char *sql = mem_printf("%.*s%s%s", (int)(at - form), form, table, at + 2);
+    autofree char *sql = fill("restore-replica", table);
     want(w, name, m->address, m->said_for, sql, parse_nothing);
+}
+
+/* ---- who goes ---- */
+
+static unsigned staying(const struct group *g)
+{
+    return g->view.serving & ((1u << g->view.wanted) - 1);
+}
+
+/* Asks on; each answer at hand brings the next statement, at once. */
+static void hand_over_to(struct replica_watch *w, const struct group *g, int k, int to)
+{
+    struct leaver *l = g->leavers[k];
+    struct handover_turn *t = &l->turns[to];
+    autofree char *name = mem_printf("handover-%s-%d-%d", g->service, k, to);
+    while (!t->done) {
+        autobuf struct buf sql = BUF_INIT;
+        handover_statement(t, &sql);
+        autofree char *key = mem_printf("%u %s", l->turn, sql.data);
+        want(w, name, g->members[to].address, key, sql.data, t->fetches ? parse_synced : parse_name);
+        const char *answer = asks_get(w->asks, name);
+        if (!*answer)
+            return;
+        handover_heard(t, answer);
+    }
+}
+
+static void hand_over(struct replica_watch *w, const struct group *g, int k)
+{
+    struct leaver *l = g->leavers[k];
+    for (int to = 0; to < g->view.wanted; to++)
+        if (staying(g) & (1u << to))
+            hand_over_to(w, g, k, to);
+    if (!(g->view.serving & (1u << k)))
+        return;
+    autofree char *name = mem_printf("alone-%s-%d", g->service, k), *key = mem_printf("%u", l->turn);
+    want(w, name, g->members[k].address, key, operator_sql("alone"), parse_count);
+    const char *answer = asks_get(w->asks, name);
+    l->alone = *answer ? strtoll(answer, NULL, 10) : -1;
+}
+
+void replica_watch_leaving(struct replica_watch *w, const char *service, unsigned replicas)
+{
+    struct group *g = group_of(w, service, strlen(service));
+    for (int k = 0; g && k < BLUEPRINT_MAX_REPLICAS; k++) {
+        if (!(replicas & (1u << k))) {
+            free(TAKE_PTR(g->leavers[k]));
+            continue;
+        }
+        if (!g->leavers[k]) {
+            g->leavers[k] = mem_alloc(sizeof(*g->leavers[k]));
+            *g->leavers[k] = (struct leaver){.turn = ++w->leaves, .alone = -1};
+        }
+        hand_over(w, g, k);
+    }
+}
+
+struct handover_said replica_watch_left(const char *workload, void *watch)
+{
+    struct replica_watch *w = watch;
+    const char *service;
+    size_t len;
+    int k = ordinal_of(workload, &service, &len);
+    const struct group *g = k >= 0 ? group_of(w, service, len) : NULL;
+    if (!g || !g->leavers[k])
+        return (struct handover_said){.taken = g ? REPLICA_BEHIND : REPLICA_UNKNOWN, .alone = -1, .table = ""};
+    return handover_sum(g->leavers[k]->turns, staying(g), g->view.said, g->leavers[k]->alone);
 }
 
 int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, const struct blueprint_env *env,
@@ -252,6 +381,7 @@ int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, con
                 due = MIN(due, ask_member(w, g, k, busy || is_mended(g, k)));
             else
                 g->view.said[k].known = false;
+        ask_databases(w, g);
         forget(w, g);
         for (int k = 0; k < g->view.wanted; k++)
             restore(w, g, k);

@@ -2,6 +2,7 @@
  * them which replicas are no more. On work threads of its own; decisions are replicas.h's. */
 #pragma once
 
+#include "agent/operator/handover.h"
 #include "agent/operator/notes.h"
 #include "agent/operator/replicas.h"
 #include "base/clock.h"
@@ -26,5 +27,10 @@ const struct replica_view *replica_watch_view(const struct replica_watch *w, con
 /* These replicas (bit k) register their tables anew though nobody else can write either: somebody has decided that
  * theirs are the rows to go on with. Holds until it is set to another. */
 void replica_watch_reattach(struct replica_watch *w, const char *service, unsigned replicas);
+/* These replicas (bit k) of a service go: what they have is handed over to those that stay (handover.h), for as long as
+ * they are named. Once after each step. */
+void replica_watch_leaving(struct replica_watch *w, const char *service, unsigned replicas);
+/* How far that is, of a workload: reconcile_input.left_of. */
+struct handover_said replica_watch_left(const char *workload, void *watch);
 /* Frees; `done` is called (maybe later) when no thread uses it any more. */
 void replica_watch_free(struct replica_watch *w, void (*done)(void *data), void *data);

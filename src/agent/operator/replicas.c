@@ -16,8 +16,7 @@ static bool blank(const char **p)
     return *(*p)++ == ' ';
 }
 
-/* "r0,r11" as bits; names that are not ours are of no concern. */
-static unsigned names(const char *p)
+unsigned replica_names(const char *p)
 {
     unsigned mask = 0;
     while (*p && *p != '\n') {
@@ -42,7 +41,7 @@ bool replica_parse(const char *row, struct replica_said *ret)
     if (n == 0 || n > 16 || p[n] != ' ')
         return false;
     memcpy(r.schema, p, n);
-    r.away = names(p + n + 1);
+    r.away = replica_names(p + n + 1);
     *ret = r;
     return true;
 }
@@ -68,14 +67,16 @@ static bool is_forgettable(const struct replica_view *v, int k, int on)
     return serving && v->said[k].known && v->said[k].tables == 0 && v->said[on].tables > 0;
 }
 
-int replica_to_forget(const struct replica_view *v, int *ret_on)
+int replica_to_forget(const struct replica_view *v, int *ret_on, bool *ret_database)
 {
     for (int on = 0; on < v->wanted; on++) {
         if (!(v->serving & (1u << on)) || !v->said[on].known)
             continue;
+        unsigned gone = v->said[on].away_database & ~v->placed & ~((1u << v->wanted) - 1);
         for (int k = 0; k < BLUEPRINT_MAX_REPLICAS; k++)
-            if (k != on && (v->said[on].away & (1u << k)) && is_forgettable(v, k, on)) {
+            if (k != on && ((v->said[on].away | gone) & (1u << k)) && is_forgettable(v, k, on)) {
                 *ret_on = on;
+                *ret_database = !(v->said[on].away & (1u << k));
                 return k;
             }
     }

@@ -13,9 +13,12 @@ struct replica_said {
     bool known; /* it has answered since it started */
     int64_t delay_s, readonly, tables;
     char schema[17];
-    unsigned away; /* bit k: rk is registered and not there */
+    unsigned away;          /* bit k: rk is registered and not there */
+    unsigned away_database; /* the same of Replicated databases; another statement, "away-of-databases", says it */
 };
 
+/* "r0,r11" as bits; names that are not ours are of no concern. */
+unsigned replica_names(const char *row);
 /* false: that is no such row. */
 bool replica_parse(const char *row, struct replica_said *ret);
 
@@ -35,10 +38,12 @@ struct replica_view {
 };
 
 /* A replica that Keeper has to forget, and who is told so (*ret_on: lowest of those that serve and say so); -1: none.
- * - One that is not wanted and of which nothing is left in the runtime: the service became smaller.
+ * - One that is not wanted and of which nothing is left in the runtime: the service became smaller. Of tables first,
+ * then, when no table knows it any more, of Replicated databases (*ret_database).
  * - One that serves without a table while Keeper holds its name as away: it was rebuilt without its disk, and could not
- * make its tables again (error 253). A replica that is merely away is never forgotten: it comes back. */
-int replica_to_forget(const struct replica_view *v, int *ret_on);
+ * make its tables again (error 253). Databases know
+ * it by its fixed id and take it back. A replica that is merely away is never forgotten: it comes back. */
+int replica_to_forget(const struct replica_view *v, int *ret_on, bool *ret_database);
 
 /* Whether rk has tables on its disk that Keeper has forgotten: it went once, and came back. They cannot be written
  * until they are registered anew (SYSTEM RESTORE REPLICA, which takes the rows from the others and is refused for a

@@ -65,7 +65,8 @@ def script(tables, folder, n, disk=False):
         return name, text.replace(" ASYNC", "")  # the outcome is then the answer
     return [fill("replica"), fill("readonly"), fill("databases"), fill("tables"), fill("figures", "`shop`.`orders`"),
             fill("backup", "`shop`", place, f"b{n}"), fill("backup-state", f"b{n}"), fill("drill-end"), fill("drill-database"),
-            fill("drill", "`shop`.`orders`", "t0", place, f"d{n}"), fill("figures", "`ownhouse_drill`.`t0`"), fill("drill-end")]
+            fill("drill", "`shop`.`orders`", "t0", place, f"d{n}"), fill("figures", "`ownhouse_drill`.`t0`"), fill("drill-end"),
+            fill("next-table", "'`a`.`it\\'s`'"), fill("alone"), fill("away-of-databases"), fill("drop-database-replica", "r2")]
 
 
 def answers(engine, tables, grants, n, disk=False):
@@ -91,6 +92,7 @@ def test_each_statement_passes_with_the_operators_grants(engine, tables, disk):
     assert figures[0] == figures[1] and figures[0].startswith("1000\t")
     assert "\nshop\n" in "\n" + next(v for k, v in said.items() if k.endswith("databases"))
     assert re.fullmatch(r"0 0 0 0*[0-9a-f]* \n", next(v for k, v in said.items() if k.endswith(" replica")))
+    assert next(v for k, v in said.items() if k.endswith("alone")) == "1\n"  # what is not replicated, and has rows
     # Every statement that the embedded engine can run was run here or by the restore below.
     named = {name for name, _ in script(tables, engine.folder, 0)} | {"restore"}
     assert {s["name"] for s in tables["statements"] if s["embedded"]} == named
@@ -142,7 +144,7 @@ def test_the_look_needs_to_see_names(engine, tables):
     assert engine.ask([g for g in look if "SHOW TABLES" not in g], count)[0] != {"ok": "1\n"}
 
 
-@pytest.mark.parametrize("name, of", [("drop-replica", "r2"), ("restore-replica", "`shop`.`orders`")])
+@pytest.mark.parametrize("name, of", [("drop-replica", "r2"), ("restore-replica", "`shop`.`orders`"), ("sync-replica", "`shop`.`orders`")])
 def test_what_keeper_is_told_takes_its_grant(engine, tables, name, of):
     """Past the check of rights the engine says that it has no Keeper, or no such table; before it, that the right is missing."""
     sql = next(s["sql"] for s in tables["statements"] if s["name"] == name).replace("%s", of)

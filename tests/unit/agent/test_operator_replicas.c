@@ -15,6 +15,8 @@ static void rows_are_read(void **state OH_UNUSED)
     assert_true(r.delay_s == 301 && r.readonly == 2 && r.away == 0);
     assert_true(replica_parse("0 0 1 a r0,r11,r12,other,r1x,r", &r));
     assert_int_equal(r.away, 1 | 1 << 11);
+    assert_int_equal(replica_names("r1,r11,other,-\n"), 1 << 1 | 1 << 11);
+    assert_int_equal(replica_names("-"), 0);
     static const char *const bad[] = {"",
                                       "\n",
                                       "Code: 516. DB::Exception",
@@ -56,10 +58,13 @@ static void whom_keeper_forgets(void **state OH_UNUSED)
 {
     const struct replica_said full = {.known = true, .tables = 5}, empty = {.known = true},
                               misses1 = {.known = true, .tables = 5, .away = 2},
-                              misses2 = {.known = true, .tables = 5, .away = 4}, silent = {.known = false, .away = 6};
+                              misses2 = {.known = true, .tables = 5, .away = 4}, silent = {.known = false, .away = 6},
+                              base2 = {.known = true, .tables = 5, .away_database = 4},
+                              both2 = {.known = true, .tables = 5, .away = 4, .away_database = 4};
     const struct {
         struct replica_view v;
         int k, on;
+        bool database;
     } cases[] = {
         /* all is well */
         {{{full, full, full}, 7, 7, 3}, -1, -1},
@@ -78,11 +83,20 @@ static void whom_keeper_forgets(void **state OH_UNUSED)
         {{{misses1, silent, misses1}, 7, 7, 3}, -1, -1},          /* nobody knows what it has */
         {{{misses1, empty, misses1}, 7, 5, 3}, -1, -1},           /* it does not answer */
         {{{{.known = true, .away = 2}, empty}, 3, 3, 2}, -1, -1}, /* nobody has a table: nothing to mend */
+        /* a Replicated database's registration goes after the tables', of one that is no more, and of nobody else */
+        {{{both2, both2}, 3, 3, 2}, 2, 0},
+        {{{base2, base2}, 3, 3, 2}, 2, 0, true},
+        {{{base2}, 1, 1, 1}, 2, 0, true}, /* the service has one replica now */
+        {{{base2, base2}, 7, 3, 2}, -1, -1},
+        {{{base2, base2, empty}, 7, 7, 3}, -1, -1},
+        {{{base2, base2}, 3, 3, 3}, -1, -1},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         int on = -1;
-        assert_int_equal(replica_to_forget(&cases[i].v, &on), cases[i].k);
+        bool database = false;
+        assert_int_equal(replica_to_forget(&cases[i].v, &on, &database), cases[i].k);
         assert_int_equal(on, cases[i].on);
+        assert_int_equal(database, cases[i].database);
     }
 }
 
