@@ -58,7 +58,7 @@ static void door(const struct control_config *c, struct buf *out)
                "    mode tcp\n"
                "    bind %s%s:%lld\n"
                "    bind unix@%s/run/front.sock mode 600 accept-proxy\n"
-               "    tcp-request inspect-delay 5s\n"
+               "    tcp-request inspect-delay 10s\n"
                "    tcp-request content accept if { req.ssl_hello_type 1 }\n"
                "    tcp-request content reject\n"
                "    use_backend link if { req.ssl_alpn ownhouse-link/1 } || { req.ssl_alpn ownhouse-enrol/1 } || "
