@@ -1,8 +1,8 @@
 /* A stream and a local socket, joined. */
 #include "net/link_pipe.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
+#include "net/byte_queue.h"
 
 #include <sys/socket.h>
 
@@ -15,8 +15,7 @@ struct link_pipe {
     int fd;
     uv_poll_t poll;
     int events;
-    struct buf in; /* from the stream, not yet taken by the socket, from in_at on */
-    size_t in_at;
+    struct byte_queue in; /* from the stream, not yet taken by the socket */
     char *out; /* from the socket, not yet taken by the stream: out_len bytes from out_at on; NULL: none */
     size_t out_at, out_len;
     bool stream_ended, socket_ended; /* the other side has been told */
@@ -47,7 +46,7 @@ static void on_poll_closed(uv_handle_t *h)
     close(p->fd);
     if (p->done)
         p->done(p, p->user);
-    buf_free(&p->in);
+    byte_queue_free(&p->in);
     free(p->out);
     free(p);
 }
@@ -107,13 +106,16 @@ static void shut_if_drained(struct link_pipe *p)
 
 static void drain(struct link_pipe *p)
 {
-    if (!p->in.len)
-        return;
-    p->in_at += send_some(p, p->in.data + p->in_at, p->in.len - p->in_at);
-    if (p->closing || p->in_at < p->in.len)
-        return;
-    buf_free(&p->in);
-    p->in_at = 0;
+    const char *data;
+    size_t len;
+    while ((data = byte_queue_front(&p->in, &len))) {
+        size_t sent = send_some(p, data, len);
+        if (p->closing)
+            return;
+        byte_queue_take(&p->in, sent);
+        if (sent < len)
+            return;
+    }
     shut_if_drained(p);
 }
 
@@ -126,13 +128,7 @@ void link_pipe_data(struct link_pipe *p, const void *data, size_t len)
         sent = send_some(p, data, len);
     if (p->closing)
         return;
-    if (sent < len) {
-        if (p->in_at > PIECE && p->in_at >= p->in.len / 2) { /* each byte is moved once at most */
-            buf_consume(&p->in, p->in_at);
-            p->in_at = 0;
-        }
-        buf_add(&p->in, (const char *)data + sent, len - sent);
-    }
+    byte_queue_add(&p->in, (const char *)data + sent, len - sent);
     watch(p);
 }
 

@@ -7,6 +7,7 @@
 #define CONTROL_RESERVE KIB(64) /* control frames that may queue beyond out_max before the session fails */
 #define SMALL_UPDATE 4096u      /* a window update below this costs a churn token */
 #define SEEN_IDS 256u           /* how far behind the newest a peer's opening may arrive */
+#define WINDOW_IDLE_MS 10000    /* a window that is not used up in this time goes back to what all begin with */
 
 enum frame_type { TYPE_DATA, TYPE_WINDOW_UPDATE, TYPE_PING, TYPE_GOAWAY };
 enum frame_flag { FLAG_SYN = 1, FLAG_ACK = 2, FLAG_FIN = 4, FLAG_RST = 8 };
@@ -32,6 +33,8 @@ struct stream {
     uint32_t window;      /* our receive window */
     uint32_t unreturned;  /* consumed bytes whose credit has not gone back yet */
     uint32_t epoch_bytes; /* consumed since epoch_ms, for growth */
+    uint32_t standing;    /* the least that the caller held since then, right after it consumed some */
+    uint32_t surplus;     /* of the window, that goes as bytes are consumed: their credit is not given back */
     int64_t epoch_ms;
     int64_t blocked_ms; /* since when the writer waits for credit; -1: from the next tick on */
     void *user;
@@ -193,6 +196,7 @@ static struct stream *stream_add(struct yamux *y, uint32_t id)
     s->id = id;
     s->send_credit = s->recv_credit = s->window = YAMUX_WINDOW_INITIAL;
     s->epoch_ms = s->blocked_ms = -1;
+    s->standing = UINT32_MAX;
     if (y->n_streams == y->cap_streams) {
         y->cap_streams = y->cap_streams ? y->cap_streams * 2 : 2;
         y->streams = mem_realloc(y->streams, y->cap_streams * sizeof(*y->streams));
@@ -303,6 +307,17 @@ static void return_credit(struct yamux *y, struct stream *s)
     s->unreturned = 0;
 }
 
+/* What was sent under a window cannot be taken back: a window shrinks by keeping credit. */
+static void absorb(struct yamux *y, struct stream *s)
+{
+    uint32_t n = MIN(s->surplus, s->unreturned);
+    s->surplus -= n;
+    s->unreturned -= n;
+    s->window -= n;
+    if (n)
+        y->budget->used -= n;
+}
+
 void yamux_consumed(struct yamux *y, uint32_t stream, size_t n)
 {
     struct stream *s = stream_find(y, stream);
@@ -311,7 +326,9 @@ void yamux_consumed(struct yamux *y, uint32_t stream, size_t n)
     uint32_t held = s->window - s->recv_credit - s->unreturned;
     uint32_t back = (uint32_t)MIN(n, (size_t)held);
     s->unreturned += back;
+    s->standing = MIN(s->standing, held - back);
     s->epoch_bytes += MIN(back, UINT32_MAX - s->epoch_bytes);
+    absorb(y, s);
     return_credit(y, s);
 }
 
@@ -502,26 +519,59 @@ static int accept_stream(struct yamux *y, const struct frame *f, struct stream *
     return 0;
 }
 
-/* Doubles the window when a whole one was consumed within about two round trips: then the window, not the path, was
- * the limit. Decided when data arrives, because only then is the time known exactly. */
-static void consider_growth(struct yamux *y, struct stream *s)
+static void next_epoch(const struct yamux *y, struct stream *s)
 {
-    if (s->epoch_ms < 0)
-        s->epoch_ms = y->now_ms;
-    if (s->epoch_bytes < s->window)
-        return;
-    if (y->rtt_ms < 0 && !y->ping_waiting && yamux_ping(y, y->now_ms) < 0)
-        return;
-    uint32_t extra = MIN(s->window, y->limits->window_max - MIN(s->window, y->limits->window_max));
-    bool quick = y->rtt_ms >= 0 && y->now_ms - s->epoch_ms <= 2 * MAX(y->rtt_ms, 1);
     s->epoch_ms = y->now_ms;
     s->epoch_bytes = 0;
-    if (!quick || !extra || !y->budget || y->budget->used + extra > y->budget->total)
+    s->standing = UINT32_MAX;
+}
+
+/* Down to what all begin with at the least. */
+static void shrink(struct stream *s, uint32_t n)
+{
+    s->surplus = MIN(n, s->window - YAMUX_WINDOW_INITIAL);
+}
+
+static void grow(struct yamux *y, struct stream *s)
+{
+    uint32_t extra = MIN(s->window, y->limits->window_max - MIN(s->window, y->limits->window_max));
+    if (!extra || !y->budget || y->budget->used + extra > y->budget->total)
         return;
     y->budget->used += extra;
     s->window += extra;
     s->unreturned += extra;
+    s->surplus = 0;
     return_credit(y, s);
+    /* What was measured at the beginning may be a busy moment's: the next step goes by a fresh one. */
+    if (!y->ping_waiting)
+        (void)!yamux_ping(y, y->now_ms);
+}
+
+/* The window should hold what is under way on the path, no more. It doubles when a whole one was consumed within about
+ * two round trips and nothing stood waiting here meanwhile: then the window, not the path and not whoever takes the
+ * bytes, was the limit. What stood waiting all the time is the part that the path did not need: the window shrinks by
+ * it. So it does when it is hardly used any more. Decided when data arrives, because only then is the time known
+ * exactly. */
+static void consider_growth(struct yamux *y, struct stream *s)
+{
+    if (s->epoch_ms < 0)
+        s->epoch_ms = y->now_ms;
+    if (s->epoch_bytes < s->window) {
+        if (y->now_ms - s->epoch_ms >= WINDOW_IDLE_MS) {
+            shrink(s, UINT32_MAX);
+            next_epoch(y, s);
+        }
+        return;
+    }
+    if (y->rtt_ms < 0 && !y->ping_waiting && yamux_ping(y, y->now_ms) < 0)
+        return;
+    bool quick = y->rtt_ms >= 0 && y->now_ms - s->epoch_ms <= 2 * MAX(y->rtt_ms, 1);
+    uint32_t standing = s->standing;
+    next_epoch(y, s);
+    if (standing)
+        shrink(s, standing);
+    else if (quick)
+        grow(y, s);
 }
 
 static void drop_by_reset(struct yamux *y, struct stream *s)

@@ -5,16 +5,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "consent/device.h"
+#include "net/byte_queue.h"
 
-#define COMPACT_BYTES KIB(64)
 #define TOLD_AT_ONCE 8
 
-/* One end. `in` is what the other end sent and this one has not taken yet, from in_at on; the other's credit for it is
- * given back as it goes, so that no more than a receive window can wait here. */
+/* One end. `in` is what the other end sent and this one has not taken yet; the other's credit for it is given back as it
+ * goes, so that no more than a receive window can wait here. */
 struct side {
     struct peer *peer; /* NULL: not there yet */
-    struct buf in;
-    size_t in_at;
+    struct byte_queue in;
     bool ended; /* sends no more */
     uint64_t sent;
 };
@@ -69,18 +68,18 @@ static void pass_end(struct side *to, struct side *from)
 
 static void flush(struct side *to, struct side *from)
 {
-    size_t taken = 0;
-    if (!to->in.len || !push(to, from, to->in.data + to->in_at, to->in.len - to->in_at, &taken))
+    const char *data;
+    size_t len, taken = 0;
+    if (!to->in.len)
         return;
-    to->in_at += taken;
-    if (to->in_at == to->in.len) {
-        buf_free(&to->in);
-        to->in_at = 0;
-        pass_end(to, from);
-    } else if (to->in_at > COMPACT_BYTES && to->in_at >= to->in.len / 2) { /* each byte is moved once at most */
-        buf_consume(&to->in, to->in_at);
-        to->in_at = 0;
+    while ((data = byte_queue_front(&to->in, &len))) {
+        if (!push(to, from, data, len, &taken))
+            return;
+        byte_queue_take(&to->in, taken);
+        if (taken < len)
+            return;
     }
+    pass_end(to, from);
 }
 
 void relay_data(struct peer *p, const void *data, size_t len)
@@ -93,8 +92,7 @@ void relay_data(struct peer *p, const void *data, size_t len)
     }
     if (!to->in.len && !push(to, from, data, len, &taken))
         return;
-    if (taken < len)
-        buf_add(&to->in, (const char *)data + taken, len - taken);
+    byte_queue_add(&to->in, (const char *)data + taken, len - taken);
 }
 
 void relay_writable(struct peer *p)
@@ -210,7 +208,7 @@ void relay_closed(struct peer *p)
     /* What one end had sent in full before it went still reaches the other. */
     if (theirs->peer && theirs->peer->conn)
         flush(theirs, mine);
-    buf_free(&mine->in);
+    byte_queue_free(&mine->in);
     mine->peer = NULL;
     close_relay(y, "the other end of the session has gone");
     if (theirs->peer)
@@ -221,7 +219,7 @@ void relay_closed(struct peer *p)
         log_info("session over", "session", y->session, "grant", y->grant, "bytes_to_gate", up, "bytes_to_device",
                  down);
     unlink_relay(y);
-    buf_free(&theirs->in);
+    byte_queue_free(&theirs->in);
     free(y);
 }
 
