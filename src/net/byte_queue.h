@@ -1,7 +1,8 @@
-/* Bytes that wait for their taker, in order: a chain of pieces of fixed size, each given back as soon as it is empty, so
- * that a queue that was long holds no more memory than what still waits in it. Nothing is moved once it was added.
+/* Bytes that wait for their taker, in order: a chain of pieces of fixed size, each given back as soon as it is empty,
+ * so that a queue that was long holds no more memory than what still waits in it. Nothing is moved once it was added.
  *
- * It has no ceiling of its own: what may wait is bounded by the credit that its owner gives the sender (net/yamux.h). */
+ * It has no ceiling of its own: what may wait is bounded by the credit that its owner gives the sender (net/yamux.h).
+ */
 #pragma once
 
 #include "base/util.h"

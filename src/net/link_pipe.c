@@ -16,7 +16,7 @@ struct link_pipe {
     uv_poll_t poll;
     int events;
     struct byte_queue in; /* from the stream, not yet taken by the socket */
-    char *out; /* from the socket, not yet taken by the stream: out_len bytes from out_at on; NULL: none */
+    char *out;            /* from the socket, not yet taken by the stream: out_len bytes from out_at on; NULL: none */
     size_t out_at, out_len;
     bool stream_ended, socket_ended; /* the other side has been told */
     bool shut;                       /* the socket has been told that no more comes */

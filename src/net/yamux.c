@@ -7,6 +7,7 @@
 #define CONTROL_RESERVE KIB(64) /* control frames that may queue beyond out_max before the session fails */
 #define SMALL_UPDATE 4096u      /* a window update below this costs a churn token */
 #define SEEN_IDS 256u           /* how far behind the newest a peer's opening may arrive */
+#define STARVED_MS 10           /* a window used up to the last byte in less is too small, however short the path */
 #define WINDOW_IDLE_MS 10000    /* a window that is not used up in this time goes back to what all begin with */
 
 enum frame_type { TYPE_DATA, TYPE_WINDOW_UPDATE, TYPE_PING, TYPE_GOAWAY };
@@ -43,6 +44,7 @@ struct stream {
     bool fin_sent : 1;
     bool fin_received : 1;
     bool timed_out : 1; /* reset by us; only its event is still due */
+    bool starved : 1;   /* since epoch_ms the peer had no credit left */
 };
 
 struct bucket {
@@ -524,6 +526,7 @@ static void next_epoch(const struct yamux *y, struct stream *s)
     s->epoch_ms = y->now_ms;
     s->epoch_bytes = 0;
     s->standing = UINT32_MAX;
+    s->starved = false;
 }
 
 /* Down to what all begin with at the least. */
@@ -548,10 +551,10 @@ static void grow(struct yamux *y, struct stream *s)
 }
 
 /* The window should hold what is under way on the path, no more. It doubles when a whole one was consumed within about
- * two round trips and nothing stood waiting here meanwhile: then the window, not the path and not whoever takes the
- * bytes, was the limit. What stood waiting all the time is the part that the path did not need: the window shrinks by
- * it. So it does when it is hardly used any more. Decided when data arrives, because only then is the time known
- * exactly. */
+ * two round trips (on a short path: was used up and the peer had to wait, as busy processes do) and nothing stood
+ * waiting here meanwhile: then the window, not the path and not whoever takes the bytes, was the limit. What stood
+ * waiting all the time is the part that the path did not need: the window shrinks by it. So it does when it is hardly
+ * used any more. Decided when data arrives, because only then is the time known exactly. */
 static void consider_growth(struct yamux *y, struct stream *s)
 {
     if (s->epoch_ms < 0)
@@ -565,7 +568,8 @@ static void consider_growth(struct yamux *y, struct stream *s)
     }
     if (y->rtt_ms < 0 && !y->ping_waiting && yamux_ping(y, y->now_ms) < 0)
         return;
-    bool quick = y->rtt_ms >= 0 && y->now_ms - s->epoch_ms <= 2 * MAX(y->rtt_ms, 1);
+    int64_t took = y->now_ms - s->epoch_ms;
+    bool quick = y->rtt_ms >= 0 && (took <= 2 * MAX(y->rtt_ms, 1) || (s->starved && took <= STARVED_MS));
     uint32_t standing = s->standing;
     next_epoch(y, s);
     if (standing)
@@ -595,6 +599,7 @@ static int take_data(struct yamux *y, const struct frame *f, struct stream *s, s
         return 0;
     }
     s->recv_credit -= f->length;
+    s->starved |= s->recv_credit == 0;
     if (f->length)
         consider_growth(y, s);
     return f->length || f->flags ? 0 : charge_churn(y, err);

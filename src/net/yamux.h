@@ -19,7 +19,9 @@
 #define YAMUX_WINDOW_INITIAL ((uint32_t)256 << 10) /* fixed by the specification */
 
 /* Growth of receive windows beyond the initial 256 KiB, over all sessions of the process. When `used` would pass
- * `total`, windows stop growing; nothing fails. */
+ * `total`, windows stop growing; nothing fails. A window grows while it is what limits the peer, and shrinks again,
+ * down to the initial one, by what the caller leaves unconsumed all the time and when it is not used up in 10 s: only
+ * as bytes are consumed, since credit that was given cannot be taken back. */
 struct yamux_budget {
     uint64_t total; /* bytes */
     uint64_t used;  /* kept by the sessions */

@@ -292,6 +292,56 @@ def test_an_end_that_does_not_read_holds_no_more_than_a_window(control, place):
     g.close()
 
 
+def new_credit(r):
+    """What the relay gives within a moment."""
+    r.tls.settimeout(0.05)
+    total = 0
+    try:
+        while not total:
+            _, type_, flags, _, length = struct.unpack(">BBHII", r._take(12))
+            if type_ == 1:
+                total += length
+            elif type_ == 2 and flags & 1:
+                r.frame(2, 2, 0, length)
+    except TimeoutError:
+        pass
+    r.tls.settimeout(30)
+    return total
+
+
+def test_bulk_that_waits_for_its_taker_holds_little_and_gives_it_back(control, place, monkeypatch):
+    """Four sessions whose devices answer pings late, as over a long path, and send all that they may, and whose far ends take less:
+    windows must not grow for what waits."""
+    agent, ops, device, ident = place
+    frame, late = Raw.frame, []
+    monkeypatch.setattr(Raw, "frame", lambda r, *words: late.append((r, words)) if words[0] == 2 else frame(r, *words))
+    pairs = [joined(control, agent, ops, ident, device) for _ in range(4)]
+    monkeypatch.undo()
+    time.sleep(2)  # the round trip that they pretend
+    for r, words in late:
+        r.frame(*words)
+    assert len(late) >= 8
+    before, most, piece = memory(control), 0, b"x" * 16384
+    credit, sent, taken = [240 * 1024] * 4, [0] * 4, [0] * 4
+    while min(taken) < 4 << 20:
+        for i, (d, g) in enumerate(pairs):
+            while credit[i] >= len(piece):
+                d.frame(0, 0, 1, len(piece), piece)
+                credit[i] -= len(piece)
+                sent[i] += len(piece)
+            if sent[i] - taken[i] >= 65536:
+                assert len(data(g, 65536)) == 65536
+                taken[i] += 65536
+            if credit[i] < len(piece):
+                credit[i] += new_credit(d)
+        most = max(most, memory(control))
+    assert most - before < 8192, (before, most)
+    for d, g in pairs:
+        d.close()
+        g.close()
+    wait_until("what was held to be given back", 60, lambda: memory(control) - before < 2048)
+
+
 @pytest.mark.parametrize("end", ["device", "agent"])
 def test_a_reset_in_the_middle_of_a_frame_ends_the_other_end(control, place, end):
     agent, ops, device, ident = place

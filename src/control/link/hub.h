@@ -32,6 +32,7 @@
 #define HUB_RELAYS_A_GRANT 4       /* of one grant */
 #define HUB_ATTACH_MS 20000        /* from a device's `connect` to the agent's own connection for it */
 #define HUB_WITNESSES_MAX 8        /* agents that are asked to cosign our own record */
+#define HUB_WINDOWS_MAX MIB(32)    /* that all windows together may grow by: what may wait here for its takers */
 #define HUB_DEVICE_SKEW_MS 600000  /* that a device's clock may be off before its signature is stale */
 #define AGENT_URI "ownhouse:agent/"
 
@@ -54,6 +55,7 @@ struct hub {
     struct peer *young; /* connections that have a deadline, newest first */
     struct relay *relays;
     size_t relay_count;
+    bool relays_ended;                    /* since memory was given back last */
     struct peer *fetch_head, *fetch_tail; /* connections waiting for a document */
     size_t fetching, out_bytes, held_bytes, report_bytes;
     struct directory_presence *presence; /* gathered changes */

@@ -9,8 +9,8 @@
 
 #define TOLD_AT_ONCE 8
 
-/* One end. `in` is what the other end sent and this one has not taken yet; the other's credit for it is given back as it
- * goes, so that no more than a receive window can wait here. */
+/* One end. `in` is what the other end sent and this one has not taken yet; the other's credit for it is given back as
+ * it goes, so that no more than a receive window can wait here. */
 struct side {
     struct peer *peer; /* NULL: not there yet */
     struct byte_queue in;
@@ -219,6 +219,7 @@ void relay_closed(struct peer *p)
         log_info("session over", "session", y->session, "grant", y->grant, "bytes_to_gate", up, "bytes_to_device",
                  down);
     unlink_relay(y);
+    y->hub->relays_ended = true;
     byte_queue_free(&theirs->in);
     free(y);
 }

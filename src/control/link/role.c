@@ -6,6 +6,7 @@
 #include "base/unix_socket.h"
 #include "control/signer.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -79,6 +80,10 @@ static void on_tick(uv_timer_t *t)
     peer_check_certificates(h);
     job_scan(h);
     job_activities(h);
+    if (h->relays_ended) { /* malloc keeps what lies below a block in use */
+        h->relays_ended = false;
+        malloc_trim(0);
+    }
     if (clock_wall_ms(h->clock) >= h->server_renew_ms)
         job_server_certificate(h);
 }
@@ -168,7 +173,7 @@ int role_link_main(struct role *r)
     signal(SIGPIPE, SIG_IGN);
     uv_loop_init(&loop);
     h.limits.max_streams = HUB_STREAMS_MAX;
-    h.budget.total = MIB(64);
+    h.budget.total = HUB_WINDOWS_MAX;
     h.links = link_loop_new(&loop, h.clock, &h.limits, &h.budget);
     int code = open_doors(&h, &err);
     if (code == 0)

@@ -208,6 +208,20 @@ static void two_ends_from_a_seed(void **state OH_UNUSED)
 
 /* ---- flow control ---- */
 
+/* Credit that was given since the last look. */
+static size_t granted(struct yamux *y)
+{
+    size_t len, sum = 0;
+    const uint8_t *p = yamux_output(y, &len);
+    for (size_t at = 0; at + 12 <= len; at += 12) /* no data go this way */
+        if (p[at + 1] == WINDOW)
+            sum += (size_t)p[at + 8] << 24 | (size_t)p[at + 9] << 16 | (size_t)p[at + 10] << 8 | p[at + 11];
+    yamux_sent(y, len);
+    return sum;
+}
+
+static size_t credit; /* of the peer of the stream that server_with_stream() made */
+
 static struct yamux *server_with_stream(struct yamux_budget *budget, const struct yamux_limits *limits)
 {
     struct yamux *y = yamux_new(YAMUX_SERVER, limits, budget);
@@ -215,6 +229,7 @@ static struct yamux *server_with_stream(struct yamux_budget *budget, const struc
     assert_int_equal(feed(y, 0, WINDOW, SYN, 1, 0, NULL, &ev), 1);
     assert_int_equal(ev.type, YAMUX_OPENED);
     assert_int_equal(sent(y, WINDOW, ACK, NULL), 1);
+    credit = YAMUX_WINDOW_INITIAL;
     return y;
 }
 
@@ -236,7 +251,6 @@ static void learn_rtt(struct yamux *y, int64_t *now, int64_t rtt)
 static uint32_t bulk(struct yamux *y, int64_t *now, int64_t step_ms, size_t total)
 {
     static const uint8_t zero[4096];
-    int64_t credit = yamux_window(y, 1);
     size_t in_step = 0;
     while (total) {
         if (credit < 4096 || in_step >= (size_t)yamux_window(y, 1)) {
@@ -249,9 +263,7 @@ static uint32_t bulk(struct yamux *y, int64_t *now, int64_t step_ms, size_t tota
         in_step += 4096;
         total -= 4096;
         yamux_consumed(y, 1, 4096);
-        uint32_t length = 0;
-        if (sent(y, WINDOW, 0, &length))
-            credit += length;
+        credit += granted(y);
     }
     return yamux_window(y, 1);
 }
@@ -355,6 +367,86 @@ static void slow_consumer_keeps_its_window(void **state OH_UNUSED)
     learn_rtt(y, &now, 50);
     assert_int_equal(bulk(y, &now, 500, MIB(16)), KIB(256));
     assert_int_equal(budget.used, 0);
+    yamux_free(y);
+}
+
+/* The peer sends all that it may, the caller takes `rate` bytes a millisecond: what it holds in the end. */
+static size_t slow_taker(struct yamux *y, int64_t *now, int ms, size_t rate)
+{
+    static const uint8_t zero[4096];
+    size_t held = 0;
+    for (int i = 0; i < ms; i++, (*now)++) {
+        for (; credit >= sizeof(zero); credit -= sizeof(zero), held += sizeof(zero))
+            assert_int_equal(feed(y, *now, DATA, 0, 1, sizeof(zero), zero, NULL), 1);
+        yamux_consumed(y, 1, MIN(rate, held));
+        held -= MIN(rate, held);
+        credit += granted(y);
+    }
+    return held;
+}
+
+/* On a quick path too: who takes the bytes is the limit, and a larger window would only hold more of them. */
+static void window_does_not_grow_for_what_stands_waiting(void **state OH_UNUSED)
+{
+    struct yamux_budget budget = {.total = MIB(64)};
+    struct yamux *y = server_with_stream(&budget, &yamux_limits_default);
+    int64_t now = 1000;
+    learn_rtt(y, &now, 50);
+    assert_true(slow_taker(y, &now, 2000, KIB(32)) <= KIB(256)); /* 8 ms for a window */
+    assert_int_equal(yamux_window(y, 1), KIB(256));
+    assert_int_equal(budget.used, 0);
+    yamux_free(y);
+}
+
+static void window_shrinks_by_what_stands_waiting(void **state OH_UNUSED)
+{
+    struct yamux_budget budget = {.total = MIB(64)};
+    struct yamux *y = server_with_stream(&budget, &yamux_limits_default);
+    int64_t now = 1000;
+    learn_rtt(y, &now, 50);
+    assert_int_equal(bulk(y, &now, 50, MIB(128)), MIB(16));
+    assert_true(slow_taker(y, &now, 4000, KIB(32)) <= KIB(256));
+    assert_int_equal(yamux_window(y, 1), KIB(256));
+    assert_int_equal(budget.used, 0);
+    yamux_free(y);
+}
+
+/* Credit that was given cannot be taken back, but as soon as some is used up the window is what all begin with. */
+static void window_that_is_hardly_used_goes_back(void **state OH_UNUSED)
+{
+    struct yamux_budget budget = {.total = MIB(64)};
+    struct yamux *y = server_with_stream(&budget, &yamux_limits_default);
+    int64_t now = 1000;
+    learn_rtt(y, &now, 50);
+    assert_int_equal(bulk(y, &now, 50, MIB(128)), MIB(16));
+    for (int i = 0; i < 1000; i++) {
+        now += 200; /* 64 KiB each time: the window in 50 s */
+        bulk(y, &now, 0, KIB(64));
+    }
+    assert_int_equal(yamux_window(y, 1), KIB(256));
+    assert_int_equal(budget.used, 0);
+    yamux_free(y);
+}
+
+/* On a machine whose processes wait for a processor the time between two turns is the path. */
+static void peer_without_credit_gets_more_on_a_short_path(void **state OH_UNUSED)
+{
+    static const uint8_t zero[4096];
+    struct yamux_budget budget = {.total = MIB(64)};
+    struct yamux *y = server_with_stream(&budget, &yamux_limits_default);
+    int64_t now = 1000;
+    learn_rtt(y, &now, 0);
+    assert_int_equal(bulk(y, &now, 9, MIB(4)), KIB(256)); /* credit came back before it was used up */
+    for (int turn = 0; turn < 3; turn++) {
+        uint32_t window = yamux_window(y, 1);
+        now += 9;
+        for (uint32_t i = 0; i < window; i += sizeof(zero))
+            assert_int_equal(feed(y, now, DATA, 0, 1, sizeof(zero), zero, NULL), 1);
+        yamux_consumed(y, 1, window);
+        while (sent(y, WINDOW, 0, NULL))
+            ;
+    }
+    assert_in_range(yamux_window(y, 1), KIB(512), MIB(1));
     yamux_free(y);
 }
 
@@ -670,6 +762,10 @@ int main(void)
         cmocka_unit_test(window_grows_to_the_path),
         cmocka_unit_test(growth_fills_a_long_path),
         cmocka_unit_test(slow_consumer_keeps_its_window),
+        cmocka_unit_test(window_does_not_grow_for_what_stands_waiting),
+        cmocka_unit_test(window_shrinks_by_what_stands_waiting),
+        cmocka_unit_test(window_that_is_hardly_used_goes_back),
+        cmocka_unit_test(peer_without_credit_gets_more_on_a_short_path),
         cmocka_unit_test(budget_bounds_growth),
         cmocka_unit_test(credit_only_for_consumed_bytes),
         cmocka_unit_test(writer_waits_for_credit),
