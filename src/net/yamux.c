@@ -8,6 +8,7 @@
 #define SMALL_UPDATE 4096u      /* a window update below this costs a churn token */
 #define SEEN_IDS 256u           /* how far behind the newest a peer's opening may arrive */
 #define STARVED_MS 10           /* a window used up to the last byte in less is too small, however short the path */
+#define RTT_AGAIN_MS 1000       /* a peer takes so many pings only, however often windows change */
 #define WINDOW_IDLE_MS 10000    /* a window that is not used up in this time goes back to what all begin with */
 
 enum frame_type { TYPE_DATA, TYPE_WINDOW_UPDATE, TYPE_PING, TYPE_GOAWAY };
@@ -546,7 +547,7 @@ static void grow(struct yamux *y, struct stream *s)
     s->surplus = 0;
     return_credit(y, s);
     /* What was measured at the beginning may be a busy moment's: the next step goes by a fresh one. */
-    if (!y->ping_waiting)
+    if (y->now_ms - y->ping_sent_ms >= RTT_AGAIN_MS)
         (void)!yamux_ping(y, y->now_ms);
 }
 

@@ -208,14 +208,27 @@ static void two_ends_from_a_seed(void **state OH_UNUSED)
 
 /* ---- flow control ---- */
 
+static struct {
+    int64_t count;
+    uint32_t value;
+} pings; /* that the session sent, as granted() saw them */
+
 /* Credit that was given since the last look. */
 static size_t granted(struct yamux *y)
 {
     size_t len, sum = 0;
     const uint8_t *p = yamux_output(y, &len);
-    for (size_t at = 0; at + 12 <= len; at += 12) /* no data go this way */
+    pings.value = 0;
+    for (size_t at = 0; at + 12 <= len; at += 12) { /* no data go this way */
+        uint32_t length =
+            (uint32_t)p[at + 8] << 24 | (uint32_t)p[at + 9] << 16 | (uint32_t)p[at + 10] << 8 | p[at + 11];
         if (p[at + 1] == WINDOW)
-            sum += (size_t)p[at + 8] << 24 | (size_t)p[at + 9] << 16 | (size_t)p[at + 10] << 8 | p[at + 11];
+            sum += length;
+        if (p[at + 1] == PING && p[at + 3] == SYN) {
+            pings.count++;
+            pings.value = length;
+        }
+    }
     yamux_sent(y, len);
     return sum;
 }
@@ -247,6 +260,13 @@ static void learn_rtt(struct yamux *y, int64_t *now, int64_t rtt)
     assert_int_equal(yamux_rtt_ms(y), rtt);
 }
 
+static void answer_ping(struct yamux *y, int64_t *now)
+{
+    if (pings.value && feed(y, *now += 40, PING, ACK, 0, pings.value, NULL, NULL) < 1)
+        fail_msg("the answer to a ping was refused");
+    pings.value = 0;
+}
+
 /* Bulk over a path where a window takes one round trip: bytes arrive until the credit is used up. */
 static uint32_t bulk(struct yamux *y, int64_t *now, int64_t step_ms, size_t total)
 {
@@ -264,6 +284,7 @@ static uint32_t bulk(struct yamux *y, int64_t *now, int64_t step_ms, size_t tota
         total -= 4096;
         yamux_consumed(y, 1, 4096);
         credit += granted(y);
+        answer_ping(y, now);
     }
     return yamux_window(y, 1);
 }
@@ -381,7 +402,10 @@ static size_t slow_taker(struct yamux *y, int64_t *now, int ms, size_t rate)
         yamux_consumed(y, 1, MIN(rate, held));
         held -= MIN(rate, held);
         credit += granted(y);
+        answer_ping(y, now);
     }
+    yamux_consumed(y, 1, held); /* all that is left, at the end */
+    credit += granted(y);
     return held;
 }
 
@@ -447,6 +471,25 @@ static void peer_without_credit_gets_more_on_a_short_path(void **state OH_UNUSED
             ;
     }
     assert_in_range(yamux_window(y, 1), KIB(512), MIB(1));
+    yamux_free(y);
+}
+
+/* A peer takes only so many pings: windows that swing must not ask for the round trip time at each growth. */
+static void swinging_windows_send_few_pings(void **state OH_UNUSED)
+{
+    struct yamux_budget budget = {.total = MIB(64)};
+    struct yamux *y = server_with_stream(&budget, &yamux_limits_default);
+    int64_t now = 1000;
+    learn_rtt(y, &now, 50);
+    int growths = 0;
+    pings.count = 0;
+    for (int i = 0; i < 50; i++) {
+        uint32_t before = yamux_window(y, 1);
+        growths += bulk(y, &now, 0, MIB(4)) > before;
+        slow_taker(y, &now, 1000, KIB(32));
+    }
+    assert_true(growths > 25);
+    assert_in_range(pings.count, 2, now / 1000);
     yamux_free(y);
 }
 
@@ -766,6 +809,7 @@ int main(void)
         cmocka_unit_test(window_shrinks_by_what_stands_waiting),
         cmocka_unit_test(window_that_is_hardly_used_goes_back),
         cmocka_unit_test(peer_without_credit_gets_more_on_a_short_path),
+        cmocka_unit_test(swinging_windows_send_few_pings),
         cmocka_unit_test(budget_bounds_growth),
         cmocka_unit_test(credit_only_for_consumed_bytes),
         cmocka_unit_test(writer_waits_for_credit),
