@@ -1,21 +1,12 @@
 /* Remembers which services have a Keeper. */
 #include "agent/operator/joined.h"
 
-#include "base/fs.h"
+#include "agent/operator/state_file.h"
 #include "blueprint/blueprint.h"
-
-#define FILE_MAX MIB(1)
 
 void joined_open(struct joined *j, const char *path)
 {
-    autofree char *text = NULL;
-    size_t len = 0;
-    *j = (struct joined){.path = mem_strdup(path)};
-    if (!fs_exists(path) || fs_read(path, FILE_MAX, &text, &len, NULL) < 0 ||
-        js_parse(text, len, FILE_MAX, &j->services, NULL) < 0 || !json_is_object(j->services)) {
-        json_decref(j->services);
-        j->services = json_object();
-    }
+    *j = (struct joined){.path = mem_strdup(path), .services = state_file_read(path)};
 }
 
 void joined_free(struct joined *j)
@@ -77,8 +68,7 @@ int joined_look(struct joined *j, const struct desired *d, const struct runtime_
     }
     if (!j->dirty)
         return 0;
-    autofree char *text = js_text(j->services);
-    int r = fs_write_atomic(j->path, text, strlen(text), 0600, err);
+    int r = state_file_write(j->path, j->services, err);
     j->dirty = r < 0;
     return r;
 }

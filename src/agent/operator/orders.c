@@ -1,12 +1,10 @@
 /* Begins typed operations where they can be carried out, and carries them on from pass to pass. */
 #include "agent/operator/orders.h"
 
-#include "base/fs.h"
+#include "agent/operator/state_file.h"
 #include "base/keys.h"
 #include "base/mem.h"
 #include "blueprint/blueprint.h"
-
-#define FILE_MAX MIB(1)
 
 static const struct kind {
     const char *operation;
@@ -25,12 +23,8 @@ static json_t *part(const struct orders *o, const char *name)
 
 void orders_open(struct orders *o, const char *path)
 {
-    autofree char *text = NULL;
-    size_t len = 0;
-    *o = (struct orders){.path = mem_strdup(path), .removal = json_object()};
-    if (!fs_exists(path) || fs_read(path, FILE_MAX, &text, &len, NULL) < 0 ||
-        js_parse(text, len, FILE_MAX, &o->all, NULL) < 0 || !json_is_object(part(o, "orders")) ||
-        !json_is_object(part(o, "drained"))) {
+    *o = (struct orders){.path = mem_strdup(path), .all = state_file_read(path), .removal = json_object()};
+    if (!json_is_object(part(o, "orders")) || !json_is_object(part(o, "drained"))) {
         json_decref(o->all);
         o->all = json_pack("{s{} s{}}", "orders", "drained");
     }
@@ -48,8 +42,7 @@ int orders_keep(struct orders *o, struct err *err)
 {
     if (!o->dirty)
         return 0;
-    autofree char *text = js_text(o->all);
-    int r = fs_write_atomic(o->path, text, strlen(text), 0600, err);
+    int r = state_file_write(o->path, o->all, err);
     o->dirty = r < 0;
     return r;
 }

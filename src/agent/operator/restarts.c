@@ -1,21 +1,12 @@
 /* Counts restarts that were asked for. */
 #include "agent/operator/restarts.h"
 
-#include "base/fs.h"
+#include "agent/operator/state_file.h"
 #include "blueprint/blueprint.h"
-
-#define FILE_MAX MIB(1)
 
 void restarts_open(struct restarts *r, const char *path)
 {
-    autofree char *text = NULL;
-    size_t len = 0;
-    r->path = mem_strdup(path);
-    if (!fs_exists(path) || fs_read(path, FILE_MAX, &text, &len, NULL) < 0 ||
-        js_parse(text, len, FILE_MAX, &r->counts, NULL) < 0 || !json_is_object(r->counts)) {
-        json_decref(r->counts);
-        r->counts = json_object();
-    }
+    *r = (struct restarts){.path = mem_strdup(path), .counts = state_file_read(path)};
 }
 
 void restarts_free(struct restarts *r)
@@ -29,8 +20,7 @@ int restarts_add(struct restarts *r, const char *service, struct err *err)
 {
     int64_t before = json_integer_value(json_object_get(r->counts, service));
     json_object_set_new(r->counts, service, json_integer(before + 1));
-    autofree char *text = js_text(r->counts);
-    int code = fs_write_atomic(r->path, text, strlen(text), 0600, err);
+    int code = state_file_write(r->path, r->counts, err);
     if (code < 0)
         json_object_set_new(r->counts, service, json_integer(before));
     return code;

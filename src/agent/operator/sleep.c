@@ -1,22 +1,14 @@
 /* The rules of sleeping, and their file. */
 #include "agent/operator/sleep.h"
 
-#include "base/fs.h"
+#include "agent/operator/state_file.h"
 
-#define FILE_MAX MIB(1)
 #define MINUTE_MS INT64_C(60000)
 #define LAST "lastMs" /* monotonic: of this start of the machine, never kept */
 
 void sleep_open(struct sleep_rules *r, const char *path)
 {
-    autofree char *text = NULL;
-    size_t len = 0;
-    *r = (struct sleep_rules){.path = mem_strdup(path)};
-    if (!fs_exists(path) || fs_read(path, FILE_MAX, &text, &len, NULL) < 0 ||
-        js_parse(text, len, FILE_MAX, &r->services, NULL) < 0 || !json_is_object(r->services)) {
-        json_decref(r->services);
-        r->services = json_object();
-    }
+    *r = (struct sleep_rules){.path = mem_strdup(path), .services = state_file_read(path)};
 }
 
 void sleep_close(struct sleep_rules *r)
@@ -114,8 +106,7 @@ int sleep_keep(struct sleep_rules *r, const struct desired *d, struct err *err)
     {
         json_object_del(o, LAST);
     }
-    autofree char *text = js_text(kept);
-    int n = fs_write_atomic(r->path, text, strlen(text), 0600, err);
+    int n = state_file_write(r->path, kept, err);
     r->dirty = n < 0;
     return n;
 }

@@ -1,25 +1,17 @@
 /* Keeps an engine's image until its service's upgrade window. */
 #include "agent/operator/upgrades.h"
 
-#include "base/fs.h"
+#include "agent/operator/state_file.h"
 #include "base/mem.h"
 #include "blueprint/blueprint.h"
 
-#define FILE_MAX MIB(4)
 #define HOUR_MS 3600000LL
 #define WEEK_MS (168 * HOUR_MS)
 #define FIRST_SUNDAY_MS (72 * HOUR_MS) /* 1970-01-01 was a Thursday */
 
 void upgrades_open(struct upgrades *u, const char *path)
 {
-    autofree char *text = NULL;
-    size_t len = 0;
-    *u = (struct upgrades){.path = mem_strdup(path)};
-    if (!fs_exists(path) || fs_read(path, FILE_MAX, &text, &len, NULL) < 0 ||
-        js_parse(text, len, FILE_MAX, &u->images, NULL) < 0 || !json_is_object(u->images)) {
-        json_decref(u->images);
-        u->images = json_object();
-    }
+    *u = (struct upgrades){.path = mem_strdup(path), .images = state_file_read(path)};
 }
 
 void upgrades_free(struct upgrades *u)
@@ -74,8 +66,7 @@ static void forget_gone(struct upgrades *u, const struct desired *d)
 static int keep(struct upgrades *u, json_t *before, struct err *err)
 {
     autojson json_t *owned = before;
-    autofree char *text = js_text(u->images);
-    int r = fs_write_atomic(u->path, text, strlen(text), 0600, err);
+    int r = state_file_write(u->path, u->images, err);
     if (r < 0) {
         json_decref(u->images);
         u->images = json_incref(owned);
