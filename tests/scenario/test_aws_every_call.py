@@ -1,8 +1,9 @@
 """A controller that is killed, or whose call is hurt, at each of its API calls: the end is the same each time, nothing is there twice,
 nothing is left (aws/every_call.py says how).
 
-./test takes a few calls by a seed that is another one each day; OWNHOUSE_TEST_SEED takes up a former one. OWNHOUSE_TEST_LONG=1 takes
-every call and every kind of harm (about half an hour on two quiet cores)."""
+./test takes each kind of call that writes once, before and after it (a call that reads leaves what was there), and some calls by a seed
+that is another one each day; OWNHOUSE_TEST_SEED takes up a former one. OWNHOUSE_TEST_LONG=1 takes every call and every kind of harm
+(bench/RESULTS.md says what that found, and how long it took)."""
 import collections
 import json
 import os
@@ -17,7 +18,7 @@ from test_aws_strict import ACCOUNT, NOTHING, PROGRAM, STEADY, WHOLE
 
 LONG = os.environ.get("OWNHOUSE_TEST_LONG") == "1"
 SEED = int(os.environ.get("OWNHOUSE_TEST_SEED", time.time() // 86400))
-CALLS = 350  # fewer are made by no apply and no removal
+CALLS = 300  # fewer are made by no apply and no removal
 EACH = 12  # in a run that goes on, every 12th call is hurt
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ownhouse/ownhouse-prod-"
 LIFE = {"accountId": ACCOUNT, "features": {"hostedZone": True, "flowLogs": True}, "peering": {"cidr": "10.99.0.0/16", "dns": True},
@@ -42,13 +43,22 @@ def hurt(folder, verb, kind, **more):
 
 @pytest.mark.parametrize("verb", ["apply", "purge"])
 def test_killed_before_and_after_a_call(tmp_path, verb):
-    some = {} if LONG else {"at": [[when, n] for n in random.Random(f"{SEED} {verb}").sample(range(1, CALLS), 2) for when in ("before", "after")]}
-    *trials, end = hurt(tmp_path, verb, "kill", **some)
+    some = {} if LONG else {"kinds": True, "at": [[when, n] for n in random.Random(f"{SEED} {verb}").sample(range(1, CALLS), 2)
+                                                  for when in ("before", "after")]}
+    *trials, end = hurt(tmp_path, verb, "kill", jobs=2, **some)
     assert end["good"] and end["calls"] >= CALLS
     print(f"{verb}: {end}")
     if LONG:
         assert end["points"] == 2 * end["calls"] and end["trials"] + end["same"] == end["points"]
-    assert len(trials) == end["trials"] and end["trials"] >= (100 if LONG else 4)
+    assert len(trials) == end["trials"] and end["trials"] >= (100 if LONG else 30)
+    # What writes, of every service: each is a kind, and tried (or the same instant is, after the call before it).
+    writes = {"apply": {"CreateVpc", "CreateSubnet", "CreateNatGateway", "AllocateAddress", "CreateRole", "CreateKey", "CreateLogGroup",
+                        "POST /clusters?", "POST /clusters/N/node-groups?", "POST /clusters/N/addons?", "RunInstances", "PUT /N?",
+                        "POST /2013-04-01/hostedzone?", "CreateVpcPeeringConnection", "CreateVpcEndpointServiceConfiguration"},
+              "purge": {"DeleteVpc", "DeleteSubnet", "DeleteNatGateway", "ReleaseAddress", "DeleteRole", "ScheduleKeyDeletion",
+                        "DELETE /clusters/N?", "DELETE /clusters/N/node-groups/N?", "DELETE /clusters/N/addons/N?", "DELETE /N?",
+                        "DeleteLogGroup", "DELETE /2013-04-01/hostedzone/N?", "DeleteVpcPeeringConnection"}}[verb]
+    assert writes <= set(end["kinds"]), writes - set(end["kinds"])
 
 
 HARMS = [(kind, verb) for kind in ("lose", "late", "error", "error-after", "throttle") for verb in ("apply", "purge")]

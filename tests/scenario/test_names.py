@@ -3,7 +3,6 @@ moto stands for Route 53. What is somebody else's is never touched; what fails i
 import json
 import os
 import pathlib
-import re
 import stat
 import subprocess
 import time
@@ -348,26 +347,80 @@ def test_a_challenge_in_route53(peers, moto):
     assert sets_of(moto, zone)[name] == ['"by hand"']
 
 
-def as_iam_sees(entry):
-    """(action, resource, the types of its record sets) of a request to Route 53."""
-    place = entry["path"].split("?")[0].removeprefix("/2013-04-01/")
-    if place.startswith("change/"):
-        return "route53:GetChange", f"arn:aws:route53:::{place}", ()
-    zone = re.fullmatch("(hostedzone/[^/]+)/rrset/?", place)
-    assert zone and entry["method"] in ("GET", "POST"), entry
-    action = "ListResourceRecordSets" if entry["method"] == "GET" else "ChangeResourceRecordSets"
-    return f"route53:{action}", f"arn:aws:route53:::{zone[1]}", tuple(sorted(set(re.findall("<Type>([A-Z]+)</Type>", entry["body"]))))
+def agent_zone(zone):
+    """The policy that the artefact gives the agent in a zone of its owner."""
+    from test_aws_policy import TOP, resolved
+    artefact = json.loads((TOP / "deploy/aws/cloudformation.json").read_text())["Resources"]["PolicyAgentZone"]["Properties"]
+    return resolved(artefact["PolicyDocument"], AgentZone=zone)
 
 
-def test_what_is_asked_of_route53_is_what_the_artefact_allows(peers, moto, tmp_path):
-    """Records and challenges, made and taken away: each request is within the artefact's AgentZone, for the agent's namespace only,
-    and none of that policy's rights and types goes unused."""
+def each_condition_is_needed(policy, asked):
+    """What was asked is allowed; with a condition violated once it is denied, and without that condition it would not be."""
+    from aws_guard import TYPES
+    from test_aws_policy import simulate, violations
+    policies = {"data": [policy]}
+    cases = [{"phase": "data", "action": action, "resource": resource, "context": {
+        "aws:PrincipalTag/kubernetes-namespace": "ownhouse", **({TYPES: list(types)} if types else {})}}
+             for action, resource, types in sorted(asked)]
+    said = simulate(policies, cases)
+    assert said == ["Allowed"] * len(cases), list(zip(cases, said))
+    trials = []
+    for k, statement in enumerate(policy["Statement"]):
+        listed = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        for operator, keys in statement["Condition"].items():
+            trials += [({**bad}, {**bad, "without": [0, k, operator, key]}) for key in keys for case in cases
+                       if case["action"] in listed and (key in case["context"]) for bad in violations(case, operator, key)]
+        # Nor in another zone, nor of another change's kind of resource.
+        trials += [({**case, "resource": "arn:aws:route53:::hostedzone/ZANOTHER"}, None) for case in cases
+                   if case["action"] in listed and "hostedzone" in case["resource"]]
+    assert len(trials) > 10 and "Allowed" not in simulate(policies, [bad for bad, _ in trials])
+    assert set(simulate(policies, [free for _, free in trials if free])) == {"Allowed"}
+    assert {a for a, _, _ in asked} == {a for s in policy["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
+
+
+@no_acme
+def test_names_and_a_certificate_with_no_more_rights_than_the_artefact_gives(peers, moto):
+    """Records, a certificate by ACME, and their end, on a Route 53 where each request is judged by the artefact's AgentZone. The
+    authority looks the challenge up at a real name server. None of the policy's rights and types goes unused."""
+    from aws_guard import Guard
     from aws_peer import environment
-    from test_aws_policy import TOP, resolved, simulate
-    from test_aws_strict import Door
-    door = Door(tmp_path, moto)  # which empties moto
+    zone, knot = zone_of(moto), peers.knot()
+    pebble = peers.pebble(knot)
+    policy = agent_zone(zone)
+    guard = Guard(moto, policy, knot)
+    n = peers.names(None, dns_provider="route53", dns_zone=ZONE, dns_zone_id=zone, dns_endpoint=guard.url, env=environment(),
+                    acme_directory=pebble.url, acme_settle=0)
+    n.ca = pebble.ca
+    try:
+        n.want("dev", targets=["192.0.2.1", "2001:db8::1"]).start().until("dns", "ok")
+        n.until("acme", "ok", 180)
+        names = openssl("x509", "-in", str(n.home / "names/certificate.pem"), "-noout", "-ext", "subjectAltName")
+        assert f"DNS:{DOMAIN}" in names and f"DNS:*.{DOMAIN}" in names
+        assert not [k for k in sets_of(moto, zone) if "_acme-challenge" in k[0]]
+        n.want("dev", targets=["lb.elb.amazonaws.com"])
+        wait_until("the alias", 60, lambda: (f"dev.{DOMAIN}", "CNAME") in sets_of(moto, zone))
+        n.want(targets=[])
+        wait_until("the end", 60, lambda: not sets_of(moto, zone))
+        assert not guard.denied and {t for _, _, types in guard.asked for t in types} == {"A", "AAAA", "CNAME", "TXT"}
+        each_condition_is_needed(policy, guard.asked)
+        # A pod of a service has the same role, but not the agent's namespace: nothing is done, and it is said why.
+        guard.namespace = "ownhouse-5c000001"
+        n.want("dev")
+        state = n.until("dns", "failed")
+        assert "AccessDenied" in state["error"] and guard.denied and not sets_of(moto, zone), state
+    finally:
+        n.stop()
+        guard.stop()
+
+
+def test_what_is_asked_of_route53_without_an_authority_is_allowed_too(peers, moto, tmp_path):
+    """The same where no ACME server can run: the challenge is set as uacme sets it."""
+    from aws_guard import Guard
+    from aws_peer import environment
     zone = zone_of(moto)
-    n = peers.names(None, dns_provider="route53", dns_zone=ZONE, dns_zone_id=zone, dns_endpoint=door.url, env=environment())
+    policy = agent_zone(zone)
+    guard = Guard(moto, policy)
+    n = peers.names(None, dns_provider="route53", dns_zone=ZONE, dns_zone_id=zone, dns_endpoint=guard.url, env=environment())
     try:
         n.want("dev", targets=["192.0.2.1", "2001:db8::1"]).start().until("dns", "ok")
         n.want("dev", targets=["lb.elb.amazonaws.com"])
@@ -379,19 +432,8 @@ def test_what_is_asked_of_route53_is_what_the_artefact_allows(peers, moto, tmp_p
             assert ((f"_acme-challenge.{DOMAIN}", "TXT") in sets_of(moto, zone)) == (method == "begin")
         n.want(targets=[])
         wait_until("the end", 60, lambda: not sets_of(moto, zone))
-        asked = {as_iam_sees(json.loads(line)) for line in door.requests.read_text().splitlines()}
+        assert not guard.denied
+        each_condition_is_needed(policy, guard.asked)
     finally:
         n.stop()
-        door.close()
-    artefact = json.loads((TOP / "deploy/aws/cloudformation.json").read_text())["Resources"]["PolicyAgentZone"]["Properties"]
-    policy = resolved(artefact["PolicyDocument"], AgentZone=zone)
-
-    def cases(namespace):
-        return [{"phase": "data", "action": action, "resource": resource, "context": {
-            "aws:PrincipalTag/kubernetes-namespace": namespace,
-            **({"route53:ChangeResourceRecordSetsRecordTypes": list(types)} if types else {})}} for action, resource, types in sorted(asked)]
-    said = simulate({"data": [policy]}, cases("ownhouse"))
-    assert said == ["Allowed"] * len(asked), list(zip(sorted(asked), said))
-    assert "Allowed" not in simulate({"data": [policy]}, cases("ownhouse-5c000001"))
-    assert {a for a, _, _ in asked} == {a for s in policy["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
-    assert {t for _, _, types in asked for t in types} == {"A", "AAAA", "CNAME", "TXT"}
+        guard.stop()

@@ -2,13 +2,15 @@
 
 usage: every_call.py SPEC FOLDER OUT
 SPEC: JSON file {"program", "verb": apply|purge, "kind": kill|lose|late|error|error-after|throttle, "account": {...},
-  "whole": {...}, "nothing": {...}, "steady": {...}, "at": [[WHEN, N], ...] or absent, "part": [K, OF], "each": N, "jobs": J (1)}
+  "whole": {...}, "nothing": {...}, "steady": {...}, "at": [[WHEN, N], ...] or absent, "kinds": BOOL, "part": [K, OF],
+  "each": N, "jobs": J (1)}
 OUT gets a JSON line a trial, and at the end {"calls": N, "trials": T, "wrong": [...], ...}.
 
 kill: at each call of one whole run the controller is stopped, its folder copied and the cloud forked: what a kill -9 at that instant
 leaves, before the call is carried out and once more after it. In the copy a new controller goes on (resume), and the end must be the
 same as without any kill: what there is by tags, what there is in all, and a plan with nothing to do. Two instants between which
-neither the cloud nor the folder changed are one trial ("at" takes them one by one). Up to "jobs" trials run side by side.
+neither the cloud nor the folder changed are one trial ("at" takes them one by one). "kinds" tries of each kind of call that writes (an action, or
+a method and what kind of path) one instant before and one after, beside those of "at". Up to "jobs" trials run side by side.
 Others: runs in which every "each"-th call is hurt, as many as it takes for each place to have had its turn.
 
 Time in this cloud goes by calls (a call is CALL seconds), so that states last as long on a loaded machine as on a quiet one."""
@@ -127,9 +129,25 @@ READS = ("Describe", "Get", "List", "Simulate", "AssumeRole")
 def named(method, path, headers, body):
     """What is asked and of what: an action, or a method and a path."""
     action = re.search(rb"(?:^|&)Action=(\w+)", body[:2000])
-    name = action[1].decode() if action else headers.get("X-Amz-Target", "").rsplit(".", 1)[-1]
+    target = next((v for k, v in headers.items() if k.lower() == "x-amz-target"), "")
+    name = action[1].decode() if action else target.rsplit(".", 1)[-1]
     about = re.search(rb"ownhouse%3Aresource&[^&]*Value=([^&]*)", body) or re.search(rb"(?:Id|Name|Arn)(?:\.1)?=([^&]*)", body)
     return (name, about[1].decode() if about else "") if name else (f"{method}", path.split("?")[0])
+
+
+def reads(action):
+    return action.startswith(READS) or action in ("GET", "HEAD")
+
+
+def kind_of(method, path, headers, body):
+    """The same for all calls that differ only in what they are about."""
+    name, rest = named(method, path, headers, body)
+    if name != method:
+        return name
+    split = urllib.parse.urlsplit(path)
+    bare = re.sub(r"/(node-groups|addons|pod-identity-associations|access-entries|tags)/[^/]+", r"/\1/N", split.path)
+    bare = re.sub(f"oh-{IDENT[:8]}[^/]*|[A-Z0-9]{{12,}}|a-[0-9a-f]{{16}}", "N", bare)
+    return f"{method} {bare}?{split.query.split('=')[0]}"
 
 
 class Cloud:
@@ -140,7 +158,7 @@ class Cloud:
         self.strict.settle, self.strict.state = SETTLE, STATE
         self.lock = threading.Lock()
         self.n = self.changes = 0
-        self.around = None  # called with (when, n) around each call, under the lock
+        self.around = None  # called with (when, n, kind) around each call, under the lock
         self.fault = None  # called with n, says how this call is hurt
         self.hurt = collections.Counter()
         self.children = set()
@@ -200,9 +218,7 @@ class Cloud:
     def carry_out(self, method, path, headers, body):
         clock.now += CALL
         answer = self.strict.handle(method, path, headers, body)
-        action = named(method, path, headers, body)[0]
-        if not (action.startswith(READS) or action in ("GET", "HEAD")):
-            self.changes += 1
+        self.changes += not reads(named(method, path, headers, body)[0])
         return answer
 
     def handle(self, h, body):
@@ -216,11 +232,12 @@ class Cloud:
             if how in ("error", "throttle"):
                 answer = refusal(how, headers)
             else:
+                kind = self.around and kind_of(h.command, h.path, headers, body)
                 if self.around:
-                    self.around("before", n)
+                    self.around("before", n, kind)
                 answer = self.carry_out(h.command, h.path, headers, body)
                 if self.around:
-                    self.around("after", n)
+                    self.around("after", n, kind)
         if how == "late":
             time.sleep(LATE)
         if how == "lose":
@@ -312,7 +329,7 @@ class Trials:
 
     def kill_at_each(self):
         verb, spec = self.spec["verb"], self.spec
-        seen, points = set(), collections.Counter()
+        seen, points, kinds = set(), collections.Counter(), set()
         work = self.folder / "run"
         shutil.copytree(self.base, work)
         part, of = spec.get("part", [0, 1])
@@ -324,14 +341,17 @@ class Trials:
                 h.update((folder / name).read_bytes() if (folder / name).exists() else b"-")
             return h.hexdigest()
 
-        def around(when, n):
+        def around(when, n, kind):
             points["all"] += 1
-            if n % of != part or ("at" in spec and [when, n] not in spec["at"]):
+            new = (when, kind) not in kinds and not reads(kind.split()[0])
+            kinds.add((when, kind))
+            chosen = [when, n] in spec.get("at", [])
+            if n % of != part or ("at" in spec and not chosen and not (new and spec.get("kinds"))):
                 return
             stop(process)
             try:
                 key = same(work)
-                if key in seen and "at" not in spec:
+                if key in seen and not chosen:
                     points["same"] += 1
                     return
                 seen.add(key)
@@ -343,7 +363,7 @@ class Trials:
                         wrong = self.judge(copy)
                     except BaseException as e:
                         wrong = {"broke": repr(e)}
-                    self.note(when=when, n=n, wrong=wrong)
+                    self.note(when=when, n=n, call=kind, wrong=wrong)
                     if not wrong:
                         shutil.rmtree(copy)
                     os._exit(0)
@@ -358,7 +378,8 @@ class Trials:
         out, _ = process.communicate(timeout=36000)
         self.cloud.around = None
         self.cloud.join()
-        self.note(calls=self.cloud.n, good=process.returncode == 0, points=points["all"], trials=points["trials"], same=points["same"])
+        self.note(calls=self.cloud.n, good=process.returncode == 0, points=points["all"], trials=points["trials"], same=points["same"],
+                  kinds=sorted({kind for _, kind in kinds}))
 
     def hurt_each(self):
         """Every `each`-th call of a run, in `each` runs that begin one later."""
