@@ -39,6 +39,13 @@ const struct operator_statement operator_statements[] = {
      "SELECT toString(count()) FROM system.tables WHERE engine NOT LIKE 'Replicated%' AND total_rows > 0 AND "
      "database " NOT_CUSTOMERS,
      "on the one that goes: how many tables with rows do not replicate", true},
+    {"next-database", OPERATOR_REPLICA,
+     "SELECT name || ' UUID ''' || toString(uuid) || ''' ENGINE = ' || engine_full FROM (SELECT '`' ||"
+     " replaceAll(replaceAll(name, '\\\\', '\\\\\\\\'), '`', '\\\\`') || '`' AS name, uuid, engine, engine_full FROM"
+     " system.databases) WHERE engine = 'Replicated' AND name > %s ORDER BY name LIMIT 1 FORMAT TSVRaw",
+     "each Replicated database in turn, for a replica that has just started and lacks tables", true},
+    {"make-database", OPERATOR_REPLICA, "CREATE DATABASE IF NOT EXISTS %s",
+     "on that one; the tables come by the database itself", false},
     {"readonly", OPERATOR_REPLICA,
      "SELECT " QUOTED_TABLE " FROM system.replicas WHERE is_readonly ORDER BY 1 LIMIT 1 FORMAT TSVRaw",
      "a table that cannot be written, where Keeper has forgotten the replica", true},
@@ -85,6 +92,9 @@ const struct operator_grant operator_grants[] = {
     {OPERATOR_REPLICA, "GRANT SELECT(database_replica_name, is_active) ON system.clusters", "away-of-databases", false},
     {OPERATOR_REPLICA, "GRANT SYSTEM SYNC REPLICA ON *.*", "sync-replica", true},
     {OPERATOR_REPLICA, "GRANT SELECT(total_rows) ON system.tables", "alone", false},
+    {OPERATOR_REPLICA, "GRANT SELECT(name, engine, engine_full, uuid) ON system.databases", "next-database", false},
+    {OPERATOR_REPLICA, "GRANT CREATE DATABASE ON *.*", "make-database", true},
+    {OPERATOR_REPLICA, "GRANT TABLE ENGINE ON Replicated", "make-database: table_engines_require_grant", false},
     {OPERATOR_REPLICA, "GRANT SYSTEM RESTORE REPLICA ON *.*", "restore-replica", true},
     {OPERATOR_BACKUP, "GRANT BACKUP ON *.*", "backup", true},
     {OPERATOR_BACKUP, "GRANT SELECT ON *.*", "databases, tables, figures, backup-state", true},

@@ -71,8 +71,8 @@ def test_a_replica_hands_over_before_it_stops(three):  # noqa: F811
     wait_until("the words to Keeper", 180, lambda: told(three, "SYSTEM DROP REPLICA"))
     three.row.update({0: "0 0 2 a ", 1: "0 0 2 a "})
     wait_until("the words on databases", 180, lambda: told(three, "SYSTEM DROP DATABASE"))
-    assert [x for x in told(three, "") if "DROP" in x[1]][0] == (0, "SYSTEM DROP REPLICA 'r2'")
-    assert {x for x in told(three, "") if "DROP" in x[1]} == {(0, "SYSTEM DROP REPLICA 'r2'"), (0, "SYSTEM DROP DATABASE REPLICA '1|r2'")}
+    drops = [sql for _, sql in told(three, "") if "DROP" in sql]
+    assert drops[0] == "SYSTEM DROP REPLICA 'r2'" and set(drops) == {drops[0], "SYSTEM DROP DATABASE REPLICA '1|r2'"}
     claims = f"/api/v1/namespaces/{agent.namespace(s)}/persistentvolumeclaims"
     assert f"data-{name}" in {c["metadata"]["name"] for c in agent.cluster.admin.items(claims)}
 
@@ -100,3 +100,17 @@ def test_a_service_that_becomes_one_of_one_replica_keeps_keeper(three):  # noqa:
     s.update(state="deleted", deleteData=True)
     agent.want(s)
     agent.until(s["id"], "gone")
+
+
+def test_an_added_replica_gets_the_replicated_databases(three):  # noqa: F811
+    """#1455, #1310: it would stand in the ingress without a table. Databases are made there, in the order of names, and nowhere else."""
+    agent, s = three.agent, three.s
+    made = "UUID '0a7b4c1e-5f0e-4a57-9c3b-2f0d9d1b6c1%d' ENGINE = Replicated('/clickhouse/databases/%s', '{shard}', '{replica}')"
+    three.definitions = ["`a` " + made % (1, "a"), "`b` " + made % (2, "b") + " SETTINGS max_broken_tables_ratio = 1", "`c` " + made % (3, "c")]
+    three.row[3] = "0 0 0 0 "
+    s["replicas"] = 4
+    agent.want(s)
+    wait_until("its databases", 240, lambda: len(told(three, "CREATE")) == 2)
+    assert told(three, "CREATE") == [(3, "CREATE DATABASE IF NOT EXISTS " + three.definitions[k]) for k in (0, 2)]
+    wait_until("four", 180, lambda: agent.state(s["id"]).get("readyReplicas") == 4 and agent.state(s["id"])["state"] == "running")
+    assert len(told(three, "CREATE")) == 2 and not told(three, "SYSTEM DROP")

@@ -21,6 +21,7 @@ class Replicas:
         self.agent, self.s, self.servers, self.row, self.said = agent, s, {}, {}, []
         self.readonly = []  # tables of whom Keeper has forgotten, quoted
         self.tables, self.unsynced = [], set()  # replicated ones, quoted; (k, table): replica k cannot fetch its parts
+        self.definitions = []  # of Replicated databases
         self.alone, self.databases = 0, {}  # tables that do not replicate; of replica k: who is away of Replicated databases
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.follow, daemon=True)
@@ -58,6 +59,13 @@ class Replicas:
                     body = "".join(f"{t}\n" for t in [t for t in sorted(replicas.tables) if t > after][:1]).encode()
                 elif sql.startswith("SYSTEM SYNC") and (ordinal, sql.split()[3]) in replicas.unsynced:
                     body = b"Code: 159. DB::Exception: SYNC REPLICA: command timed out. (TIMEOUT_EXCEEDED)\n"
+                elif "system.databases" in sql:
+                    after = sql.split("name > '")[1].split("' ORDER")[0]
+                    body = "".join(f"{d}\n" for d in [d for d in sorted(replicas.definitions) if d.split(" UUID")[0] > after][:1]).encode()
+                elif sql.startswith("CREATE DATABASE"):
+                    body = b""
+                    if sql.endswith(replicas.definitions[-1]):
+                        replicas.row[ordinal] = "0 0 1 a "
                 elif "total_rows" in sql:
                     body = b"%d\n" % replicas.alone
                 elif "database_replica_name" in sql:

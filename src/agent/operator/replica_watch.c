@@ -2,11 +2,13 @@
 #include "agent/operator/replica_watch.h"
 
 #include "agent/operator/asks.h"
+#include "agent/operator/schema.h"
 #include "blueprint/operator_sql.h"
 
 struct member {
     char start[32]; /* of the process that was asked: another one has said nothing yet */
     char address[64];
+    int64_t since_ms; /* wall time of its start */
     int64_t asked_ms; /* when its present question was first wanted */
     unsigned turn;    /* number of the question */
     char said_for[48];
@@ -19,6 +21,12 @@ struct leaver {
     struct handover_turn turns[BLUEPRINT_MAX_REPLICAS]; /* of those that stay */
 };
 
+/* One that has just started and lacks tables. */
+struct filler {
+    char for_answer[48]; /* which showed that */
+    struct schema_turn turn;
+};
+
 struct group {
     char *service;
     bool seen;
@@ -26,6 +34,7 @@ struct group {
     unsigned reattach; /* bit k: asked for */
     struct member members[BLUEPRINT_MAX_REPLICAS];
     struct leaver *leavers[BLUEPRINT_MAX_REPLICAS]; /* NULL: stays, or is not there */
+    struct filler *fillers[BLUEPRINT_MAX_REPLICAS]; /* NULL: lacks nothing, or is not new */
 };
 
 struct replica_watch {
@@ -69,7 +78,7 @@ static struct group *group_made(struct replica_watch *w, const char *service)
 static void group_free(struct group *g)
 {
     for (int k = 0; k < BLUEPRINT_MAX_REPLICAS; k++)
-        free(g->leavers[k]);
+        free(g->leavers[k]), free(g->fillers[k]);
     free(g->service);
     free(g);
 }
@@ -108,6 +117,21 @@ static bool parse_synced(const char *body, const char *key OH_UNUSED, char out[A
 {
     snprintf(out, ASKS_TEXT_MAX, "done");
     return handover_is_synced(body);
+}
+
+/* A definition, or an empty line: none left. */
+static bool parse_definition(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    size_t len = strcspn(body, "\n");
+    snprintf(out, ASKS_TEXT_MAX, "%.*s", (int)(len ? MIN(len, ASKS_TEXT_MAX - 1) : 1), len ? body : "-");
+    return !len || *body == '`';
+}
+
+/* Made or not: it is tried again while tables are lacking. */
+static bool parse_anything(const char *body OH_UNUSED, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    snprintf(out, ASKS_TEXT_MAX, "done");
+    return true;
 }
 
 static bool parse_count(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
@@ -190,6 +214,7 @@ static void see(struct group *g, const struct runtime_status *s, int k)
     snprintf(start, sizeof(start), "%lld.%d", (long long)s->since_ms, s->restarts);
     if (strcmp(start, m->start) || strcmp(s->address, m->address)) {
         *m = (struct member){.asked_ms = 0};
+        m->since_ms = s->since_ms;
         snprintf(m->start, sizeof(m->start), "%s", start);
         snprintf(m->address, sizeof(m->address), "%s", s->address);
         g->view.said[k].known = false;
@@ -301,6 +326,42 @@ static void restore(struct replica_watch *w, const struct group *g, int k)
     want(w, name, m->address, m->said_for, sql, parse_nothing);
 }
 
+/* ---- who is new ---- */
+
+static bool lacks(const struct replica_watch *w, const struct group *g, int k, int *ret_from)
+{
+    return schema_lacks(&g->view, k, clock_wall_ms(w->clock) - g->members[k].since_ms, ret_from);
+}
+
+/* Each answer at hand brings the next statement, at once. */
+static void bring_schema(struct replica_watch *w, struct group *g, int k)
+{
+    int from = k;
+    if (!lacks(w, g, k, &from)) {
+        free(TAKE_PTR(g->fillers[k]));
+        return;
+    }
+    if (!g->fillers[k])
+        g->fillers[k] = mem_alloc(sizeof(*g->fillers[k]));
+    struct filler *f = g->fillers[k];
+    if (!*f->for_answer || (f->turn.done && strcmp(f->for_answer, g->members[k].said_for))) {
+        f->turn = (struct schema_turn){.done = false};
+        snprintf(f->for_answer, sizeof(f->for_answer), "%s", g->members[k].said_for);
+    }
+    autofree char *name = mem_printf("schema-%s-%d", g->service, k);
+    while (!f->turn.done) {
+        autobuf struct buf sql = BUF_INIT;
+        schema_statement(&f->turn, &sql);
+        autofree char *key = mem_printf("%s %s", f->for_answer, sql.data);
+        want(w, name, g->members[f->turn.makes ? k : from].address, key, sql.data,
+             f->turn.makes ? parse_anything : parse_definition);
+        const char *answer = asks_get(w->asks, name);
+        if (!*answer)
+            return;
+        schema_heard(&f->turn, answer);
+    }
+}
+
 /* ---- who goes ---- */
 
 static unsigned staying(const struct group *g)
@@ -376,15 +437,18 @@ int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, con
     look(w, observed);
     for (size_t i = 0; i < w->n; i++) {
         struct group *g = w->groups[i];
+        int from;
         for (int k = 0; k < BLUEPRINT_MAX_REPLICAS; k++)
             if (g->view.serving & (1u << k))
-                due = MIN(due, ask_member(w, g, k, busy || is_mended(g, k)));
+                due = MIN(due, ask_member(w, g, k, busy || is_mended(g, k) || lacks(w, g, k, &from)));
             else
                 g->view.said[k].known = false;
         ask_databases(w, g);
         forget(w, g);
-        for (int k = 0; k < g->view.wanted; k++)
+        for (int k = 0; k < g->view.wanted; k++) {
+            bring_schema(w, g, k);
             restore(w, g, k);
+        }
     }
     return due;
 }

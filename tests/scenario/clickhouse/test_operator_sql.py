@@ -66,7 +66,7 @@ def script(tables, folder, n, disk=False):
     return [fill("replica"), fill("readonly"), fill("databases"), fill("tables"), fill("figures", "`shop`.`orders`"),
             fill("backup", "`shop`", place, f"b{n}"), fill("backup-state", f"b{n}"), fill("drill-end"), fill("drill-database"),
             fill("drill", "`shop`.`orders`", "t0", place, f"d{n}"), fill("figures", "`ownhouse_drill`.`t0`"), fill("drill-end"),
-            fill("next-table", "'`a`.`it\\'s`'"), fill("alone"), fill("away-of-databases"), fill("drop-database-replica", "r2")]
+            fill("next-table", "'`a`.`it\\'s`'"), fill("alone"), fill("next-database", "''"), fill("away-of-databases"), fill("drop-database-replica", "r2")]
 
 
 def answers(engine, tables, grants, n, disk=False):
@@ -100,7 +100,8 @@ def test_each_statement_passes_with_the_operators_grants(engine, tables, disk):
 
 def test_it_may_do_nothing_else(engine, tables):
     grants = [g["grant"] for g in grants_of(tables, LOOK | REPLICA)]
-    words = ["SELECT * FROM shop.orders", "INSERT INTO shop.orders SELECT 1", "DROP TABLE shop.orders", "CREATE DATABASE x",
+    words = ["SELECT * FROM shop.orders", "INSERT INTO shop.orders SELECT 1", "DROP TABLE shop.orders", "DROP DATABASE shop",
+             "CREATE TABLE shop.x (id UInt8) ENGINE = MergeTree ORDER BY id", "RENAME DATABASE shop TO x", "DETACH DATABASE shop",
              "ALTER TABLE shop.orders DELETE WHERE 1", "TRUNCATE TABLE shop.orders", "SYSTEM SHUTDOWN", "SYSTEM STOP MERGES shop.orders",
              "SELECT * FROM file('/etc/hostname', 'LineAsString')", "GRANT SELECT ON *.* TO default",
              f"BACKUP DATABASE shop TO File('{engine.folder}/backups/x')"]
@@ -136,6 +137,19 @@ def test_names_are_quoted(engine, tables):
     assert name == "`shop`.`a\\`b\\\\c ' d`" and engine.ask([ALL], f"SELECT count() FROM {name}")[0] == {"ok": "0\n"}
 
 
+def test_a_database_is_read_as_it_is_made(engine, tables):
+    """A Replicated database takes a Keeper; of an Atomic one the statement's answer makes the same database, name and id."""
+    sql = next(s["sql"] for s in tables["statements"] if s["name"] == "next-database").replace("%s", "'`s`'")
+    make = next(s["sql"] for s in tables["statements"] if s["name"] == "make-database")
+    sql = sql.replace("engine = 'Replicated'", "engine = 'Atomic'")
+    definition = engine.ask([ALL], "CREATE DATABASE `t\\`b\\\\c ' d`", sql.replace("'`s`'", "'`shop`'"))[1]["ok"].rstrip("\n")
+    assert re.fullmatch(r"`t\\`b\\\\c ' d` UUID '[0-9a-f-]{36}' ENGINE = Atomic", definition), definition
+    uuid = definition.split("UUID '")[1][:36]
+    said = engine.ask([ALL], "DROP DATABASE `t\\`b\\\\c ' d` SYNC", make.replace("%s", definition), make.replace("%s", definition),
+                      f"SELECT count() FROM system.databases WHERE uuid = '{uuid}'")
+    assert all("ok" in s for s in said) and said[-1] == {"ok": "1\n"}, said
+
+
 def test_the_look_needs_to_see_names(engine, tables):
     """SHOW TABLES: without it other people's tables are hidden, not refused; seen with plain tables, since replicated ones need Keeper."""
     count = "SELECT count() FROM system.tables WHERE database = 'shop'"
@@ -144,7 +158,8 @@ def test_the_look_needs_to_see_names(engine, tables):
     assert engine.ask([g for g in look if "SHOW TABLES" not in g], count)[0] != {"ok": "1\n"}
 
 
-@pytest.mark.parametrize("name, of", [("drop-replica", "r2"), ("restore-replica", "`shop`.`orders`"), ("sync-replica", "`shop`.`orders`")])
+@pytest.mark.parametrize("name, of", [("drop-replica", "r2"), ("restore-replica", "`shop`.`orders`"), ("sync-replica", "`shop`.`orders`"),
+                                      ("make-database", "`x` UUID '0a7b4c1e-5f0e-4a57-9c3b-2f0d9d1b6c11' ENGINE = Replicated('/x', '{shard}', '{replica}')")])
 def test_what_keeper_is_told_takes_its_grant(engine, tables, name, of):
     """Past the check of rights the engine says that it has no Keeper, or no such table; before it, that the right is missing."""
     sql = next(s["sql"] for s in tables["statements"] if s["name"] == name).replace("%s", of)
