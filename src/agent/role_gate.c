@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "base/sandbox.h"
 
+#include <malloc.h>
+
 #define WAIT_US 200000 /* until the operator has enrolled */
 #define WAITS 15
 #define THREADS "12" /* eight questions to targets, and room to stop them */
@@ -142,6 +144,7 @@ int role_gate_main(struct agent_role *r)
     struct gate_role g = {.role = r};
     struct err err = ERR_INIT;
     setenv("UV_THREADPOOL_SIZE", THREADS, 1);
+    mallopt(M_ARENA_MAX, 1); /* an arena for each thread would keep the largest answer that it ever read */
     int result = start(&g, &err);
     if (result < 0) {
         log_error("the gate cannot run", "error", err.message);

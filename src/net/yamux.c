@@ -8,6 +8,7 @@
 #define SMALL_UPDATE 4096u      /* a window update below this costs a churn token */
 #define SEEN_IDS 256u           /* how far behind the newest a peer's opening may arrive */
 #define STARVED_MS 10           /* a window used up to the last byte in less is too small, however short the path */
+#define STARVED_WINDOW KIB(512) /* ... up to this */
 #define RTT_AGAIN_MS 1000       /* a peer takes so many pings only, however often windows change */
 #define WINDOW_IDLE_MS 10000    /* a window that is not used up in this time goes back to what all begin with */
 
@@ -570,7 +571,8 @@ static void consider_growth(struct yamux *y, struct stream *s)
     if (y->rtt_ms < 0 && !y->ping_waiting && yamux_ping(y, y->now_ms) < 0)
         return;
     int64_t took = y->now_ms - s->epoch_ms;
-    bool quick = y->rtt_ms >= 0 && (took <= 2 * MAX(y->rtt_ms, 1) || (s->starved && took <= STARVED_MS));
+    bool quick = y->rtt_ms >= 0 &&
+                 (took <= 2 * MAX(y->rtt_ms, 1) || (s->starved && took <= STARVED_MS && s->window < STARVED_WINDOW));
     uint32_t standing = s->standing;
     next_epoch(y, s);
     if (standing)

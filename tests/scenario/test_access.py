@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -260,6 +261,22 @@ def test_targets_and_services_are_the_grants_alone(system):
             assert s.ask("cluster.view", method, path)[0] in (404, 405), path
     finally:
         s.stop()
+
+
+def test_big_answers_leave_no_memory_behind(system, session):
+    """Each is of more than a MiB and is read on one of twelve threads of the gate."""
+    statement = "SELECT event, description, metric FROM ownhouse_diag.events CROSS JOIN ownhouse_diag.metrics LIMIT 9999"
+    gate = system.pids("--role gate")[0]
+
+    def held():
+        return sum(int(line.split()[1]) for line in pathlib.Path(f"/proc/{gate}/smaps_rollup").read_text().splitlines()
+                   if line.startswith(("Private_Dirty:", "Swap:")))
+
+    before = held()
+    for _ in range(30):
+        status, text, _ = session.ask("clickhouse.diag", "POST", "/", statement)
+        assert status == 200 and len(text) > 1 << 20, text[:200]
+    wait_until("their memory to be given back", 60, lambda: held() < before + 4096)
 
 
 def test_no_prometheus_is_said_plainly(system):

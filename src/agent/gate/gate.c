@@ -4,6 +4,7 @@
 #include "base/tcp_listen.h"
 #include "base/unix_socket.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 
@@ -191,11 +192,21 @@ static void renew_server(struct gate *g)
         link_listener_set_tls(g->direct, tls);
 }
 
+/* Answers are of up to 4 MiB, and malloc keeps what was freed. */
+static void give_back(struct gate *g)
+{
+    if (!g->big_answer || g->n_jobs)
+        return;
+    g->big_answer = false;
+    malloc_trim(0);
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct gate *g = t->data;
     int64_t now = clock_mono_ms(g->config.clock);
     expire(g, now);
+    give_back(g);
     gate_endings_go_on(g);
     gate_users_go_on(g, now);
     if (now < g->again_ms)

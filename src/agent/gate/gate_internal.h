@@ -19,6 +19,7 @@
 #define GATE_AGAIN_MS 5000 /* how often open grants are judged again by the policy of now */
 #define GATE_OPEN_MS 10000 /* life of a connection that opens a grant */
 #define GATE_LOG_LINES_MAX 1000
+#define GATE_BIG_ANSWER KIB(64) /* what is more is given back to the machine when nothing is asked any more */
 
 struct gate_workload {
     char name[64], state[16], address[46], role[24], service[UUID_SIZE], slug[64], error[256];
@@ -50,6 +51,7 @@ struct gate {
     char *reader;            /* password of DIAG_READER, who makes them */
     bool server;             /* the engines are real servers */
     bool locked, stopping;
+    bool big_answer;  /* one was held since memory was given back last */
     int64_t again_ms; /* monotonic: when grants are judged again */
     uv_timer_t tick;
     uv_poll_t control;

@@ -188,6 +188,7 @@ static void finish_job(struct gate_job *j)
     if (s)
         s->job = NULL;
     deliver(g, s, j->grant, j->ask.query_id, &j->answer, clock_mono_ms(g->config.clock) - j->begun_ms, j->keep_alive);
+    g->big_answer |= j->answer.len > GATE_BIG_ANSWER;
     target_answer_free(&j->answer);
     target_ask_free(&j->ask);
     engine_user_unref(j->as);

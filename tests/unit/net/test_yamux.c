@@ -461,7 +461,7 @@ static void peer_without_credit_gets_more_on_a_short_path(void **state OH_UNUSED
     int64_t now = 1000;
     learn_rtt(y, &now, 0);
     assert_int_equal(bulk(y, &now, 9, MIB(4)), KIB(256)); /* credit came back before it was used up */
-    for (int turn = 0; turn < 3; turn++) {
+    for (int turn = 0; turn < 6; turn++) {
         uint32_t window = yamux_window(y, 1);
         now += 9;
         for (uint32_t i = 0; i < window; i += sizeof(zero))
@@ -470,7 +470,7 @@ static void peer_without_credit_gets_more_on_a_short_path(void **state OH_UNUSED
         while (sent(y, WINDOW, 0, NULL))
             ;
     }
-    assert_in_range(yamux_window(y, 1), KIB(512), MIB(1));
+    assert_int_equal(yamux_window(y, 1), KIB(512)); /* but not far more: no time of a path says what is needed */
     yamux_free(y);
 }
 
