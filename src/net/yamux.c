@@ -8,7 +8,7 @@
 #define SMALL_UPDATE 4096u      /* a window update below this costs a churn token */
 #define SEEN_IDS 256u           /* how far behind the newest a peer's opening may arrive */
 #define STARVED_MS 10           /* a window used up to the last byte in less is too small, however short the path */
-#define STARVED_WINDOW KIB(512) /* ... up to this */
+#define STARVED_WINDOW MIB(1)   /* ... up to this */
 #define RTT_AGAIN_MS 250        /* a peer takes five pings a second, however often windows change */
 #define WINDOW_IDLE_MS 10000    /* a window that is not used up in this time goes back to what all begin with */
 

@@ -470,7 +470,7 @@ static void peer_without_credit_gets_more_on_a_short_path(void **state OH_UNUSED
         while (sent(y, WINDOW, 0, NULL))
             ;
     }
-    assert_int_equal(yamux_window(y, 1), KIB(512)); /* but not far more: no time of a path says what is needed */
+    assert_int_equal(yamux_window(y, 1), MIB(1)); /* but not far more: no time of a path says what is needed */
     yamux_free(y);
 }
 
