@@ -102,22 +102,50 @@ static int check_env(const struct blueprint_env *env, struct err *err)
     return check_ports(env, err);
 }
 
-int blueprint_render(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret,
-                     struct err *err)
+static void add_service(const struct desired *d, const struct desired_service *s, const struct blueprint_env *env,
+                        struct workload_list *ret)
 {
-    int r = check_env(env, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < d->n_services; i++)
-        if (d->services[i].state != DESIRED_DELETED) {
-            clickhouse_build(d, &d->services[i], env, ret);
-            keeper_build(&d->services[i], env, ret);
-        }
+    if (s->state == DESIRED_DELETED)
+        return;
+    clickhouse_build(d, s, env, ret);
+    keeper_build(s, env, ret);
+}
+
+static void add_place(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret)
+{
     if (env->client_address)
         dns_build(d, env, ret);
     if (env->n_certificates) {
         activator_build(d, env, ret);
         ingress_build(d, env, ret);
     }
-    return 0;
+}
+
+int blueprint_render_service(const struct desired *d, const struct desired_service *s, const struct blueprint_env *env,
+                             struct workload_list *ret, struct err *err)
+{
+    int r = check_env(env, err);
+    if (r == 0)
+        add_service(d, s, env, ret);
+    return r;
+}
+
+int blueprint_render_place(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret,
+                           struct err *err)
+{
+    int r = check_env(env, err);
+    if (r == 0)
+        add_place(d, env, ret);
+    return r;
+}
+
+int blueprint_render(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret,
+                     struct err *err)
+{
+    int r = check_env(env, err);
+    for (size_t i = 0; r == 0 && i < d->n_services; i++)
+        add_service(d, &d->services[i], env, ret);
+    if (r == 0)
+        add_place(d, env, ret);
+    return r;
 }

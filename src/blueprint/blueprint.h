@@ -26,7 +26,7 @@
 #define BLUEPRINT_DRILL_DATABASE "ownhouse_drill" /* where a restored copy is looked at, and dropped */
 
 #define BLUEPRINT_MAX_REPLICAS 12
-#define BLUEPRINT_SHARD "1"      /* the one shard's name */
+#define BLUEPRINT_SHARD "1" /* the one shard's name */
 #define BLUEPRINT_KEEPERS 3 /* members, for a service of more than one replica */
 
 /* Ports inside the data plane. The published ones are in blueprint_env. */
@@ -100,6 +100,12 @@ struct blueprint_env {
  * does not fit (message names the field). */
 OH_MUST_CHECK int blueprint_render(const struct desired *d, const struct blueprint_env *env, struct workload_list *ret,
                                    struct err *err);
+/* The same in parts, which together are it: one service's own workloads, and behind all services' those of the place.
+ */
+OH_MUST_CHECK int blueprint_render_service(const struct desired *d, const struct desired_service *s,
+                                           const struct blueprint_env *env, struct workload_list *ret, struct err *err);
+OH_MUST_CHECK int blueprint_render_place(const struct desired *d, const struct blueprint_env *env,
+                                         struct workload_list *ret, struct err *err);
 
 /* What the ingress answers on its health port to GET /generation once it has taken up these files; "" without an
  * ingress. HAProxy loses a reload signal that comes while it is still starting or reloading, so whoever changed its

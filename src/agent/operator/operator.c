@@ -11,11 +11,11 @@
 #include "agent/operator/observe.h"
 #include "agent/operator/orders.h"
 #include "agent/operator/reconcile.h"
+#include "agent/operator/rendering.h"
 #include "agent/operator/replica_watch.h"
 #include "agent/operator/restarts.h"
 #include "agent/operator/scrape.h"
 #include "agent/operator/sleepers.h"
-#include "agent/operator/slim.h"
 #include "agent/operator/taken_up.h"
 #include "agent/operator/upgrades.h"
 #include "base/fs.h"
@@ -56,7 +56,6 @@ struct operator_loop {
 
     struct blueprint_certificate certificates[2];
     struct workload_list wanted; /* slim.h */
-    struct workload_list whole;  /* the same with every file; only in the pass that rendered it */
     char (*digests)[65];
     bool rendered; /* wanted is of kept and the certificate */
 
@@ -192,8 +191,7 @@ static int bring_certificate(struct operator_loop *o, struct err *err)
     return r;
 }
 
-/* Everything wanted, with every file, but for the images that an upgrade window holds. */
-static int build_all(struct operator_loop *o, const struct desired *d, struct workload_list *ret, struct err *err)
+static void show_certificates(struct operator_loop *o)
 {
     const char *pem[] = {named_pem(o->named), certs_bundle(o->certs)};
     static const char *const names[] = {"acme", "service"};
@@ -203,72 +201,31 @@ static int build_all(struct operator_loop *o, const struct desired *d, struct wo
     for (size_t i = 0; i < ARRAY_SIZE(pem); i++)
         if (pem[i])
             o->certificates[o->c.env.n_certificates++] = (struct blueprint_certificate){names[i], pem[i]};
-    workload_list_init(ret);
-    int r = blueprint_render(d, &o->c.env, ret, err);
-    if (r == 0)
-        restarts_apply(&o->restarts, ret);
-    else
-        workload_list_free(ret);
-    return r;
 }
 
-static int build(struct operator_loop *o, struct workload_list *ret, struct err *err)
+static struct rendering rendering_of(struct operator_loop *o)
 {
-    int r = build_all(o, o->kept.desired, ret, err);
-    if (r == 0 && (r = upgrades_apply(&o->upgrades, o->kept.desired, clock_wall_ms(o->c.clock), ret, err)) < 0)
-        workload_list_free(ret);
-    return r;
+    show_certificates(o);
+    return (struct rendering){.desired = o->kept.desired,
+                              .env = &o->c.env,
+                              .restarts = &o->restarts,
+                              .upgrades = &o->upgrades,
+                              .taken_up = &o->taken_up,
+                              .wall_ms = clock_wall_ms(o->c.clock)};
 }
 
-/* Of a service's workload only that service is rendered. */
-static int build_for(struct operator_loop *o, const struct workload *slim, struct workload_list *ret)
-{
-    const struct desired *d = o->kept.desired;
-    const char *id = workload_label(slim, BLUEPRINT_SERVICE);
-    for (size_t i = 0; id && i < d->n_services; i++)
-        if (!strcmp(d->services[i].id, id)) {
-            struct desired one = *d;
-            one.services = &d->services[i];
-            one.n_services = 1;
-            return build_all(o, &one, ret, NULL);
-        }
-    return build_all(o, d, ret, NULL);
-}
-
-static void drop_whole(struct operator_loop *o)
-{
-    if (o->whole.arena)
-        workload_list_free(&o->whole);
-    o->whole = (struct workload_list){0};
-}
-
-/* What is kept of the list is slim; the whole lives until the end of the pass. */
 static int render(struct operator_loop *o, struct err *err)
 {
-    struct workload_list fresh, slim;
-    int r = build(o, &fresh, err);
-    while (r == 0 && taken_up_comes_back(&o->taken_up, blueprint_generation(&fresh))) {
-        workload_list_free(&fresh);
-        o->c.env.ingress_nudge++;
-        r = build(o, &fresh, err);
-    }
+    struct rendering g = rendering_of(o);
+    struct workload_list slim;
+    char(*digests)[65] = NULL;
+    int r = rendering_all(&g, &slim, &digests, err);
     if (r < 0)
         return r;
-    char(*digests)[65] = mem_alloc((fresh.n + 1) * sizeof(*digests));
-    for (size_t i = 0; r == 0 && i < fresh.n; i++)
-        r = runtime_digest(&fresh.items[i], digests[i], err);
-    if (r < 0) {
-        workload_list_free(&fresh);
-        free(digests);
-        return r;
-    }
-    slim_copy(&fresh, &slim);
     notes_render(o->notes, &o->wanted, (const char(*)[65])o->digests, &slim, (const char(*)[65])digests);
     if (o->wanted.arena)
         workload_list_free(&o->wanted);
     free(o->digests);
-    drop_whole(o);
-    o->whole = fresh;
     o->wanted = slim;
     o->digests = digests;
     o->rendered = true;
@@ -294,9 +251,8 @@ static const struct workload *whole_of(struct operator_loop *o, const struct wor
                                        struct workload_list *fresh)
 {
     const char *digest = o->digests[slim - o->wanted.items];
-    if (o->whole.arena)
-        return in_list(&o->whole, slim, digest);
-    return build_for(o, slim, fresh) == 0 ? in_list(fresh, slim, digest) : NULL;
+    struct rendering g = rendering_of(o);
+    return rendering_for(&g, slim, fresh) == 0 ? in_list(fresh, slim, digest) : NULL;
 }
 
 static const struct runtime_status *status_of(const struct runtime_status_list *l, const char *name)
@@ -646,7 +602,6 @@ static void pass(struct operator_loop *o)
     int64_t now = clock_mono_ms(o->c.clock);
     int64_t again = now + (o->has_change ? LOOK_ANYWAY_MS : POLL_MS);
     int r = look(o, &again, &err);
-    drop_whole(o);
     trouble(o, r < 0 ? err.message : "");
     o->passed = r >= 0;
     if (r < 0)
@@ -759,7 +714,6 @@ static void release(struct operator_loop *o)
 {
     if (o->wanted.arena)
         workload_list_free(&o->wanted);
-    drop_whole(o);
     free(o->digests);
     kept_clear(&o->kept);
     certs_free(o->certs);

@@ -116,20 +116,55 @@ static void copy_lists(struct texts *t, const struct workload *from, struct work
         to->ports[i] = (struct workload_port){keep(t, from->ports[i].name), from->ports[i].port};
 }
 
+struct slim {
+    struct texts texts;
+    struct workload *items;
+    size_t n, cap;
+};
+
+struct slim *slim_new(void)
+{
+    struct slim *s = mem_alloc(sizeof(*s));
+    s->texts.arena = arena_new();
+    return s;
+}
+
+void slim_add(struct slim *s, const struct workload_list *part)
+{
+    struct texts *t = &s->texts;
+    while (s->n + part->n + 1 > s->cap) {
+        s->cap = s->cap ? 2 * s->cap : part->n + 1;
+        s->items = mem_realloc(s->items, s->cap * sizeof(*s->items));
+    }
+    for (size_t i = 0; i < part->n; i++) {
+        const struct workload *w = &part->items[i];
+        struct workload *to = &s->items[s->n++];
+        *to = *w;
+        to->name = keep(t, w->name);
+        to->image = keep(t, w->image);
+        to->program = keep(t, w->program);
+        to->probe.path = keep(t, w->probe.path);
+        copy_lists(t, w, to);
+        copy_files(t, w, to);
+    }
+}
+
+void slim_end(struct slim *s, struct workload_list *ret)
+{
+    free(s->texts.places);
+    if (ret) {
+        struct workload *items = mem_realloc(s->items, (s->n + 1) * sizeof(*items));
+        *ret = (struct workload_list){.arena = s->texts.arena, .items = items, .n = s->n, .cap = s->n + 1};
+    } else {
+        arena_free(s->texts.arena);
+        free(s->items);
+    }
+    free(s);
+}
+
 void slim_copy(const struct workload_list *from, struct workload_list *ret)
 {
-    struct texts t = {.arena = arena_new()};
-    struct workload *items = mem_alloc((from->n + 1) * sizeof(*items));
-    for (size_t i = 0; i < from->n; i++) {
-        const struct workload *w = &from->items[i];
-        items[i] = *w;
-        items[i].name = keep(&t, w->name);
-        items[i].image = keep(&t, w->image);
-        items[i].program = keep(&t, w->program);
-        items[i].probe.path = keep(&t, w->probe.path);
-        copy_lists(&t, w, &items[i]);
-        copy_files(&t, w, &items[i]);
-    }
-    free(t.places);
-    *ret = (struct workload_list){.arena = t.arena, .items = items, .n = from->n, .cap = from->n + 1};
+    struct slim *s = slim_new();
+    slim_add(s, from);
+    slim_end(s, ret);
 }

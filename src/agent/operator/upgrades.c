@@ -74,16 +74,19 @@ static int keep(struct upgrades *u, json_t *before, struct err *err)
     return r;
 }
 
-int upgrades_apply(struct upgrades *u, const struct desired *d, int64_t now_ms, struct workload_list *list,
-                   struct err *err)
+void upgrades_begin(struct upgrades *u, const struct desired *d)
 {
-    autojson json_t *before = json_deep_copy(u->images);
+    u->before = json_deep_copy(u->images);
     u->due_ms = 0;
     json_decref(u->held);
     u->held = json_object();
     forget_gone(u, d);
-    for (size_t i = 0; i < list->n; i++) {
-        struct workload *w = &list->items[i];
+}
+
+void upgrades_add(struct upgrades *u, const struct desired *d, int64_t now_ms, struct workload_list *part)
+{
+    for (size_t i = 0; i < part->n; i++) {
+        struct workload *w = &part->items[i];
         const struct desired_service *s = w->image ? service_of(d, w) : NULL;
         if (!s)
             continue;
@@ -91,13 +94,30 @@ int upgrades_apply(struct upgrades *u, const struct desired *d, int64_t now_ms, 
         int64_t until = in_force && strcmp(in_force, w->image) ? held_until(s, now_ms) : 0;
         if (until) {
             json_object_set_new(u->held, s->id, json_string(w->image));
-            w->image = arena_strdup(list->arena, in_force);
+            w->image = arena_strdup(part->arena, in_force);
             u->due_ms = u->due_ms ? MIN(u->due_ms, until) : until;
         } else {
             json_object_set_new(u->images, s->id, json_string(w->image));
         }
     }
-    return json_equal(before, u->images) ? 0 : keep(u, TAKE_PTR(before), err);
+}
+
+int upgrades_end(struct upgrades *u, bool done, struct err *err)
+{
+    autojson json_t *before = TAKE_PTR(u->before);
+    if (done)
+        return json_equal(before, u->images) ? 0 : keep(u, TAKE_PTR(before), err);
+    json_decref(u->images);
+    u->images = TAKE_PTR(before);
+    return 0;
+}
+
+int upgrades_apply(struct upgrades *u, const struct desired *d, int64_t now_ms, struct workload_list *list,
+                   struct err *err)
+{
+    upgrades_begin(u, d);
+    upgrades_add(u, d, now_ms, list);
+    return upgrades_end(u, true, err);
 }
 
 int upgrades_now(struct upgrades *u, const char *service, struct err *err)

@@ -14,6 +14,7 @@
 struct upgrades {
     char *path;
     json_t *images; /* service id -> image in force */
+    json_t *before; /* images as of upgrades_begin(); NULL outside of such a round */
     json_t *held;   /* service id -> image that waits */
     int64_t due_ms; /* wall: when the next window of a held service opens; 0 = nothing is held */
 };
@@ -24,6 +25,10 @@ void upgrades_free(struct upgrades *u);
 /* Puts the image in force into what is held, and records what is taken up; durable on return. */
 OH_MUST_CHECK int upgrades_apply(struct upgrades *u, const struct desired *d, int64_t now_ms,
                                  struct workload_list *list, struct err *err);
+/* The same of a list that comes in parts: begin, each part, end. Without `done` nothing of it counts. */
+void upgrades_begin(struct upgrades *u, const struct desired *d);
+void upgrades_add(struct upgrades *u, const struct desired *d, int64_t now_ms, struct workload_list *part);
+OH_MUST_CHECK int upgrades_end(struct upgrades *u, bool done, struct err *err);
 /* Takes up what this service waits for at the next upgrades_apply(), whatever its window says; durable on return.
  * -ENOENT: it waits for nothing. */
 OH_MUST_CHECK int upgrades_now(struct upgrades *u, const char *service, struct err *err);

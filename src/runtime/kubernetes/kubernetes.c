@@ -7,7 +7,8 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 
-#define RELEASE_MS 3000 /* for giving the lease back at the end */
+#define RELEASE_MS 3000    /* for giving the lease back at the end */
+#define JOBS_LOADED_MAX 64 /* workloads with rendered objects in memory that are not applied yet */
 
 void kube_changed(struct kube *k)
 {
@@ -121,6 +122,16 @@ static void push(struct kube *k, struct job *j)
     kube_client_wake(k->client);
 }
 
+/* Enough is under way: what is not taken now is asked for again in the pass that the end of a job brings about. Those
+ * that only wait for their pods do not count: they may wait for ever. */
+static bool enough(const struct kube *k)
+{
+    size_t n = 0;
+    for (const struct job *j = k->jobs; j; j = j->next)
+        n += !j->removal && !j->failed && !j->finished && j->phase != JOB_SETTLE;
+    return n >= JOBS_LOADED_MAX;
+}
+
 /* An unchanged workload whose objects differ only by the renderer keeps its pods. */
 static bool unchanged(const struct kube *k, const struct kube_objects *o, const char *digest)
 {
@@ -139,7 +150,7 @@ static int apply(struct runtime *rt, const struct workload *w, const struct work
     if (r < 0)
         return r;
     pthread_mutex_lock(&k->lock);
-    if ((r = check_leader(k, err)) == 0 && (r = previous(k, w->name, false, digest, err)) == 0) {
+    if ((r = check_leader(k, err)) == 0 && (r = previous(k, w->name, false, digest, err)) == 0 && !enough(k)) {
         struct job *j = mem_alloc(sizeof(*j));
         if ((r = kube_render(w, all, &k->place, &j->objects, err)) < 0) {
             free(j);

@@ -113,6 +113,30 @@ static void what_cannot_be_kept_is_not_taken_up(void **state)
     upgrades_free(&u);
 }
 
+/* A document that cannot be rendered to its end takes nothing up. */
+static void what_is_not_ended_does_not_count(void **state)
+{
+    autofree char *path = mem_printf("%s/images.json", (char *)*state);
+    struct desired_service s = {.id = "one", .state = DESIRED_RUNNING, .window = &window};
+    const struct desired d = {.services = &s, .n_services = 1};
+    struct workload_env labels[] = {{BLUEPRINT_SERVICE, "one"}};
+    struct workload_list part;
+    struct upgrades u;
+    upgrades_open(&u, path);
+    for (int done = 0; done < 2; done++) {
+        workload_list_init(&part);
+        struct workload *w = workload_list_add(&part);
+        *w = (struct workload){.image = "engine@1", .labels = labels, .n_labels = 1};
+        upgrades_begin(&u, &d);
+        upgrades_add(&u, &d, WEDNESDAY, &part);
+        assert_int_equal(upgrades_end(&u, done, NULL), 0);
+        assert_int_equal(json_object_size(u.images), done);
+        workload_list_free(&part);
+    }
+    apply(&u, &s, "engine@2", WEDNESDAY, "engine@1");
+    upgrades_free(&u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +144,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_image_waits_for_the_window, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(who_does_not_want_to_wait, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_kept_is_not_taken_up, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_ended_does_not_count, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,38 @@ static void compare_case(const char *path, void *data OH_UNUSED)
     golden_free(&g);
 }
 
+/* Rendered a service at a time, as the operator does, it is the same list. */
+static void compare_parts(const char *path, void *data OH_UNUSED)
+{
+    struct golden g;
+    autoworkloads struct workload_list whole;
+    size_t at = 0;
+    golden_load(path, &g);
+    render(g.desired, &g.env, &whole);
+    for (size_t i = 0; i <= g.desired->n_services; i++) {
+        autoworkloads struct workload_list part;
+        workload_list_init(&part);
+        assert_int_equal(i < g.desired->n_services
+                             ? blueprint_render_service(g.desired, &g.desired->services[i], &g.env, &part, NULL)
+                             : blueprint_render_place(g.desired, &g.env, &part, NULL),
+                         0);
+        for (size_t k = 0; k < part.n; k++) {
+            assert_true(at < whole.n);
+            autojson json_t *one = workload_to_json(&part.items[k]), *same = workload_to_json(&whole.items[at++]);
+            if (!json_equal(one, same))
+                fail_msg("%s: %s differs", path, part.items[k].name);
+        }
+    }
+    assert_int_equal(at, whole.n);
+    golden_free(&g);
+}
+
+static void parts_are_the_whole(void **state OH_UNUSED)
+{
+    if (golden_each(folder, compare_parts, NULL) < 4)
+        fail_msg("golden cases are missing in %s", folder);
+}
+
 static void golden_cases(void **state OH_UNUSED)
 {
     if (golden_each(folder, compare_case, NULL) < 4)
@@ -272,6 +304,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_cases),
+        cmocka_unit_test(parts_are_the_whole),
         cmocka_unit_test(same_input_gives_same_bytes),
         cmocka_unit_test(a_change_touches_only_its_service),
         cmocka_unit_test(a_new_version_alone_touches_only_dns),
