@@ -71,4 +71,4 @@ def test_answers_that_do_not_come_or_are_refusals(tmp_path, verb, kind):
     assert len(said) == (EACH if LONG else 1)
     places = collections.Counter(tuple(p) for s in said for p in s["hurt"])
     print(f"{kind} {verb}: {len(said)} runs, {sum(s['calls'] for s in said)} calls, {len(places)} different ones hurt")
-    assert len(places) >= (120 if LONG else 20)
+    assert len(places) >= (100 if LONG else 20)
