@@ -3,14 +3,16 @@
  *
  * The annotation ownhouse/release holds one JSON object, the whole state; nothing of it is kept elsewhere:
  *   {"state", "trial": 16 hex digits, "image", "before", "list": digest of the signed list, "why", "at", "untilMs"}
- *   preparing    the agent wants `image` and has asked for a guard: a Job of the image `before`
- *   trying       in the same write the StatefulSet got the image; untilMs is the guard's bound (0: it has not seen it
- * yet) taken        the guard saw the new pod ready, its link up and a pass made rolled-back  in the same write the
- * guard put the image back; not tried again until the list changes left         somebody else changed the image
- * meanwhile; not tried again until the list changes refused      it was not begun: no guard came up, or the list
- * changed; tried again after KUBE_RELEASE_REST_MS ownhouse/release-guard names the trial that a guard watches; without
- * it the image is not changed. ownhouse/release-health is {"trial", "pod": uid}: that pod's agent is linked, leads, and
- * has made a pass.
+ *
+ * - preparing: the agent wants `image` and has asked for a guard: a Job of the image `before`.
+ * - trying: in the same write the StatefulSet got the image; untilMs is the guard's bound (0: it has not seen it yet).
+ * - taken: the guard saw the new pod ready, its link up and a pass made.
+ * - rolled-back: in the same write the guard put the image back; not tried again until the list changes.
+ * - left: somebody else changed the image meanwhile; not tried again until the list changes.
+ * - refused: it was not begun: no guard came up, or the list changed; tried again after KUBE_RELEASE_REST_MS.
+ *
+ * The annotation ownhouse/release-guard names the trial that a guard watches; without it the image is not changed.
+ * ownhouse/release-health is {"trial", "pod": uid}: that pod's agent is linked, leads, and has made a pass.
  *
  * Each write bears the resourceVersion of what it was decided on, so that of two that decide at once one is refused and
  * looks again. */
