@@ -17,7 +17,7 @@ export function checkName(check: string, t: Text, word: Word): string {
   if (role) return t('finding.role' as never, { phase: word('phaseOf', role[1]) } as never) + (role[2] ? t('finding.part' as never, { part: word('finding.of', role[2]) } as never) : '');
   const own = /^own network: (?:(subnet-[^:]+): )?(.*)$/.exec(check);
   if (own) return t('finding.network' as never) + own.slice(1).filter(Boolean).map((part) => t('finding.part' as never, { part: word('finding.of', part) } as never)).join('');
-  const named = /^(quota|endpoint|zone|name): (.*)$/.exec(check);
+  const named = /^(quota|endpoint|zone|name|launch template): (.*)$/.exec(check);
   if (named) return t(`finding.${named[1]}` as never, { name: word('finding.of', named[2]) } as never);
   return word('finding.of', check);
 }
@@ -25,7 +25,7 @@ export function checkName(check: string, t: Text, word: Word): string {
 const AMOUNTS: [RegExp, string][] = [
   [/^(?<nodes>\d+) nodes, (?<replicas>\d+) replicas$/, 'carries'],
   [/^(?<used>\d+) of (?<all>\d+) used$/, 'used'],
-  [/^(?<n>\d+) in all$/, 'inAll'],
+  [/^(?<n>\d+) in all, of which an unknown number is used$/, 'inAll'],
   [/^(?<n>\d+) free$/, 'free'],
   [/^(?<n>\d+) free \(peak (?<peak>\d+)\)$/, 'freePeak'],
   [/^at least (?<n>\d+) replicas \(plannedReplicas\)$/, 'needReplicas'],
@@ -85,6 +85,8 @@ const ADVICE: [RegExp, string][] = [
   [/^They are left alone/, 'existing'],
   [/^Change the account's settings/, 'settings'],
   [/^Apply the artefact; see/, 'dataRole'],
+  [/^Apply the artefact, or name your own boundary/, 'boundary'],
+  [/^Apply the artefact in this region/, 'template'],
   [/^Another role has this name/, 'otherRole'],
   [/^An infrastructure of OwnHouse made it/, 'ownZone'],
   [/^A second zone of this name/, 'otherZone'],
