@@ -116,7 +116,8 @@ static void ask(uv_work_t *work)
                              .connect_timeout_ms = 2000,
                              .timeout_ms = 3000,
                              .max_response = ANSWER_MAX};
-    bool heard = http_do(&q, &answer, NULL) == 0;
+    /* A refusal says why: one of nothing is not of whom was asked. */
+    bool heard = http_do(&q, &answer, NULL) == 0 && (answer.status == 200 || *answer.body);
     a->answered = heard && a->asked.parse(answer.body, a->asked.key, a->asked.answer);
     a->otherwise = heard && !a->answered;
     if (!a->answered)
