@@ -569,6 +569,7 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
         first = MIN(first, noted);
     }
     bool known = o->kept.desired && o->rendered;
+    ask_workloads(o, &observed, again_ms); /* first: what is decided next goes by what the ingress said */
     if (known) {
         notes_observed(o->notes, o->c.runtime, &observed);
         ask_replicas(o, &observed, again_ms);
@@ -580,7 +581,6 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
         say_restores(o, &plan);
         carry_on(o, &observed);
     }
-    ask_workloads(o, &observed, again_ms);
     scrape_engines(o, &observed);
     report(o, &observed, known ? &plan : NULL);
     reconcile_plan_free(&plan);

@@ -64,6 +64,12 @@ static bool serves(const struct pair *p)
     return p->s && p->s->state == RUNTIME_RUNNING;
 }
 
+/* The ingress does as it was told, as far as can be known. */
+static bool leads(const struct step *st)
+{
+    return in_effect(st->ingress) && serves(st->ingress) && !st->in->front_behind;
+}
+
 /* ---- lookups ---- */
 
 static int compare_status(const void *a, const void *b)
@@ -148,7 +154,7 @@ static void act(struct step *st, const char *name, const struct workload *w, boo
 static bool released(struct step *st, struct record *r)
 {
     int64_t now = st->in->now_ms;
-    if (!st->ingress || (in_effect(st->ingress) && serves(st->ingress) && !st->in->front_behind))
+    if (!st->ingress || leads(st))
         return true;
     if (r->held_since_ms < 0)
         r->held_since_ms = now;
@@ -443,7 +449,7 @@ static enum service_state running_state(struct step *st, const struct count *c, 
         *error = "there is no ingress yet: nothing leads to the service";
         return SERVICE_STARTING;
     }
-    if (serves(front) && (in_effect(front) || r->was_running)) {
+    if (leads(st) || (serves(front) && r->was_running)) {
         r->was_running = true;
         return SERVICE_RUNNING;
     }

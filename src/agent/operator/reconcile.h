@@ -31,7 +31,7 @@
 
 enum service_state {
     SERVICE_STARTING,
-    SERVICE_RUNNING,  /* every replica answers, and so does the ingress */
+    SERVICE_RUNNING,  /* every replica answers, and so does the ingress, by the files that say so */
     SERVICE_DEGRADED, /* answers in part, or did and does not now */
     SERVICE_STOPPING, /* also: deleted, and not yet gone */
     SERVICE_STOPPED,

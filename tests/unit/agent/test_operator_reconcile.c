@@ -72,7 +72,12 @@ static void stopping_waits_for_the_ingress(void **state OH_UNUSED)
     wish_clear(&v);
     v.services[0].state = DESIRED_RUNNING;
     wish_render(&v);
+    w.front_behind = true;
     settle(&w, &v);
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_STARTING); /* the ingress still says that it is stopped */
+    w.front_behind = false;
+    assert_int_equal(state_of(&w, &v, 0).state, SERVICE_RUNNING);
+    w.front_behind = true; /* another service's change */
     assert_int_equal(state_of(&w, &v, 0).state, SERVICE_RUNNING);
     wish_clear(&v);
     reconcile_memory_free(w.memory);
