@@ -31,6 +31,9 @@ function useCheck(account: Account, id: string, keep: (id: string) => void) {
   return { ask, last: id ? last : null, waiting: ask.isPending || (!!id && (!now || now.state === 'waiting') && !query.error), problem: ask.error ?? query.error };
 }
 
+/** Names of resources may be broken where their parts are: one in a cell must not make the table wider than the page. */
+const breakable = (text: string) => text.split(/(?<=[^:/][:/])(?=[^:/ ])/).flatMap((part, i) => (i ? [<wbr key={i} />, part] : [part]));
+
 function Findings({ check, label }: { check: Looked; label: string }) {
   const { t, word } = useWords();
   const rows = inOrderOfNeed(check.results as Finding[]);
@@ -50,7 +53,7 @@ function Findings({ check, label }: { check: Looked; label: string }) {
           cells: [
             checkName(r.check, t as never, word),
             <Badge text={word('outcome', r.outcome)} state={r.outcome === 'ok' ? 'success' : r.outcome === 'wrong' ? 'danger' : 'warning'} className="oh-badge" />,
-            amountText(r.found, t as never, word),
+            breakable(amountText(r.found, t as never, word)),
             amountText(r.needed, t as never, word),
             adviceText(r.advice, t as never),
           ],
