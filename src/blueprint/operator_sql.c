@@ -126,3 +126,12 @@ const char *operator_sql(const char *name)
             return operator_statements[i].sql;
     abort();
 }
+
+char *operator_sql_with(const char *name, const char *with)
+{
+    static const char mark[] = "%s";
+    const char *form = operator_sql(name), *at = strstr(form, mark);
+    if (!at)
+        abort();
+    return mem_printf("%.*s%s%s", (int)(at - form), form, with, at + sizeof(mark) - 1);
+}

@@ -41,3 +41,5 @@ extern const size_t operator_grants_count;
 int operator_duties(const struct desired_service *s, const struct blueprint_env *env);
 /* The statement of that name; it must exist. */
 const char *operator_sql(const char *name);
+/* The same with `with` for its %s, which it must have; free(). */
+char *operator_sql_with(const char *name, const char *with);

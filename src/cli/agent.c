@@ -197,14 +197,14 @@ static int check_owner(struct cluster *k, const char *namespace, struct err *err
 
 static int apply_one(struct cli *c, struct cluster *k, const json_t *object, struct err *err)
 {
-    char message[CLUSTER_MESSAGE];
+    char message[KUBE_MESSAGE];
     autobuf struct buf path = BUF_INIT;
     cluster_path(object, &path);
     const char *kind = js_text_at(object, "kind"), *name = js_text_at(json_object_get(object, "metadata"), "name");
     if (!path.len)
         return err_set(err, -EINVAL, "the chart holds a %s, which this command does not know", kind);
     buf_printf(&path, "?fieldManager=" MANAGER "%s", cli_option(c, "force") ? "&force=true" : "");
-    int r = cluster_ask(k, "PATCH", path.data, "application/apply-patch+yaml", object, NULL, message, err);
+    int r = kube_client_ask(k->client, "PATCH", path.data, "application/apply-patch+yaml", object, NULL, message, err);
     if (r < 0)
         return r;
     if (r == 409)
@@ -383,8 +383,8 @@ static int install_run(struct cli *c, struct err *err)
 
 static int delete_path(struct cluster *k, const char *path, struct err *err)
 {
-    char message[CLUSTER_MESSAGE];
-    int r = cluster_ask(k, "DELETE", path, NULL, NULL, NULL, message, err);
+    char message[KUBE_MESSAGE];
+    int r = kube_client_ask(k->client, "DELETE", path, NULL, NULL, NULL, message, err);
     if (r < 0 || r < 300 || r == 404)
         return MIN(r, 0);
     return err_set(err, r == 403 ? -EACCES : -EIO, "DELETE %s: %s", path, message);

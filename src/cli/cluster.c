@@ -3,13 +3,6 @@
 
 #include "base/fs.h"
 
-struct answer {
-    bool done;
-    int error, status;
-    json_t *body;
-    char message[CLUSTER_MESSAGE];
-};
-
 /* Kinds that the agent itself never touches. */
 static const char *const more_kinds[][3] = {
     {"rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles"},
@@ -64,47 +57,11 @@ void cluster_close(struct cluster *c)
     c->client = NULL;
 }
 
-static void on_answer(const struct kube_reply *reply, void *data)
-{
-    struct answer *a = data;
-    a->done = true;
-    a->error = reply->error;
-    a->status = reply->status;
-    snprintf(a->message, sizeof(a->message), "%s", reply->message);
-    if (reply->error == 0 && reply->len && js_parse(reply->body, reply->len, KUBE_ANSWER_MAX, &a->body, NULL) < 0)
-        a->body = NULL;
-}
-
-int cluster_ask(struct cluster *c, const char *method, const char *path, const char *content_type, const json_t *body,
-                json_t **ret, char *message, struct err *err)
-{
-    struct answer a = {0};
-    autofree char *text = body ? js_text(body) : NULL;
-    kube_client_send(c->client, &(struct kube_request){.method = method,
-                                                       .path = path,
-                                                       .content_type = content_type,
-                                                       .body = text,
-                                                       .len = text ? strlen(text) : 0,
-                                                       .done = on_answer,
-                                                       .data = &a});
-    while (!a.done)
-        kube_client_poll(c->client, 1000);
-    if (text)
-        mem_wipe(text, strlen(text));
-    if (message)
-        snprintf(message, CLUSTER_MESSAGE, "%s", a.message);
-    if (ret)
-        *ret = a.body;
-    else
-        json_decref(a.body);
-    return a.error < 0 ? err_set(err, a.error, "%s", a.message) : a.status;
-}
-
 int cluster_get(struct cluster *c, const char *path, json_t **ret, struct err *err)
 {
-    char message[CLUSTER_MESSAGE];
+    char message[KUBE_MESSAGE];
     json_t *body = NULL;
-    int r = cluster_ask(c, "GET", path, NULL, NULL, &body, message, err);
+    int r = kube_client_ask(c->client, "GET", path, NULL, NULL, &body, message, err);
     if (r == 200 && body) {
         *ret = body;
         return 1;

@@ -14,11 +14,6 @@ OH_MUST_CHECK int cluster_open(const char *kubeconfig, const char *context, stru
 void cluster_close(struct cluster *c);
 #define autocluster OH_CLEANUP(cluster_close)
 
-/* The HTTP status with its JSON in *ret (NULL without one), or a negative errno: no answer. `message` of at least
- * CLUSTER_MESSAGE bytes says what the server said of 400 and beyond; NULL: not wanted. */
-#define CLUSTER_MESSAGE 500
-OH_MUST_CHECK int cluster_ask(struct cluster *c, const char *method, const char *path, const char *content_type,
-                              const json_t *body, json_t **ret, char *message, struct err *err);
 /* GET: 1 there, 0 not there, else an error. */
 OH_MUST_CHECK int cluster_get(struct cluster *c, const char *path, json_t **ret, struct err *err);
 /* Path of an object of one of the kinds that a chart may hold; "" for others. */

@@ -116,18 +116,11 @@ static void pause_a_little(void)
     usleep(POLL_US);
 }
 
-static char *backup_state_sql(const char *id)
-{
-    static const char mark[] = "%s";
-    const char *form = operator_sql("backup-state"), *at = strstr(form, mark);
-    return mem_printf("%.*s%s%s", (int)(at - form), form, id, at + sizeof(mark) - 1);
-}
-
 /* 1: it has ended, *ret is the row; 0: it runs; -ENOENT: the engine knows nothing of it. */
 static int look(const struct backup_job *j, const char *id, json_t **ret, struct err *err)
 {
     autojson json_t *rows = NULL;
-    autofree char *sql = backup_state_sql(id);
+    autofree char *sql = operator_sql_with("backup-state", id);
     int r = ask_rows(j, sql, &rows, err);
     if (r < 0)
         return r;

@@ -5,13 +5,11 @@
 
 void handover_statement(const struct handover_turn *t, struct buf *out)
 {
-    const char *form = operator_sql(t->fetches ? "sync-replica" : "next-table"), *at = strstr(form, "%s");
-    buf_printf(out, "%.*s", (int)(at - form), form);
-    if (t->fetches)
-        buf_adds(out, t->table);
-    else
-        buf_quote(out, '\'', t->table);
-    buf_adds(out, at + 2);
+    autobuf struct buf after = BUF_INIT;
+    buf_quote(&after, '\'', t->table);
+    autofree char *sql =
+        t->fetches ? operator_sql_with("sync-replica", t->table) : operator_sql_with("next-table", after.data);
+    buf_adds(out, sql);
 }
 
 void handover_heard(struct handover_turn *t, const char *answer)

@@ -236,13 +236,20 @@ static int ordinal_of(const char *workload, const char **ret_service, size_t *re
     return k < BLUEPRINT_MAX_REPLICAS ? k : -1;
 }
 
+/* The group that the workload is a replica of, *ret_k its number; NULL: of none. */
+static struct group *group_of_workload(struct replica_watch *w, const char *workload, int *ret_k)
+{
+    const char *service;
+    size_t len;
+    *ret_k = ordinal_of(workload, &service, &len);
+    return *ret_k >= 0 ? group_of(w, service, len) : NULL;
+}
+
 static void look(struct replica_watch *w, const struct runtime_status_list *observed)
 {
     for (size_t i = 0; i < observed->n; i++) {
-        const char *service;
-        size_t len;
-        int k = ordinal_of(observed->items[i].name, &service, &len);
-        struct group *g = k >= 0 ? group_of(w, service, len) : NULL;
+        int k;
+        struct group *g = group_of_workload(w, observed->items[i].name, &k);
         if (g)
             see(g, &observed->items[i], k);
     }
@@ -269,13 +276,6 @@ static void choose(struct replica_watch *w, const struct desired *d, const struc
             group_free(w->groups[i]);
     }
     w->n = kept;
-}
-
-/* The form with its %s filled; free(). */
-static char *fill(const char *statement, const char *with)
-{
-    const char *form = operator_sql(statement), *at = strstr(form, "%s");
-    return mem_printf("%.*s%s%s", (int)(at - form), form, with, at + 2);
 }
 
 /* Somebody who stays says whom Replicated databases miss, as often as it speaks of its tables. */
@@ -306,7 +306,7 @@ static void forget(struct replica_watch *w, const struct group *g)
     snprintf(replica, sizeof(replica), "r%d", k);
     const struct member *m = &g->members[on];
     autofree char *name = mem_printf("forget-%s-%d%s", g->service, k, database ? "-database" : ""),
-                  *sql = fill(database ? "drop-database-replica" : "drop-replica", replica);
+                  *sql = operator_sql_with(database ? "drop-database-replica" : "drop-replica", replica);
     want(w, name, m->address, m->said_for, sql, parse_nothing);
 }
 
@@ -322,7 +322,7 @@ static void restore(struct replica_watch *w, const struct group *g, int k)
     const char *table = asks_get(w->asks, which);
     if (*table != '`')
         return;
-    autofree char *sql = fill("restore-replica", table);
+    autofree char *sql = operator_sql_with("restore-replica", table);
     want(w, name, m->address, m->said_for, sql, parse_nothing);
 }
 
@@ -419,11 +419,8 @@ void replica_watch_leaving(struct replica_watch *w, const char *service, unsigne
 
 struct handover_said replica_watch_left(const char *workload, void *watch)
 {
-    struct replica_watch *w = watch;
-    const char *service;
-    size_t len;
-    int k = ordinal_of(workload, &service, &len);
-    const struct group *g = k >= 0 ? group_of(w, service, len) : NULL;
+    int k;
+    const struct group *g = group_of_workload(watch, workload, &k);
     if (!g || !g->leavers[k])
         return (struct handover_said){.taken = g ? REPLICA_BEHIND : REPLICA_UNKNOWN, .alone = -1, .table = ""};
     return handover_sum(g->leavers[k]->turns, staying(g), g->view.said, g->leavers[k]->alone);
@@ -455,11 +452,8 @@ int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, con
 
 enum replica_sync replica_watch_sync(const char *workload, void *watch)
 {
-    struct replica_watch *w = watch;
-    const char *service;
-    size_t len;
-    int k = ordinal_of(workload, &service, &len);
-    const struct group *g = k >= 0 ? group_of(w, service, len) : NULL;
+    int k;
+    const struct group *g = group_of_workload(watch, workload, &k);
     return g ? replica_judge(g->view.said, BLUEPRINT_MAX_REPLICAS, (size_t)k) : REPLICA_SYNCED;
 }
 

@@ -59,16 +59,13 @@ bool schema_is_definition(const char *text)
 
 void schema_statement(const struct schema_turn *t, struct buf *out)
 {
-    const char *form = operator_sql(t->makes ? "make-database" : "next-database"), *at = strstr(form, "%s");
-    buf_printf(out, "%.*s", (int)(at - form), form);
-    if (t->makes) {
-        buf_adds(out, t->text);
-    } else {
-        autofree char *name = mem_strdup(t->text);
-        name[*name ? quoted(name, '`') : 0] = '\0';
-        buf_quote(out, '\'', name);
-    }
-    buf_adds(out, at + 2);
+    autobuf struct buf after = BUF_INIT;
+    autofree char *name = mem_strdup(t->text);
+    name[*name ? quoted(name, '`') : 0] = '\0';
+    buf_quote(&after, '\'', name);
+    autofree char *sql =
+        t->makes ? operator_sql_with("make-database", t->text) : operator_sql_with("next-database", after.data);
+    buf_adds(out, sql);
 }
 
 void schema_heard(struct schema_turn *t, const char *answer)

@@ -378,6 +378,51 @@ void kube_client_poll(struct kube_client *c, int timeout_ms)
     sweep(c);
 }
 
+/* ---- one after the other ---- */
+
+struct answer {
+    bool done;
+    int error, status;
+    json_t *body;
+    char message[KUBE_MESSAGE];
+};
+
+static void on_answer(const struct kube_reply *reply, void *data)
+{
+    struct answer *a = data;
+    a->done = true;
+    a->error = reply->error;
+    a->status = reply->status;
+    snprintf(a->message, sizeof(a->message), "%s", reply->message);
+    if (reply->error == 0 && reply->len && js_parse(reply->body, reply->len, KUBE_ANSWER_MAX, &a->body, NULL) < 0)
+        a->body = NULL;
+}
+
+int kube_client_ask(struct kube_client *c, const char *method, const char *path, const char *content_type,
+                    const json_t *body, json_t **ret, char *message, struct err *err)
+{
+    struct answer a = {0};
+    autofree char *text = body ? js_text(body) : NULL;
+    kube_client_send(c, &(struct kube_request){.method = method,
+                                               .path = path,
+                                               .content_type = content_type,
+                                               .body = text,
+                                               .len = text ? strlen(text) : 0,
+                                               .done = on_answer,
+                                               .data = &a});
+    while (!a.done)
+        kube_client_poll(c, 1000);
+    if (text)
+        mem_wipe(text, strlen(text));
+    if (message)
+        snprintf(message, KUBE_MESSAGE, "%s", a.message);
+    if (ret)
+        *ret = a.body;
+    else
+        json_decref(a.body);
+    return a.error < 0 ? err_set(err, a.error, "%s", a.message) : a.status;
+}
+
 void kube_client_wake(struct kube_client *c)
 {
     curl_multi_wakeup(c->multi);

@@ -46,6 +46,13 @@ void kube_client_send(struct kube_client *c, const struct kube_request *r);
 void kube_client_cancel(struct kube_client *c, const void *data);
 /* Waits until something happens, at most timeout_ms, and acts on it. */
 void kube_client_poll(struct kube_client *c, int timeout_ms);
+/* One request, waited for. The HTTP status with its JSON in *ret (NULL without one, new reference), or a negative
+ * errno: no answer. `message` of at least KUBE_MESSAGE bytes says what went wrong: the server's word of 400 and beyond,
+ * or why there is no answer. Both may be NULL: not wanted. No trace of `body`, borrowed, stays in memory that we had
+ * for it. */
+#define KUBE_MESSAGE 500
+OH_MUST_CHECK int kube_client_ask(struct kube_client *c, const char *method, const char *path, const char *content_type,
+                                  const json_t *body, json_t **ret, char *message, struct err *err);
 /* From another thread: ends a wait in kube_client_poll(). */
 void kube_client_wake(struct kube_client *c);
 

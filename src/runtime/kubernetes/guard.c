@@ -5,13 +5,6 @@
 #include "runtime/kubernetes/kinds.h"
 #include "runtime/kubernetes/release.h"
 
-struct answer {
-    bool done;
-    int error, status;
-    json_t *body;
-    char message[400];
-};
-
 struct guard {
     const struct kube_guard *g;
     struct kube_client *client;
@@ -22,41 +15,16 @@ struct guard {
     char said[300];
 };
 
-static void on_answer(const struct kube_reply *reply, void *data)
-{
-    struct answer *a = data;
-    a->done = true;
-    a->error = reply->error;
-    a->status = reply->status;
-    snprintf(a->message, sizeof(a->message), "%s", reply->message);
-    if (reply->error == 0 && reply->len && js_parse(reply->body, reply->len, KUBE_ANSWER_MAX, &a->body, NULL) < 0)
-        a->body = NULL;
-}
-
 /* The HTTP status, or -EAGAIN: no answer. */
 static int ask(struct guard *s, const char *path, json_t *patch, json_t **ret, struct err *err)
 {
-    struct answer a = {0};
-    autofree char *text = patch ? js_text(patch) : NULL;
-    json_decref(patch);
-    kube_client_send(s->client, &(struct kube_request){
-                                    .method = patch ? "PATCH" : "GET",
-                                    .path = path,
-                                    .content_type = patch ? "application/strategic-merge-patch+json" : NULL,
-                                    .body = text,
-                                    .len = text ? strlen(text) : 0,
-                                    .done = on_answer,
-                                    .data = &a,
-                                });
-    while (!a.done)
-        kube_client_poll(s->client, 1000);
-    if (ret)
-        *ret = a.body;
-    else
-        json_decref(a.body);
-    if (a.status == 401 || a.status == 403)
-        return err_set(err, -EACCES, "%s", a.message);
-    return a.error < 0 || a.status >= 500 || a.status == 429 ? err_set(err, -EAGAIN, "%s", a.message) : a.status;
+    autojson json_t *owned = patch;
+    char message[KUBE_MESSAGE];
+    int r = kube_client_ask(s->client, patch ? "PATCH" : "GET", path,
+                            patch ? "application/strategic-merge-patch+json" : NULL, patch, ret, message, err);
+    if (r == 401 || r == 403)
+        return err_set(err, -EACCES, "%s", message);
+    return r < 0 || r >= 500 || r == 429 ? err_set(err, -EAGAIN, "%s", message) : r;
 }
 
 static void say(struct guard *s, bool error, const char *message)

@@ -21,16 +21,22 @@ static json_t *parsed(const json_t *annotations, const char *name)
     return *text && js_parse(text, strlen(text), ANNOTATION_MAX, &v, NULL) == 0 ? v : NULL;
 }
 
-static const json_t *container(const json_t *pod_spec)
+/* The one of the list whose `key` says so; NULL: none. */
+static const json_t *which(const json_t *list, const char *key, const char *value)
 {
-    const json_t *list = json_object_get(pod_spec, "containers"), *c;
+    const json_t *one;
     size_t i;
-    json_array_foreach(list, i, c)
+    json_array_foreach(list, i, one)
     {
-        if (!strcmp(js_text_at(c, "name"), KUBE_RELEASE_CONTAINER))
-            return c;
+        if (!strcmp(js_text_at(one, key), value))
+            return one;
     }
     return NULL;
+}
+
+static const json_t *container(const json_t *pod_spec)
+{
+    return which(json_object_get(pod_spec, "containers"), "name", KUBE_RELEASE_CONTAINER);
 }
 
 static const json_t *pod_spec_of(const json_t *set)
@@ -194,26 +200,12 @@ json_t *kube_release_guard_job(const json_t *set, const struct kube_release *r, 
 
 static bool is_ready(const json_t *status)
 {
-    const json_t *list = json_object_get(status, "conditions"), *c;
-    size_t i;
-    json_array_foreach(list, i, c)
-    {
-        if (!strcmp(js_text_at(c, "type"), "Ready"))
-            return !strcmp(js_text_at(c, "status"), "True");
-    }
-    return false;
+    return !strcmp(js_text_at(which(json_object_get(status, "conditions"), "type", "Ready"), "status"), "True");
 }
 
 static const json_t *container_status(const json_t *status)
 {
-    const json_t *list = json_object_get(status, "containerStatuses"), *c;
-    size_t i;
-    json_array_foreach(list, i, c)
-    {
-        if (!strcmp(js_text_at(c, "name"), KUBE_RELEASE_CONTAINER))
-            return c;
-    }
-    return NULL;
+    return which(json_object_get(status, "containerStatuses"), "name", KUBE_RELEASE_CONTAINER);
 }
 
 /* true: nothing is missing. */

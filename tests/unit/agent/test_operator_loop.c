@@ -575,17 +575,23 @@ static void of_the_engines_counters_only_the_listed_leave(void **state)
     stop(f);
 }
 
-/* HAProxy loses a reload signal that comes while it starts; found by a scenario under load. */
-static void an_ingress_that_missed_its_reload_is_told_again(void **state)
+/* A service that runs, and an ingress that is asked which files it has. */
+static void run_behind(struct fixture *f, struct listener *ingress)
 {
-    struct fixture *f = *state;
-    struct listener ingress;
-    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
+    if (!listener_open(ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
         skip();
     f->fake.watched = true;
     start(f);
     assert_int_equal(offer(f, 1, "running", false, NULL), 0);
     UNTIL(f, !strcmp(service_state(f), "running"));
+}
+
+/* HAProxy loses a reload signal that comes while it starts; found by a scenario under load. */
+static void an_ingress_that_missed_its_reload_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct listener ingress;
+    run_behind(f, &ingress);
     int applied = f->fake.applied;
     for (int i = 0; i < 5; i++)
         UNTIL(f, true);
@@ -611,12 +617,7 @@ static void files_that_come_back_get_another_number(void **state)
 {
     struct fixture *f = *state;
     struct listener ingress;
-    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
-        skip();
-    f->fake.watched = true;
-    start(f);
-    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
-    UNTIL(f, !strcmp(service_state(f), "running"));
+    run_behind(f, &ingress);
     for (int i = 0; i < 5; i++)
         UNTIL(f, true); /* it said that it has them */
     char first[sizeof(f->fake.generation)];
@@ -641,12 +642,7 @@ static void an_ingress_that_falls_back_is_told_again(void **state)
 {
     struct fixture *f = *state;
     struct listener ingress;
-    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
-        skip();
-    f->fake.watched = true;
-    start(f);
-    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
-    UNTIL(f, !strcmp(service_state(f), "running"));
+    run_behind(f, &ingress);
     for (int i = 0; i < 5; i++)
         UNTIL(f, true);
     char had[sizeof(f->fake.generation)];
@@ -668,13 +664,8 @@ static void an_ingress_whose_files_are_on_their_way_is_left_alone(void **state)
 {
     struct fixture *f = *state;
     struct listener ingress;
-    if (!listener_open(&ingress, f, BLUEPRINT_HEALTH_PORT, ingress_answers))
-        skip();
-    f->fake.watched = true;
     f->files_take_ms = 8000;
-    start(f);
-    assert_int_equal(offer(f, 1, "running", false, NULL), 0);
-    UNTIL(f, !strcmp(service_state(f), "running"));
+    run_behind(f, &ingress);
     f->fake.deaf = 1;
     int applied = f->fake.applied;
     assert_int_equal(offer(f, 2, "stopped", false, NULL), 0);
