@@ -8,6 +8,15 @@
 #define STOP_GRACE_MS 5000
 #define ADDRESSES_A_LINE 32 /* HAProxy takes at most 64 words a line */
 #define OWN_PORT_ID 1000    /* bind id of a service's own port: this + ordinal */
+#define GENERATION "generation"
+
+/* The files that haproxy.cfg names, below ${files}. Each has its content's digest in its name: HAProxy opens one after
+ * the other and may be told of new ones meanwhile; it must not take a file for another generation's. Where one is gone
+ * already it keeps to what it has, and is told again. */
+struct names {
+    const char *hosts, *ports, *native;
+    const char **certificates; /* one for each of the environment's */
+};
 
 static int max_connections(const struct blueprint_env *env)
 {
@@ -90,7 +99,7 @@ static void add_addresses(struct buf *o, const char *acl, const char *const *lis
 }
 
 /* "address:port" as a bind line takes it; an address may be a reference that the runtime fills in. */
-static void add_bind(struct buf *o, const struct blueprint_env *env, int port)
+static void add_bind(struct buf *o, const struct blueprint_env *env, const struct names *names, int port)
 {
     const char *address = env->public_address;
     if (!address || !*address)
@@ -101,7 +110,7 @@ static void add_bind(struct buf *o, const struct blueprint_env *env, int port)
         buf_printf(o, "    bind %s@%s:%d", strchr(address, ':') ? "ipv6" : "ipv4", address, port);
     buf_adds(o, " ssl");
     for (size_t i = 0; i < env->n_certificates; i++)
-        buf_printf(o, " crt '${files}/certificates/%s.pem'", env->certificates[i].name);
+        buf_printf(o, " crt '${files}/%s'", names->certificates[i]);
 }
 
 /* Whose PROXY header is believed, and how many connections one client may hold. */
@@ -119,19 +128,20 @@ static void add_connection_rules(struct buf *o, const struct blueprint_env *env)
                max_connections(env) / 2);
 }
 
-static void add_https(const struct desired *d, const struct blueprint_env *env, struct buf *o)
+static void add_https(const struct desired *d, const struct blueprint_env *env, const struct names *names,
+                      struct buf *o)
 {
     buf_printf(o, "frontend https\n    maxconn %d\n", max_connections(env));
     buf_adds(
         o, "    # HTTP/1.1 alone: ClickHouse reports an error behind rows already sent by breaking the chunked body,\n"
            "    # which its clients look for there.\n");
-    add_bind(o, env, blueprint_https_port(env));
+    add_bind(o, env, names, blueprint_https_port(env));
     buf_adds(o, " alpn http/1.1 id 1\n");
     for (size_t i = 0; i < d->n_services; i++) {
         int port = blueprint_service_port(env, &d->services[i]);
         if (!port || d->services[i].state == DESIRED_DELETED)
             continue;
-        add_bind(o, env, port);
+        add_bind(o, env, names, port);
         buf_printf(o, " alpn http/1.1 id %d\n", OWN_PORT_ID + d->services[i].ordinal);
     }
     add_connection_rules(o, env);
@@ -140,10 +150,12 @@ static void add_https(const struct desired *d, const struct blueprint_env *env, 
                 "    http-request del-header X-Real-IP\n"
                 "    http-request set-header X-Forwarded-For %[src]\n"
                 "    acl own_port so_id gt 1\n"
-                "    http-request set-var(txn.host) req.hdr(host),host_only,lower\n"
-                "    http-request set-var(txn.service) 'so_id,map(${files}/ports.map)' if own_port\n"
-                "    http-request set-var(txn.service) 'var(txn.host),map(${files}/hosts.map)' if !own_port\n"
-                "    # A connection made for one name does not carry requests for another.\n"
+                "    http-request set-var(txn.host) req.hdr(host),host_only,lower\n");
+    buf_printf(o,
+               "    http-request set-var(txn.service) 'so_id,map(${files}/%s)' if own_port\n"
+               "    http-request set-var(txn.service) 'var(txn.host),map(${files}/%s)' if !own_port\n",
+               names->ports, names->hosts);
+    buf_adds(o, "    # A connection made for one name does not carry requests for another.\n"
                 "    http-request return status 421 content-type \"text/plain; charset=utf-8\" string \"The TLS server "
                 "name and the Host header name different services. Open a connection for each.\\n\" if !own_port { "
                 "ssl_fc_has_sni } !{ ssl_fc_sni,lower,strcmp(txn.host) eq 0 }\n"
@@ -153,7 +165,7 @@ static void add_https(const struct desired *d, const struct blueprint_env *env, 
                 "\n");
 }
 
-static void add_native(const struct blueprint_env *env, struct buf *o)
+static void add_native(const struct blueprint_env *env, const struct names *names, struct buf *o)
 {
     if (env->engine != BLUEPRINT_SERVER) {
         buf_printf(
@@ -165,13 +177,15 @@ static void add_native(const struct blueprint_env *env, struct buf *o)
     buf_adds(o, "    log-format \"%ci:%cp %ft %b/%s %B bytes %Tw/%Tc/%Tt ms %ts\"\n"
                 "    # Idle connections of pools are normal here.\n"
                 "    timeout client 4h\n");
-    add_bind(o, env, blueprint_native_port(env));
+    add_bind(o, env, names, blueprint_native_port(env));
     buf_adds(o, " id 2\n");
     add_connection_rules(o, env);
-    buf_adds(o, "    tcp-request content set-var(sess.service) 'ssl_fc_sni,lower,map(${files}/native.map)'\n"
-                "    tcp-request content reject unless { var(sess.service) -m found }\n"
-                "    use_backend %[var(sess.service)]\n"
-                "\n");
+    buf_printf(o,
+               "    tcp-request content set-var(sess.service) 'ssl_fc_sni,lower,map(${files}/%s)'\n"
+               "    tcp-request content reject unless { var(sess.service) -m found }\n"
+               "    use_backend %%[var(sess.service)]\n"
+               "\n",
+               names->native);
 }
 
 static bool open_to_all(const struct desired_service *s)
@@ -260,7 +274,7 @@ static bool counts(const struct desired *d)
     return false;
 }
 
-static void add_health(const struct desired *d, struct buf *o)
+static void add_health(const struct desired *d, const char *generation, struct buf *o)
 {
     bool counters = counts(d);
     buf_printf(o,
@@ -268,11 +282,10 @@ static void add_health(const struct desired *d, struct buf *o)
                "    bind ${address}:%d id 3\n"
                "    maxconn 20\n"
                "    monitor-uri /ping\n"
-               "    http-request return status 200 content-type text/plain file '${files}/generation' if { path "
-               "/generation }\n"
+               "    http-request return status 200 content-type text/plain string %s if { path /generation }\n"
                "%s"
                "    http-request return status 404%s\n",
-               BLUEPRINT_HEALTH_PORT, counters ? "    stats enable\n    stats uri /counters\n" : "",
+               BLUEPRINT_HEALTH_PORT, generation, counters ? "    stats enable\n    stats uri /counters\n" : "",
                counters ? " unless { path_beg /counters }" : "");
 }
 
@@ -291,13 +304,15 @@ static void add_resolvers(const struct blueprint_env *env, struct buf *o)
                     "\n");
 }
 
-static void render(const struct desired *d, const struct blueprint_env *env, struct arena *a, struct buf *o)
+/* All but what the health port says, which names the rest. */
+static void render(const struct desired *d, const struct blueprint_env *env, const struct names *names, struct arena *a,
+                   struct buf *o)
 {
     add_global(env, o);
     add_defaults(o);
     add_resolvers(env, o);
-    add_https(d, env, o);
-    add_native(env, o);
+    add_https(d, env, names, o);
+    add_native(env, names, o);
     for (size_t i = 0; i < d->n_services; i++) {
         if (d->services[i].state == DESIRED_DELETED)
             continue;
@@ -305,10 +320,21 @@ static void render(const struct desired *d, const struct blueprint_env *env, str
         if (env->engine == BLUEPRINT_SERVER)
             add_native_backend(&d->services[i], env, a, o);
     }
-    add_health(d, o);
 }
 
-static void add_maps(const struct desired *d, const struct blueprint_env *env, struct arena *a, struct workload *w)
+/* A file with its content's digest in its name, which it gives back. */
+static const char *add_file(struct arena *a, struct workload *w, const char *stem, const char *suffix,
+                            struct buf *content, bool secret)
+{
+    char digest[2 * SHA256_SIZE + 1];
+    sha256_hex(content->data ? content->data : "", content->len, digest);
+    const char *path = arena_printf(a, "%s-%.16s.%s", stem, digest, suffix);
+    build_file(a, w, path, content, WORKLOAD_RELOAD, secret);
+    return path;
+}
+
+static void add_maps(const struct desired *d, const struct blueprint_env *env, struct arena *a, struct workload *w,
+                     struct names *ret)
 {
     autobuf struct buf hosts = BUF_INIT, ports = BUF_INIT, native = BUF_INIT;
     for (size_t i = 0; i < d->n_services; i++) {
@@ -320,43 +346,44 @@ static void add_maps(const struct desired *d, const struct blueprint_env *env, s
         if (blueprint_service_port(env, s))
             buf_printf(&ports, "%d service-%s\n", OWN_PORT_ID + s->ordinal, s->slug);
     }
-    build_file(a, w, "hosts.map", &hosts, WORKLOAD_RELOAD, false);
-    build_file(a, w, "ports.map", &ports, WORKLOAD_RELOAD, false);
+    ret->hosts = add_file(a, w, "hosts", "map", &hosts, false);
+    ret->ports = add_file(a, w, "ports", "map", &ports, false);
     if (env->engine == BLUEPRINT_SERVER)
-        build_file(a, w, "native.map", &native, WORKLOAD_RELOAD, false);
+        ret->native = add_file(a, w, "native", "map", &native, false);
 }
 
-static void add_certificates(const struct blueprint_env *env, struct arena *a, struct workload *w)
+/* The digest of a file with a private key in it, half of it, tells nothing of the key. */
+static void add_certificates(const struct blueprint_env *env, struct arena *a, struct workload *w, struct names *ret)
 {
+    ret->certificates = arena_alloc(a, env->n_certificates * sizeof(*ret->certificates));
     for (size_t i = 0; i < env->n_certificates; i++) {
         autobuf struct buf pem = BUF_INIT;
         buf_adds(&pem, env->certificates[i].pem);
-        build_file(a, w, arena_printf(a, "certificates/%s.pem", env->certificates[i].name), &pem, WORKLOAD_RELOAD,
-                   true);
-        mem_wipe(pem.data, pem.cap);
+        const char *stem = arena_printf(a, "certificates/%s", env->certificates[i].name);
+        ret->certificates[i] = add_file(a, w, stem, "pem", &pem, true);
     }
 }
 
-/* Names all that the ingress has to read. One hash over everything, a private key among it, tells nothing of any part.
- */
-static void add_generation(const struct blueprint_env *env, struct arena *a, struct workload *w)
+/* The health port answers it: the digest of all else that haproxy.cfg says, which names the other files by theirs. The
+ * small file is for the agent, which keeps what it rendered without the large ones. */
+static const char *add_generation(const struct blueprint_env *env, const struct buf *config, struct arena *a,
+                                  struct workload *w)
 {
     autobuf struct buf all = BUF_INIT, text = BUF_INIT;
     char digest[2 * SHA256_SIZE + 1];
     buf_printf(&all, "%d\n", env->ingress_nudge);
-    for (size_t i = 0; i < w->n_files; i++)
-        buf_printf(&all, "%s %zu\n%s\n", w->files[i].path, strlen(w->files[i].content), w->files[i].content);
+    buf_add(&all, config->data, config->len);
     sha256_hex(all.data, all.len, digest);
-    mem_wipe(all.data, all.len);
     buf_adds(&text, digest);
-    build_file(a, w, "generation", &text, WORKLOAD_RELOAD, false);
+    build_file(a, w, GENERATION, &text, WORKLOAD_RELOAD, false);
+    return w->files[w->n_files - 1].content;
 }
 
 const char *blueprint_generation(const struct workload_list *l)
 {
     for (size_t i = 0; i < l->n; i++)
         for (size_t k = 0; k < l->items[i].n_files && !strcmp(l->items[i].name, "ingress"); k++)
-            if (!strcmp(l->items[i].files[k].path, "generation"))
+            if (!strcmp(l->items[i].files[k].path, GENERATION))
                 return l->items[i].files[k].content;
     return "";
 }
@@ -364,6 +391,7 @@ const char *blueprint_generation(const struct workload_list *l)
 void ingress_build(const struct desired *d, const struct blueprint_env *env, struct workload_list *out)
 {
     autobuf struct buf config = BUF_INIT;
+    struct names names = {0};
     struct arena *a = out->arena;
     struct workload *w = workload_list_add(out);
     w->name = "ingress";
@@ -373,11 +401,11 @@ void ingress_build(const struct desired *d, const struct blueprint_env *env, str
     build_argument(a, w, "-W");
     build_argument(a, w, "-f");
     build_argument(a, w, "${files}/haproxy.cfg");
-    render(d, env, a, &config);
-    build_file(a, w, "haproxy.cfg", &config, WORKLOAD_RELOAD, false);
-    add_maps(d, env, a, w);
-    add_certificates(env, a, w);
-    add_generation(env, a, w);
+    add_maps(d, env, a, w, &names);
+    add_certificates(env, a, w, &names);
+    render(d, env, &names, a, &config);
+    add_health(d, add_generation(env, &config, a, w), &config);
+    build_file(a, w, "haproxy.cfg", &config, WORKLOAD_RELOAD, false); /* behind what it names: see workload.h */
     build_port(a, w, "https", blueprint_https_port(env));
     if (env->engine == BLUEPRINT_SERVER)
         build_port(a, w, "native", blueprint_native_port(env));

@@ -69,7 +69,8 @@ struct workload {
     size_t n_arguments;
     struct workload_env *environment;
     size_t n_environment;
-    struct workload_file *files;
+    struct workload_file
+        *files; /* put in place in this order, each whole or not at all; then what is not wanted goes */
     size_t n_files;
     struct workload_volume *volumes;
     size_t n_volumes;

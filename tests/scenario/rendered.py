@@ -88,10 +88,14 @@ class Place:
         workload = self.workloads[name]
         home = self.folder / name
         (home / "run").mkdir(parents=True, exist_ok=True)
-        for file in workload["files"]:
-            path = home / "files" / file["path"]
+        wanted = [home / "files" / file["path"] for file in workload["files"]]
+        for path, file in zip(wanted, workload["files"]):  # as the runtime does: in order, each at once, then the rest goes
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.expand(workload, file["content"]).encode())
+            (home / "new").write_bytes(self.expand(workload, file["content"]).encode())
+            (home / "new").rename(path)
+        for path in (home / "files").rglob("*"):
+            if path.is_file() and path not in wanted:
+                path.unlink()
         return home, workload
 
     def start(self, name):

@@ -68,7 +68,11 @@ static char wanted(const struct workload *w, const char *path)
     return 0;
 }
 
-static int prune(const char *base, const char *below, const struct workload *w, struct err *err)
+enum { IN_THE_WAY, UNWANTED };
+
+/* Removes what is not wanted, or only what stands in the way: a file where a folder is to be, or the other way round.
+ */
+static int prune(const char *base, const char *below, const struct workload *w, int which, struct err *err)
 {
     autofree char *folder = mem_printf("%s%s%s", base, *below ? "/" : "", below);
     DIR *d = opendir(folder);
@@ -82,10 +86,11 @@ static int prune(const char *base, const char *below, const struct workload *w, 
         autofree char *inner = mem_printf("%s%s%s", below, *below ? "/" : "", e->d_name),
                       *path = mem_printf("%s/%s", base, inner);
         char is = lstat(path, &st) < 0 ? 0 : S_ISDIR(st.st_mode) ? 'd' : S_ISREG(st.st_mode) ? 'f' : 'x';
-        if (is && is != wanted(w, inner))
+        char is_wanted = wanted(w, inner);
+        if (is && is != is_wanted && (is_wanted || which == UNWANTED))
             r = fs_remove_tree(path, err);
         else if (is == 'd')
-            r = prune(base, inner, w, err);
+            r = prune(base, inner, w, which, err);
     }
     closedir(d);
     return r;
@@ -96,12 +101,11 @@ int material_files(const char *dir, const struct placement *p, struct err *err)
     const struct workload *w = &p->workload;
     autofree char *base = material_path(dir, w->name, "files");
     int r = fs_mkdirs(base, 0700, err);
-    /* First what is not wanted: a file may stand where a folder is to be. */
     if (r == 0)
-        r = prune(base, "", w, err);
+        r = prune(base, "", w, IN_THE_WAY, err);
     for (size_t i = 0; r == 0 && i < w->n_files; i++)
         r = write_file(base, &w->files[i], err);
-    return r;
+    return r < 0 ? r : prune(base, "", w, UNWANTED, err);
 }
 
 bool material_keeps(const struct placement *p)

@@ -56,7 +56,7 @@ static int fake_apply(struct runtime *rt, const struct workload *w, const struct
     for (size_t k = 0; k < w->n_files; k++)
         if (!strcmp(w->files[k].path, "generation") && f->deaf-- <= 0) {
             snprintf(f->generation, sizeof(f->generation), "%s", w->files[k].content);
-        } else if (!strcmp(w->files[k].path, "certificates/service.pem")) {
+        } else if (!strncmp(w->files[k].path, "certificates/service-", 21)) {
             free(f->items[i].ingress_pem);
             f->items[i].ingress_pem = mem_strdup(w->files[k].content);
         }
