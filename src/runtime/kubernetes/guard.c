@@ -18,7 +18,7 @@ struct guard {
 /* The HTTP status, or -EAGAIN: no answer. */
 static int ask(struct guard *s, const char *path, json_t *patch, json_t **ret, struct err *err)
 {
-    autojson json_t *owned = patch;
+    autojson json_t *owned OH_UNUSED = patch;
     char message[KUBE_MESSAGE];
     int r = kube_client_ask(s->client, patch ? "PATCH" : "GET", path,
                             patch ? "application/strategic-merge-patch+json" : NULL, patch, ret, message, err);
