@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from waiting import until
+from waiting import PATIENCE_S, until
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("OWNHOUSE_BUILD", REPO / "build")).resolve()
@@ -204,11 +204,11 @@ def read_answer(s):
 
 
 class Engine:
-    """An HTTP server that says who asked it: /ping, /echo, /rows (three rows, half a second apart), /long (until the client
-    leaves), /count (bytes of the body)."""
+    """An HTTP server that says who asked it: /ping, /echo, /rows (three rows, each once .more is
+    released), /long (until the client leaves), /count (bytes of the body)."""
 
     def __init__(self, address, port=8123):
-        self.address, self.left = address, threading.Event()
+        self.address, self.left, self.more = address, threading.Event(), threading.Semaphore(0)
         self.listener = socket.create_server((address, port))
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -244,8 +244,8 @@ class Engine:
         elif path == "/rows":
             client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
             for i in range(3):
+                assert self.more.acquire(timeout=PATIENCE_S)
                 client.sendall(b"4\r\nrow%d\r\n" % i)
-                time.sleep(0.5)
             client.sendall(b"0\r\n\r\n")
         elif path == "/long":
             client.settimeout(10)

@@ -14,6 +14,7 @@ import pytest
 
 from api_role import TOP, ApiRole, sha256_base64
 from full_system import OWNHOUSE
+from waiting import until
 
 ADMIN = "0b5e0000-0000-4000-8000-000000000001"
 SERVICE_READER = "0b5e0000-0000-4000-8000-000000000006"
@@ -49,8 +50,7 @@ def test_every_answer_has_an_id_that_is_in_the_log(api):
     answer = api.call("GET", "/v1/organizations")
     assert uuid.UUID(answer.json["requestId"]) and answer.headers["X-Request-Id"] == answer.json["requestId"]
     assert answer.json["status"] == 200
-    time.sleep(0.1)
-    line = next(x for x in api.log.read_text().splitlines() if answer.json["requestId"] in x)
+    line = until(lambda: next((x for x in api.log.read_text().splitlines(True) if answer.json["requestId"] in x and x[-1] == "\n"), None))
     assert json.loads(line)["route"] == "/v1/organizations" and json.loads(line)["status"] == "200"
 
 
@@ -324,8 +324,7 @@ def test_plans_are_approved_by_digest(api):
     bells = api.bells.read_text().count("bell")
     approved = api.call("POST", path + "/approve", {"digest": digest}).result
     assert approved["state"] == "approved" and approved["approvedBy"].startswith("API key")
-    time.sleep(0.1)
-    assert api.bells.read_text().count("bell") > bells
+    until(lambda: api.bells.read_text().count("bell") > bells)
     assert api.call("POST", path + "/approve", {"digest": digest}).result == approved
     assert api.call("POST", path + "/discard").status == 409
     for phase in ("begin", "done"):

@@ -19,6 +19,8 @@ import subprocess
 import time
 import urllib.parse
 
+from waiting import until
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PROGRAM = pathlib.Path(os.environ.get("OWNHOUSE_BUILD", ROOT / "build")) / "src/clickhouse/ownhouse-clickhouse"
 PASSWORD = "correct horse"
@@ -165,14 +167,12 @@ class Server:
         path = self.home / "query.log"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def wait_idle(self, seconds=30):
-        """Nothing but the question itself runs on the engine."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.ok("SELECT count() FROM system.processes") == "1\n":
-                return
-            time.sleep(0.05)
-        raise AssertionError(self.ok("SELECT query FROM system.processes FORMAT Vertical"))
+    def wait_running(self, others):
+        """So many queries run on the engine, besides the question itself."""
+        until(lambda: self.ok("SELECT count() FROM system.processes") == f"{1 + others}\n")
+
+    def wait_idle(self):
+        self.wait_running(0)
 
 
 SLOW = "SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))"

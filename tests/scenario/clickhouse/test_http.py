@@ -5,12 +5,12 @@ import re
 import signal
 import subprocess
 import threading
-import time
 import zlib
 
 import pytest
 
 from engine_server import PASSWORD, SLOW
+from waiting import until
 
 
 def zstd(data, *args):
@@ -180,17 +180,14 @@ def test_new_password_at_once(fresh):
     assert kept.getresponse().read() == b"1\n"
     s.write_users({"default": "new one"})
     s.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 5
-    while s.request("POST", "/", b"SELECT 1", s.auth(password="new one")).status != 200:
-        assert time.monotonic() < deadline
+    until(lambda: s.request("POST", "/", b"SELECT 1", s.auth(password="new one")).status == 200)
     assert s.request("POST", "/", b"SELECT 1", s.auth()).status == 403
     kept.request("POST", "/", b"SELECT 2", s.auth(password="new one"))  # the same connection
     assert kept.getresponse().read() == b"2\n"
     (s.home / "users.json").write_text("{")  # a broken file changes nothing
     s.process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
+    until(lambda: "not reloaded" in s.log_file.read_text())
     assert s.request("POST", "/", b"SELECT 1", s.auth(password="new one")).status == 200
-    assert "not reloaded" in s.log_file.read_text()
 
 
 def test_compressed_responses(server):
@@ -253,26 +250,27 @@ def test_sessions(server):
 
 
 def test_session_is_locked_and_times_out(server):
-    t = threading.Thread(target=lambda: server.query("SELECT sleep(1.5)", session_id="lock"))
+    t = threading.Thread(target=lambda: server.query(SLOW, session_id="lock", query_id="lock"))
     t.start()
-    time.sleep(0.5)
+    server.wait_running(1)
     assert server.query("SELECT 1", session_id="lock").code == 373
+    server.ok("KILL QUERY WHERE query_id = 'lock'")
     t.join()
     server.ok("CREATE TEMPORARY TABLE t1 (a int)", session_id="short", session_timeout=1)
-    time.sleep(2.5)
-    assert server.query("SELECT * FROM t1", session_id="short").code == 60
+    again = lambda: server.query("SELECT * FROM t1", session_id="short", session_timeout=1)  # noqa: E731
+    until(lambda: again().code == 60, step=4)  # each use begins its second anew
 
 
 def test_query_id_is_unique_and_kills(server):
     got = []
     t = threading.Thread(target=lambda: got.append(server.query(SLOW, query_id="victim")))
     t.start()
-    time.sleep(0.7)
+    server.wait_running(1)
     assert server.query("SELECT 1", query_id="victim").code == 216
     assert server.query("SELECT 1", query_id="bad\nid").status == 400
     server.ok("KILL QUERY WHERE query_id = 'victim'")
-    t.join(10)
-    assert got and got[0].code == 394
+    t.join()
+    assert got[0].code == 394
 
 
 def test_malformed_requests(server):
