@@ -44,6 +44,14 @@ def free_ports(count):
     raise RuntimeError("no free ports")
 
 
+def free_range():
+    """A /16 below 10.0.0.0/8 that no route of this machine leads into, away from those that `ownhouse up` takes first: another
+    infrastructure's data plane, or what a test that was killed has left, may have the /24 that comes of ours."""
+    routes = [line.split()[1] for line in pathlib.Path("/proc/net/route").read_text().splitlines()[1:]]
+    used = {int(r[4:6], 16) for r in routes if r[6:8] == "0A"}
+    return f"10.{random.choice([n for n in range(128, 256) if n not in used])}.0.0/16"
+
+
 def processes():
     """(pid, environment as bytes, command line as text) of every process that may be looked at."""
     for entry in pathlib.Path("/proc").iterdir():

@@ -12,7 +12,7 @@ import pytest
 
 from aws_peer import aws
 from aws_service import Service
-from full_system import BUILD, OWNHOUSE, System, engine_available, processes, wait_until
+from full_system import BUILD, OWNHOUSE, System, engine_available, free_range, processes, wait_until
 from test_aws_moto import configure, infrastructure
 from test_aws_strict import ACCOUNT, BRISK, NOTHING, WHOLE, World
 from test_backups import ask, made as backup_made
@@ -64,7 +64,7 @@ def made(tmp_path_factory):
         aws(world.moto.url, "cloudformation", "create-stack", "--stack-name", "ownhouse-prod", "--capabilities",
             "CAPABILITY_NAMED_IAM", "--template-body", f"file://{account['artefact']}/cloudformation.json", "--parameters",
             "ParameterKey=MakeZone,ParameterValue=true", "ParameterKey=DeleteData,ParameterValue=true")
-        ident = system.ok("account", "infrastructure", "prod", "--region", "us-east-1", "--cidr", "10.40.0.0/16", "--name",
+        ident = system.ok("account", "infrastructure", "prod", "--region", "us-east-1", "--cidr", free_range(), "--name",
                           "prod")["id"]
         yield world, system, ident, account["config"]["externalId"]
     finally:
@@ -92,7 +92,8 @@ def show(system, ident):
 def test_a_controller_that_is_killed_while_it_applies_goes_on_where_it_was(made):
     world, system, ident, _ = made
     door = world.door
-    wait_until("the plan is proposed", 120, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed")
+    wait_until("the plan is proposed", 120, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed",
+               show=lambda: show(system, ident))
     assert all(count == 0 for count in door.there(ident).values()), "something was made before anybody approved it"
     door.set()
     approve = subprocess.Popen([OWNHOUSE, "plan", "apply", ident, "--yes", "--home", system.home], stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import pytest
 import aws_peer
 from aws_peer import aws
 from aws_service import Service
-from full_system import System, engine_available, processes, wait_until
+from full_system import System, engine_available, free_range, processes, wait_until
 from peers import find_peer
 from test_aws_policy import filled
 from test_peer_clickhousectl import CommandLine
@@ -96,8 +96,9 @@ def decide_of_drift(system, moto, ident):
 
     assert drift(system, ident) == {}
     before = group()
+    source = before["IpPermissions"][0]["IpRanges"][0]["CidrIp"]
     aws(url, "ec2", "authorize-security-group-ingress", "--group-id", before["GroupId"], "--protocol", "tcp", "--port", "5432",
-        "--cidr", "10.40.0.0/16")
+        "--cidr", source)
     bucket = f"oh-{ident[:8]}-{ACCOUNT}-logs"
     aws(url, "s3api", "put-bucket-versioning", "--bucket", bucket, "--versioning-configuration", "Status=Enabled")
     public = aws(url, "ec2", "describe-route-tables", "--filters",
@@ -125,7 +126,7 @@ def decide_of_drift(system, moto, ident):
 
     # Of an accepted resource, what changes beside is drift again, and putting that back keeps what was accepted.
     aws(url, "ec2", "revoke-security-group-ingress", "--group-id", before["GroupId"], "--protocol", "tcp", "--port", "443",
-        "--cidr", "10.40.0.0/16")
+        "--cidr", source)
     again = [i for i in system.ok("drift", "check", ident, timeout=180)["items"] if i["state"] == "open"]
     assert [i["resource"] for i in again] == ["aws_security_group.private-ingress"]
     system.ok("drift", "revert", ident, "aws_security_group.private-ingress")
@@ -246,7 +247,7 @@ def check_report(system, moto, ident, made):
 
 
 def test_connect_apply_drift_service_remove(system, moto, tmp_path):
-    settings = tmp_path / "settings.json"
+    settings, cidr = tmp_path / "settings.json", free_range()
     settings.write_text(json.dumps({"features": FEATURES}))
     account = system.ok("account", "connect", "aws", "prod", "--account-id", ACCOUNT, "--controller-arn",
                         f"arn:aws:iam::{ACCOUNT}:user/controller", "--data-plane", "local", "--config", str(settings))
@@ -263,12 +264,13 @@ def test_connect_apply_drift_service_remove(system, moto, tmp_path):
     assert {"provision role: without external id"} <= {r["check"] for r in said["results"] if r["outcome"] == "wrong"}, said
     status, answer = system.api("GET", f"/accounts/{account['id']}")
     assert status == 200
-    preflight = system.run("account", "preflight", "prod", "--region", "us-east-1", "--cidr", "10.40.0.0/16")
-    assert "us-east-1a=" in preflight.stdout and "10.40.0.0/16" in preflight.stdout, preflight.stdout + preflight.stderr
+    preflight = system.run("account", "preflight", "prod", "--region", "us-east-1", "--cidr", cidr)
+    assert "us-east-1a=" in preflight.stdout and cidr in preflight.stdout, preflight.stdout + preflight.stderr
 
-    ident = system.ok("account", "infrastructure", "prod", "--region", "us-east-1", "--cidr", "10.40.0.0/16", "--name",
+    ident = system.ok("account", "infrastructure", "prod", "--region", "us-east-1", "--cidr", cidr, "--name",
                       "prod")["id"]
-    wait_until("the plan is proposed", 60, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed")
+    wait_until("the plan is proposed", 60, lambda: (infrastructure(system, ident)["plan"] or {}).get("state") == "proposed",
+               show=lambda: str(infrastructure(system, ident)))
     assert not tagged(moto.url, ident), "something was made before anybody approved it"
     estimate = system.ok("plan", "show", ident)["estimate"]
     assert estimate["cost"]["before"] == 0 and estimate["cost"]["after"] > 100000 and not estimate["cost"]["unknown"]

@@ -20,7 +20,7 @@ import uuid
 
 import pytest
 
-from full_system import BUILD, IS_ROOT, free_ports, processes, tool, wait_until
+from full_system import BUILD, IS_ROOT, free_ports, free_range, processes, tool, wait_until
 
 PROGRAM = BUILD / "tests/scenario/programs/local-infra"
 AGENT = BUILD / "src/agent/ownhouse-agent"
@@ -111,7 +111,7 @@ class Infra:
         self.front.bind(str(self.dir / "control/run/front.sock"))
         self.front.listen(64)
         self.env = {"infrastructure": self.id, "name": "home", "domain": "laptop.ownhouse.localhost",
-                    "account_dir": str(self.dir / "account"), "cidr": f"10.{random.randrange(100, 250)}.0.0/16",
+                    "account_dir": str(self.dir / "account"), "cidr": free_range(),
                     "isolated": isolated, "https_port": self.https, "native_port": self.native,
                     "service_port_base": self.services[0] - 1, "service_port_count": len(self.services),
                     "control_state_dir": str(self.dir / "control"), "control_address": "127.0.0.1:1",
