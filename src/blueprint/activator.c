@@ -14,7 +14,7 @@ static void add_table(const struct desired *d, const struct blueprint_env *env, 
         if (!blueprint_may_sleep(s))
             continue;
         buf_printf(o, "%d %s ", s->ordinal, s->slug);
-        for (int k = 0; k < blueprint_replicas(s, env); k++)
+        for (int k = 0; k < blueprint_asked(s, env); k++)
             buf_printf(o, "%s${address:%s}", k ? "," : "", blueprint_replica_name(s, k, a));
         buf_addc(o, '\n');
     }

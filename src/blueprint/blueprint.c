@@ -46,7 +46,7 @@ const char *blueprint_notice(const struct desired_service *s, const struct bluep
     if (env->replication_key && env->engine == BLUEPRINT_SERVER && s->replicas > BLUEPRINT_MAX_REPLICAS)
         return arena_printf(a, "%d replicas were asked for; this data plane runs at most %d of one service",
                             s->replicas, BLUEPRINT_MAX_REPLICAS);
-    if (s->replicas > blueprint_replicas(s, env))
+    if (s->replicas > blueprint_asked(s, env))
         return arena_printf(
             a,
             "%d replicas were asked for; this data plane runs one, since replication needs Keeper, which "

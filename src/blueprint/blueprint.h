@@ -116,7 +116,12 @@ const char *blueprint_generation(const struct workload_list *l);
 const char *blueprint_host(const struct desired *d, const struct desired_service *s, struct arena *a);
 /* Whether somebody who connects to it is held by the activator while its engine is down. */
 bool blueprint_may_sleep(const struct desired_service *s);
-/* How many replicas the service has here. */
+/* How many replicas of those asked for the service has here. */
+int blueprint_asked(const struct desired_service *s, const struct blueprint_env *env);
+/* How many of them work together and are sent to: the one more of a service that becomes another size is among them
+ * when it is in step. */
+int blueprint_serving(const struct desired_service *s, const struct blueprint_env *env);
+/* How many replicas the service has here, all told. */
 int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env);
 /* Whether it has a Keeper: it has several replicas here, or had, since a replicated table cannot be written without. */
 bool blueprint_joined(const struct desired_service *s, const struct blueprint_env *env);

@@ -549,6 +549,9 @@ static void replica_build(const struct desired_service *s, const struct blueprin
 void clickhouse_build(const struct desired *d OH_UNUSED, const struct desired_service *s,
                       const struct blueprint_env *env, struct workload_list *out)
 {
+    struct desired_service held = *s;
+    if (s->held_bytes)
+        held.memory_bytes = s->held_bytes;
     for (int replica = 0; replica < blueprint_replicas(s, env); replica++)
-        replica_build(s, env, replica, out);
+        replica_build(replica < blueprint_asked(s, env) ? &held : s, env, replica, out);
 }

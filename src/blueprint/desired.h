@@ -17,6 +17,13 @@
 
 enum desired_state { DESIRED_RUNNING, DESIRED_STOPPED, DESIRED_DELETED };
 
+/* One replica more than was asked for, while the service becomes another size (agent/operator/surge.h). */
+enum desired_surge {
+    DESIRED_SURGE_NONE,
+    DESIRED_SURGE_COMING, /* it is made: nobody is sent to it, and the others do not know it */
+    DESIRED_SURGE_SERVES, /* it is one of them */
+};
+
 struct desired_user {
     const char *name;
     const char *sha256;      /* 64 lower-case hex digits */
@@ -104,6 +111,9 @@ struct desired_service {
     bool rising;            /* nor this: it slept and may no more, and is held for until its engines serve */
     unsigned drained;       /* not of the document either: bit k for a replica that gets nothing new to do */
     bool joined;            /* nor this: it had several replicas, and its tables are registered in its Keeper */
+    enum desired_surge
+        surge; /* nor these: it has the size asked for, and those asked for have `held_bytes`, unless 0 */
+    int64_t held_bytes;
     struct desired_scale own; /* outside of the schedule */
     struct desired_entry *schedule;
     size_t n_schedule;

@@ -205,7 +205,7 @@ static void add_servers(const struct desired_service *s, const struct blueprint_
 {
     const char *names = env->names_change ? " resolvers cluster init-addr last,libc,none" : "";
     bool sleeps = blueprint_may_sleep(s);
-    int n = blueprint_replicas(s, env);
+    int n = blueprint_serving(s, env);
     /* Who is asked for nothing more is left out, but never everybody. */
     unsigned all = (1u << n) - 1, drained = (s->drained & all) == all ? 0 : s->drained;
     if (sleeps)

@@ -19,15 +19,25 @@
 #define MEMORY ((int64_t)1 << 30)
 #define FIRST_SLOT 12 /* of the service's sixteen; replicas have those before */
 
-int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env)
+int blueprint_asked(const struct desired_service *s, const struct blueprint_env *env)
 {
     bool several = env->replication_key && env->engine == BLUEPRINT_SERVER;
     return several ? MIN(s->replicas, BLUEPRINT_MAX_REPLICAS) : 1;
 }
 
+int blueprint_serving(const struct desired_service *s, const struct blueprint_env *env)
+{
+    return MIN(blueprint_asked(s, env) + (s->surge == DESIRED_SURGE_SERVES), BLUEPRINT_MAX_REPLICAS);
+}
+
+int blueprint_replicas(const struct desired_service *s, const struct blueprint_env *env)
+{
+    return MIN(blueprint_asked(s, env) + (s->surge != DESIRED_SURGE_NONE), BLUEPRINT_MAX_REPLICAS);
+}
+
 bool blueprint_joined(const struct desired_service *s, const struct blueprint_env *env)
 {
-    return blueprint_replicas(s, env) > 1 || (s->joined && env->replication_key && env->engine == BLUEPRINT_SERVER);
+    return blueprint_asked(s, env) > 1 || (s->joined && env->replication_key && env->engine == BLUEPRINT_SERVER);
 }
 
 const char *blueprint_keeper_name(const struct desired_service *s, int member, struct arena *a)
@@ -84,7 +94,7 @@ static void cluster(const struct desired_service *s, const struct blueprint_env 
     xml_text(&x, "secret", password(s, env, "cluster", a));
     xml_open(&x, "shard");
     xml_true(&x, "internal_replication");
-    for (int k = 0; k < blueprint_replicas(s, env); k++) {
+    for (int k = 0; k < blueprint_serving(s, env); k++) {
         xml_open(&x, "replica");
         xml_text(&x, "host", address(blueprint_replica_name(s, k, a), a));
         xml_int(&x, "port", BLUEPRINT_TCP_PORT);

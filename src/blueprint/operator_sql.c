@@ -20,6 +20,10 @@ const struct operator_statement operator_statements[] = {
      " || ' ' || arrayStringConcat(arraySort(groupUniqArrayArray(arrayFilter((n, a) -> a = 0,"
      " mapKeys(replica_is_active), mapValues(replica_is_active)))), ',') FROM system.replicas",
      "how far behind it is, whether it can write, which replicated tables it has, who is registered and away", true},
+    {"objects", OPERATOR_LOOK,
+     "SELECT toString(count()) || ' ' || lower(hex(groupBitXor(sipHash64(database, name)))) FROM system.tables"
+     " WHERE name NOT LIKE '.inner%' AND database " NOT_CUSTOMERS,
+     "on each, while one more is made for another size: which tables, views and dictionaries it has", true},
     {"drop-replica", OPERATOR_REPLICA, "SYSTEM DROP REPLICA '%s'",
      "on one that stays: Keeper forgets a replica that is no more, or one that was rebuilt without its disk", false},
     {"away-of-databases", OPERATOR_REPLICA,
@@ -84,7 +88,7 @@ const size_t operator_statements_count = ARRAY_SIZE(operator_statements);
 const struct operator_grant operator_grants[] = {
     {OPERATOR_LOOK, "GRANT SELECT(absolute_delay, is_readonly, replica_is_active) ON system.replicas", "replica",
      false},
-    {OPERATOR_LOOK, "GRANT SELECT(database, name, engine) ON system.tables", "replica", false},
+    {OPERATOR_LOOK, "GRANT SELECT(database, name, engine) ON system.tables", "replica, objects", false},
     {OPERATOR_LOOK, "GRANT SHOW TABLES ON *.*", "replica: system.tables and system.replicas hide tables without it",
      true},
     {OPERATOR_REPLICA, "GRANT SYSTEM DROP REPLICA ON *.*", "drop-replica, drop-database-replica", true},

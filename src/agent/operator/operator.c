@@ -16,6 +16,7 @@
 #include "agent/operator/restarts.h"
 #include "agent/operator/scrape.h"
 #include "agent/operator/sleepers.h"
+#include "agent/operator/surges.h"
 #include "agent/operator/taken_up.h"
 #include "agent/operator/upgrades.h"
 #include "base/fs.h"
@@ -48,6 +49,7 @@ struct operator_loop {
     struct upgrades upgrades;
     struct orders orders;
     struct joined joined;
+    struct surges surges;
     struct named *named;
     struct backups *backups;        /* NULL: none here */
     struct replica_watch *replicas; /* NULL: nobody is asked */
@@ -458,14 +460,17 @@ static int prepare(struct operator_loop *o, struct err *err)
         o->rendered = false;
         return r;
     }
-    if (upgrades_due(&o->upgrades, clock_wall_ms(o->c.clock)))
+    int64_t wall = clock_wall_ms(o->c.clock);
+    if (upgrades_due(&o->upgrades, wall) || surges_due(&o->surges, wall))
         o->rendered = false;
+    int marked = 0;
     if (!o->rendered) {
         orders_mark(&o->orders, o->kept.desired);
         joined_mark(&o->joined, o->kept.desired);
+        marked = surges_mark(&o->surges, o->kept.desired, &o->c.env, o->replicas != NULL, wall, err);
     }
     int rendered = o->rendered ? 0 : render(o, err);
-    return r < 0 ? r : rendered;
+    return MIN(MIN(r, marked), rendered);
 }
 
 static void ask_replicas(struct operator_loop *o, const struct runtime_status_list *observed, int64_t *again_ms)
@@ -551,6 +556,31 @@ struct orders *operator_orders(struct operator_loop *o)
     return &o->orders;
 }
 
+/* Sizes that are being changed: what is next is rendered in the next pass. */
+static int look_at_sizes(struct operator_loop *o, const struct runtime_status_list *observed,
+                         struct reconcile_plan *plan, struct err *err)
+{
+    bool changed = false;
+    int r = surges_look(&o->surges,
+                        &(struct surges_place){.desired = o->kept.desired,
+                                               .env = &o->c.env,
+                                               .wanted = &o->wanted,
+                                               .digests = (const char(*)[65])o->digests,
+                                               .observed = observed,
+                                               .plan = plan,
+                                               .view = view_of,
+                                               .on_event = on_part_event,
+                                               .data = o,
+                                               .wall_ms = clock_wall_ms(o->c.clock),
+                                               .now_ms = clock_mono_ms(o->c.clock)},
+                        &changed, err);
+    if (changed) {
+        o->rendered = false;
+        operator_nudge(o);
+    }
+    return r;
+}
+
 static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
 {
     struct runtime_status_list observed = {0};
@@ -579,6 +609,7 @@ static int look(struct operator_loop *o, int64_t *again_ms, struct err *err)
         if (o->backups)
             backups_step(o->backups, o->kept.desired, &observed, again_ms);
         say_restores(o, &plan);
+        first = MIN(first, look_at_sizes(o, &observed, &plan, err));
         carry_on(o, &observed);
     }
     scrape_engines(o, &observed);
@@ -724,6 +755,7 @@ static void release(struct operator_loop *o)
     upgrades_free(&o->upgrades);
     orders_free(&o->orders);
     joined_free(&o->joined);
+    surges_free(&o->surges);
     free(o->observed);
     free(o->kept_path);
     arena_free(o->arena);
@@ -775,6 +807,8 @@ int operator_new(const struct operator_config *config, struct operator_loop **re
     orders_open(&o->orders, orders_path);
     autofree char *joined_path = mem_printf("%s/joined.json", config->state_dir);
     joined_open(&o->joined, joined_path);
+    autofree char *sizes_path = mem_printf("%s/sizes.json", config->state_dir);
+    surges_open(&o->surges, sizes_path);
     taken_up_init(&o->taken_up);
     o->named = named_new(config->wanted_dir, config->names_dir, config->acme);
     r = certs_open(config->state_dir, clock_wall_ms(config->clock), &o->certs, err);

@@ -7,7 +7,8 @@
  * State folder (0700, made here): desired.json (document, version, signature; 0600), ca.key, ca.pem (the data plane's
  * own authority), service.key, service.pem (the ingress's certificate), operator.secret, restarts.json (restarts asked
  * for), orders.json (agent/operator/orders.h), backups.json (agent/operator/backups.h), images.json (the engines'
- * images in force), idle.json (agent/operator/sleep.h), joined.json (agent/operator/joined.h). Keys never leave it. */
+ * images in force), idle.json (agent/operator/sleep.h), joined.json (agent/operator/joined.h), sizes.json
+ * (agent/operator/surges.h). Keys never leave it. */
 #pragma once
 
 #include "agent/operator/backup_place.h"

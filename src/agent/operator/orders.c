@@ -136,7 +136,7 @@ static int64_t lasts(json_t *order, int64_t now_ms)
 
 static int check_several(const struct order_place *p, const struct desired_service *s, struct err *err)
 {
-    if (blueprint_replicas(s, p->env) > 1)
+    if (blueprint_asked(s, p->env) > 1)
         return 0;
     return err_set(err, -ENOTSUP, "service %s has one replica here%s: there is no other that could serve meanwhile",
                    s->name, p->env->engine == BLUEPRINT_EMBEDDED ? " (the embedded engine serves alone)" : "");
@@ -153,7 +153,7 @@ static int check_drain(struct orders *o, const struct order_place *p, const stru
     if (drained & (1u << k))
         return err_set(err, -EALREADY, "replica %d of service %s is drained already", k, s->name);
     bool other = false;
-    for (int i = 0; i < blueprint_replicas(s, p->env); i++)
+    for (int i = 0; i < blueprint_asked(s, p->env); i++)
         other |= i != k && !(drained & (1u << i)) && (!v || v->serving & (1u << i));
     if (!other)
         return err_set(err, -EPERM, "no other replica of service %s serves: it would be left without any", s->name);
@@ -224,7 +224,7 @@ static int check_rebuild(struct orders *o, const struct order_place *p, const st
         r = check_others(p, s, k, err);
     if (r < 0)
         return r;
-    unsigned all = (1u << blueprint_replicas(s, p->env)) - 1;
+    unsigned all = (1u << blueprint_asked(s, p->env)) - 1;
     if (((drained_of(o, s->id) | (1u << k)) & all) == all)
         return err_set(err, -EPERM, "every other replica of service %s is drained: undrain one first", s->name);
     set_drained(o, s->id, k, true);
@@ -401,7 +401,7 @@ static int read_arguments(const struct kind *kind, const struct order_place *p, 
         return err_set(err, -ENOENT, "there is no running service %.60s", id);
     if (s->asleep)
         return err_set(err, -EPERM, "service %s is asleep: wake it first", s->name);
-    int n = blueprint_replicas(s, p->env);
+    int n = blueprint_asked(s, p->env);
     json_int_t k = kind->replica ? json_integer_value(replica) : 0;
     if (kind->replica && (!json_is_integer(replica) || k < 0 || k >= n))
         return err_set(err, -EINVAL, "arguments.replica: service %s has replicas 0 to %d here", s->name, n - 1);
@@ -469,7 +469,7 @@ bool orders_step(struct orders *o, const struct order_place *p)
         const struct desired_service *s = service_of(p, js_text_at(order, "service"));
         if (!is_running(order) || !kind)
             continue;
-        bool runs = s && s->state == DESIRED_RUNNING && replica_of(order) < blueprint_replicas(s, p->env);
+        bool runs = s && s->state == DESIRED_RUNNING && replica_of(order) < blueprint_asked(s, p->env);
         if (runs || kind->step == step_backup) {
             kind->step(o, p, order, &changed);
             continue;

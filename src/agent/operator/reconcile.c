@@ -13,6 +13,7 @@ struct pair {
     const struct runtime_status *s; /* NULL: not there */
     struct record *record;
     bool chosen;
+    enum desired_surge surge; /* not NONE: it is the one more of a service that becomes another size */
 };
 
 struct step {
@@ -128,6 +129,22 @@ static void prepare(struct step *st)
     }
 }
 
+/* Rare: so that it costs nothing where there is none. */
+static void find_surges(struct step *st)
+{
+    const struct desired *d = st->in->desired;
+    for (size_t i = 0; i < d->n_services; i++) {
+        const struct desired_service *s = &d->services[i];
+        char name[WORKLOAD_NAME_MAX + 1];
+        if (s->surge == DESIRED_SURGE_NONE)
+            continue;
+        snprintf(name, sizeof(name), "clickhouse-%s-%d", s->id, blueprint_asked(s, st->in->env));
+        for (size_t k = 0; k < st->n; k++)
+            if (!strcmp(st->pairs[k].w->name, name))
+                st->pairs[k].surge = s->surge;
+    }
+}
+
 /* ---- actions ---- */
 
 static void look_again(struct step *st, int64_t at_ms)
@@ -193,7 +210,8 @@ static bool caught_up(struct step *st, const struct pair *p)
  * its probe only while it has a leader, so that the others serve means that there is a quorum. */
 static bool waits_for(struct step *st, const struct pair *a, const struct pair *b)
 {
-    return is_keeper(a->w) == is_keeper(b->w) && (!serves(b) || b->chosen || !caught_up(st, b));
+    return is_keeper(a->w) == is_keeper(b->w) && b->surge != DESIRED_SURGE_COMING &&
+           (!serves(b) || b->chosen || !caught_up(st, b));
 }
 
 /* What belongs to a service stands side by side in the list. */
@@ -296,7 +314,7 @@ static void see_others(struct step *st, const char *service, struct handover_see
     for (size_t i = 0; i < st->n; i++) {
         const struct pair *p = &st->pairs[i];
         const char *other = workload_label(p->w, BLUEPRINT_SERVICE);
-        if (!other || strcmp(other, service) || is_keeper(p->w) || !serves(p))
+        if (!other || strcmp(other, service) || is_keeper(p->w) || !serves(p) || p->surge == DESIRED_SURGE_COMING)
             continue;
         seen->others_serve = true;
         if (st->in->sync_of && st->in->sync_of(p->w->name, st->in->data) != REPLICA_SYNCED)
@@ -408,23 +426,30 @@ static void emit_purges(struct step *st)
 
 struct count {
     int all, parts, running, stopped, failed, unready;
+    bool whole;    /* see reconcile_service; only one that becomes another size is waited for to be in step */
+    bool stand_in; /* one more serves, so that one of those asked for may be away */
     const char *error;
 };
 
 /* The blueprint gives replicas in the order of the document's services, so one walk over them serves all. */
 static struct count count_replicas(struct step *st, const struct desired_service *s, struct reconcile_service *r)
 {
-    struct count c = {.error = ""};
+    struct count c = {.whole = true, .error = ""};
     for (; st->cursor < st->n; st->cursor++) {
         const struct pair *p = &st->pairs[st->cursor];
         const char *service = workload_label(p->w, BLUEPRINT_SERVICE);
         if (!service || strcmp(service, s->id))
             break;
-        if (p->record->failures && !*c.error)
+        if (p->surge == DESIRED_SURGE_NONE && p->record->failures && !*c.error)
             c.error = p->record->error;
-        c.all += !is_keeper(p->w);
+        c.all += !is_keeper(p->w) && p->surge == DESIRED_SURGE_NONE;
         c.parts++;
         c.stopped += p->s && p->s->state == RUNTIME_STOPPED;
+        c.whole = c.whole && (is_keeper(p->w) || (in_effect(p) && serves(p)));
+        c.whole = c.whole && (s->surge != DESIRED_SURGE_SERVES || caught_up(st, p));
+        c.stand_in |= p->surge == DESIRED_SURGE_SERVES && serves(p);
+        if (p->surge != DESIRED_SURGE_NONE)
+            continue;
         if (p->s && !*c.error && p->s->error)
             c.error = p->s->error;
         if (!p->s || is_keeper(p->w))
@@ -434,6 +459,7 @@ static struct count count_replicas(struct step *st, const struct desired_service
         c.failed += p->s->state == RUNTIME_FAILED;
         c.unready += p->s->state == RUNTIME_UNREADY;
     }
+    c.running += c.stand_in && c.running < c.all;
     return c;
 }
 
@@ -493,6 +519,7 @@ static void say_service(struct step *st, const struct desired_service *s, struct
     r->id = arena_strdup(a, s->id);
     r->replicas = c.all;
     r->ready = c.running;
+    r->whole = c.whole;
     r->engine = st->in->env->engine == BLUEPRINT_EMBEDDED ? "embedded" : "server";
     r->notice = s->state == DESIRED_DELETED ? "" : blueprint_notice(s, st->in->env, a);
     r->error = c.error;
@@ -522,6 +549,8 @@ void reconcile_step(const struct reconcile_input *in, struct reconcile_memory *m
     ret->services = arena_alloc(ret->arena, (in->desired->n_services + 1) * sizeof(*ret->services));
     memory_begin(m);
     prepare(&st);
+    find_surges(&st);
+    ret->leads = !st.ingress || leads(&st);
     for (size_t i = 0; i < in->desired->n_services; i++)
         say_service(&st, &in->desired->services[i], &ret->services[ret->n_services++]);
     choose_applies(&st);

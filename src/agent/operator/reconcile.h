@@ -7,7 +7,8 @@
  * engine is stopped or removed only when the ingress in effect no longer names it, and says so where it can be asked,
  * or after RECONCILE_DRAIN_BOUND_MS.
  * - One replica of a service at a time is changed while it serves, and only while all others serve. Replicas that do
- * not serve are mended first. New ones come at once.
+ * not serve are mended first. New ones come at once. One that is made for another size (surge.h) holds nobody back
+ * until it is one of them, and is none of those asked for.
  * - A replica serves again, in this sense, when it answers and is in step with the others (replicas.h): neither lagging
  * nor read-only nor without tables that another has. That is waited for at most RECONCILE_SYNC_BOUND_MS, and for one
  * that does not say RECONCILE_UNKNOWN_BOUND_MS. A replica that nobody wants any more is out of the ingress first, then
@@ -70,6 +71,7 @@ struct reconcile_service {
     const char *engine;         /* "embedded" or "server": only the latter speaks the native protocol */
     const char *notice, *error; /* "" or a sentence */
     unsigned leaving;           /* bit k: replica k goes, and has to be handed over */
+    bool whole;                 /* every replica is as it was rendered, serves, and is in step or was waited for */
 };
 
 struct reconcile_plan {
@@ -78,6 +80,7 @@ struct reconcile_plan {
     size_t n_actions;
     struct reconcile_service *services; /* one for each of the document, in its order */
     size_t n_services;
+    bool leads;       /* the ingress does as it was told, or none is wanted */
     int64_t again_ms; /* monotonic time at which to look again though nothing changes; INT64_MAX: no need */
 };
 void reconcile_plan_free(struct reconcile_plan *p);

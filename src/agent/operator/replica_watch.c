@@ -29,7 +29,7 @@ struct filler {
 
 struct group {
     char *service;
-    bool seen;
+    bool seen, surges;
     struct replica_view view;
     unsigned reattach; /* bit k: asked for */
     struct member members[BLUEPRINT_MAX_REPLICAS];
@@ -141,6 +141,14 @@ static bool parse_count(const char *body, const char *key OH_UNUSED, char out[AS
     return len > 0 && len <= 18 && (body[len] == '\n' || !body[len]);
 }
 
+/* A number and a hash. */
+static bool parse_objects(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
+{
+    size_t n = strspn(body, "0123456789"), hash = body[n] == ' ' ? strspn(body + n + 1, "0123456789abcdef") : 0;
+    snprintf(out, ASKS_TEXT_MAX, "%.*s", (int)MIN(n + 1 + hash, 39), body);
+    return n > 0 && n <= 18 && hash > 0 && hash <= 16;
+}
+
 /* Names by commas, or an empty line: nobody. */
 static bool parse_names(const char *body, const char *key OH_UNUSED, char out[ASKS_TEXT_MAX])
 {
@@ -209,6 +217,7 @@ static void see(struct group *g, const struct runtime_status *s, int k)
     g->view.placed |= 1u << k;
     if (s->state != RUNTIME_RUNNING || !s->address || !*s->address) {
         g->view.said[k].known = false;
+        *g->view.objects[k] = '\0';
         return;
     }
     snprintf(start, sizeof(start), "%lld.%d", (long long)s->since_ms, s->restarts);
@@ -218,6 +227,7 @@ static void see(struct group *g, const struct runtime_status *s, int k)
         snprintf(m->start, sizeof(m->start), "%s", start);
         snprintf(m->address, sizeof(m->address), "%s", s->address);
         g->view.said[k].known = false;
+        *g->view.objects[k] = '\0';
     }
     g->view.serving |= 1u << k;
 }
@@ -267,6 +277,7 @@ static void choose(struct replica_watch *w, const struct desired *d, const struc
         g->seen = true;
         g->view.placed = g->view.serving = 0;
         g->view.wanted = blueprint_replicas(s, env);
+        g->surges = s->surge == DESIRED_SURGE_COMING;
     }
     size_t kept = 0;
     for (size_t i = 0; i < w->n; i++) {
@@ -293,6 +304,18 @@ static void ask_databases(struct replica_watch *w, struct group *g)
             said->away_database = replica_names(answer);
         return;
     }
+}
+
+static void ask_objects(struct replica_watch *w, struct group *g, int k)
+{
+    const struct member *m = &g->members[k];
+    if (!g->surges || !(g->view.serving & (1u << k)) || !g->view.said[k].known)
+        return;
+    autofree char *name = mem_printf("objects-%s-%d", g->service, k);
+    want(w, name, m->address, m->said_for, operator_sql("objects"), parse_objects);
+    const char *answer = asks_get(w->asks, name);
+    if (*answer)
+        snprintf(g->view.objects[k], sizeof(g->view.objects[k]), "%s", answer);
 }
 
 static void forget(struct replica_watch *w, const struct group *g)
@@ -437,12 +460,13 @@ int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, con
         int from;
         for (int k = 0; k < BLUEPRINT_MAX_REPLICAS; k++)
             if (g->view.serving & (1u << k))
-                due = MIN(due, ask_member(w, g, k, busy || is_mended(g, k) || lacks(w, g, k, &from)));
+                due = MIN(due, ask_member(w, g, k, busy || g->surges || is_mended(g, k) || lacks(w, g, k, &from)));
             else
                 g->view.said[k].known = false;
         ask_databases(w, g);
         forget(w, g);
         for (int k = 0; k < g->view.wanted; k++) {
+            ask_objects(w, g, k);
             bring_schema(w, g, k);
             restore(w, g, k);
         }

@@ -35,6 +35,9 @@ struct replica_view {
     unsigned placed;  /* bit k: something of it is in the runtime, running or not */
     unsigned serving; /* bit k: it answers */
     int wanted;       /* replicas */
+    /* Number and hash of all its tables, by the statement "objects"; "": not known. Asked only while one more is made
+     * for another size. */
+    char objects[BLUEPRINT_MAX_REPLICAS][40];
 };
 
 /* A replica that Keeper has to forget, and who is told so (*ret_on: lowest of those that serve and say so); -1: none.
