@@ -66,6 +66,8 @@ class Replicas:
                     body = b""
                     if sql.endswith(replicas.definitions[-1]):
                         replicas.row[ordinal] = "0 0 1 a "
+                elif "NOT LIKE '.inner" in sql:
+                    body = " ".join(replicas.row.get(ordinal, "0 0 1 a ").split(" ")[2:4]).encode() + b"\n"
                 elif "total_rows" in sql:
                     body = b"%d\n" % replicas.alone
                 elif "database_replica_name" in sql:

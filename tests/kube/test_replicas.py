@@ -47,7 +47,7 @@ def test_three_replicas_are_changed_one_at_a_time(agent):
     assert len(zones) == 3
     keepers = {n: p["metadata"]["uid"] for n, p in pods(agent, s, "keeper").items()}
     before = {n: p["metadata"]["uid"] for n, p in pods(agent, s, "clickhouse").items()}
-    s["memoryGb"] = 16
+    s["settings"] = {"keep_alive_timeout": "45"}
     agent.want(s)
 
     def changed():

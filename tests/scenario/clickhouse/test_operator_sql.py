@@ -66,7 +66,7 @@ def script(tables, folder, n, disk=False):
     return [fill("replica"), fill("readonly"), fill("databases"), fill("tables"), fill("figures", "`shop`.`orders`"),
             fill("backup", "`shop`", place, f"b{n}"), fill("backup-state", f"b{n}"), fill("drill-end"), fill("drill-database"),
             fill("drill", "`shop`.`orders`", "t0", place, f"d{n}"), fill("figures", "`ownhouse_drill`.`t0`"), fill("drill-end"),
-            fill("next-table", "'`a`.`it\\'s`'"), fill("alone"), fill("next-database", "''"), fill("away-of-databases"), fill("drop-database-replica", "r2")]
+            fill("next-table", "'`a`.`it\\'s`'"), fill("alone"), fill("next-database", "''"), fill("objects"), fill("away-of-databases"), fill("drop-database-replica", "r2")]
 
 
 def answers(engine, tables, grants, n, disk=False):
@@ -92,6 +92,7 @@ def test_each_statement_passes_with_the_operators_grants(engine, tables, disk):
     assert figures[0] == figures[1] and figures[0].startswith("1000\t")
     assert "\nshop\n" in "\n" + next(v for k, v in said.items() if k.endswith("databases"))
     assert re.fullmatch(r"0 0 0 0*[0-9a-f]* \n", next(v for k, v in said.items() if k.endswith(" replica")))
+    assert re.fullmatch(r"1 [0-9a-f]{16}\n", next(v for k, v in said.items() if k.endswith("objects")))
     assert next(v for k, v in said.items() if k.endswith("alone")) == "1\n"  # what is not replicated, and has rows
     # Every statement that the embedded engine can run was run here or by the restore below.
     named = {name for name, _ in script(tables, engine.folder, 0)} | {"restore"}
