@@ -114,6 +114,7 @@ struct desired_service {
     enum desired_surge
         surge; /* nor these: it has the size asked for, and those asked for have `held_bytes`, unless 0 */
     int64_t held_bytes;
+    bool surge_fresh;         /* it is known, and kept, that it began with an empty disk: it may be given databases */
     struct desired_scale own; /* outside of the schedule */
     struct desired_entry *schedule;
     size_t n_schedule;

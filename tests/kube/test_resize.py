@@ -29,7 +29,7 @@ class Watch:
                 continue
             said = self.agent.state(self.s["id"])
             if said:
-                self.said.add((said["state"], said["replicas"], said["notice"].split(":")[0]))
+                self.said.add((said["readyReplicas"], said["replicas"], said["notice"].split(":")[0]))
 
     def end(self):
         self.ended.set()
@@ -67,8 +67,8 @@ def test_one_more_is_made_first_and_goes_last(three):  # noqa: F811
     watch.end()
     now = uids(agent, s)
     assert watch.least == 3, watch.said
-    assert {(state, n) for state, n, _ in watch.said} == {("running", 3)}, watch.said
-    assert any("one after the other" in x or "another size" in x for *_, x in watch.said), watch.said
+    assert {(ready, replicas) for ready, replicas, _ in watch.said} == {(3, 3)}, watch.said
+    assert any("another size" in notice for *_, notice in watch.said), watch.said
     assert set(now) == set(before) and {n[0] for n in now if now[n] == before[n]} == {"k"}  # Keeper's members alone were not restarted
     assert len(set(sizes(agent, s).values())) == 1 and sizes(agent, s) != was
     assert told(three, "CREATE") == [(3, "CREATE DATABASE IF NOT EXISTS " + DATABASE)] and not ingress_names(agent, 3)

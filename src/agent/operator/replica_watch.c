@@ -30,6 +30,7 @@ struct filler {
 struct group {
     char *service;
     bool seen, surges;
+    bool holds; /* its last replica gets nothing yet */
     struct replica_view view;
     unsigned reattach; /* bit k: asked for */
     struct member members[BLUEPRINT_MAX_REPLICAS];
@@ -278,6 +279,7 @@ static void choose(struct replica_watch *w, const struct desired *d, const struc
         g->view.placed = g->view.serving = 0;
         g->view.wanted = blueprint_replicas(s, env);
         g->surges = s->surge == DESIRED_SURGE_COMING;
+        g->holds = g->surges && !s->surge_fresh;
     }
     size_t kept = 0;
     for (size_t i = 0; i < w->n; i++) {
@@ -467,7 +469,8 @@ int64_t replica_watch_step(struct replica_watch *w, const struct desired *d, con
         forget(w, g);
         for (int k = 0; k < g->view.wanted; k++) {
             ask_objects(w, g, k);
-            bring_schema(w, g, k);
+            if (!g->holds || k != g->view.wanted - 1)
+                bring_schema(w, g, k);
             if (!g->surges || k != g->view.wanted - 1) /* one that is made onto an old disk is not taken (surge.h) */
                 restore(w, g, k);
         }

@@ -163,6 +163,7 @@ void surge_mark(const struct surge *s, struct desired_service *service)
     bool before =
         s->phase == SURGE_COMING || s->phase == SURGE_ADMITTED || s->phase == SURGE_REFUSED || s->phase == SURGE_NONE;
     service->held_bytes = before && s->settled != service->memory_bytes ? s->settled : 0;
+    service->surge_fresh = s->fresh;
     service->surge = s->phase == SURGE_COMING                                    ? DESIRED_SURGE_COMING
                      : s->phase == SURGE_ADMITTED || s->phase == SURGE_REPLACING ? DESIRED_SURGE_SERVES
                                                                                  : DESIRED_SURGE_NONE;

@@ -158,8 +158,11 @@ static struct surge_seen see(const struct surges_place *p, size_t i, const char 
             continue;
         const struct replica_view *v = p->view(d->id, p->data);
         *error = s->error;
-        if (s->state == RUNTIME_RUNNING && is_as_rendered(p, s))
-            e.is = v ? surge_judge(v, k, &e.empty) : SURGE_MUTE;
+        if (s->state != RUNTIME_RUNNING)
+            continue;
+        enum surge_is is = v ? surge_judge(v, k, &e.empty) : SURGE_MUTE;
+        if (is_as_rendered(p, s))
+            e.is = is;
     }
     return e;
 }

@@ -213,7 +213,8 @@ static const struct replica_view *view_of(const char *service OH_UNUSED, void *d
         p->view.serving |= 1u << k;
         p->view.said[k] = (struct replica_said){.known = true, .tables = p->disk[k]};
         snprintf(p->view.objects[k], sizeof(p->view.objects[k]), "%d a", p->disk[k]);
-        p->disk[k] = 2; /* the next time that it is asked it has its tables */
+        if (k != 3 || p->v.services[0].surge_fresh || !p->v.services[0].surge)
+            p->disk[k] = 2; /* the next time that it is asked it has its tables */
     }
     return &p->view;
 }
