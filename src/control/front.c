@@ -42,7 +42,9 @@ static void global(struct buf *out)
                   "    timeout connect 5s\n"
                   "    timeout client 65s\n"
                   "    timeout server 65s\n"
-                  "    timeout http-request 10s\n"
+                  /* Longer than the 10 s after which a browser closes a connection that it opened ahead and did not
+                   * use: where we close it first, the request that it is taken for at that moment fails. */
+                  "    timeout http-request 20s\n"
                   "    timeout http-keep-alive 30s\n"
                   "    timeout tunnel 1h\n"
                   "    option dontlognull\n"
@@ -58,7 +60,7 @@ static void door(const struct control_config *c, struct buf *out)
                "    mode tcp\n"
                "    bind %s%s:%lld\n"
                "    bind unix@%s/run/front.sock mode 600 accept-proxy\n"
-               "    tcp-request inspect-delay 10s\n"
+               "    tcp-request inspect-delay 20s\n"
                "    tcp-request content accept if { req.ssl_hello_type 1 }\n"
                "    tcp-request content reject\n"
                "    use_backend link if { req.ssl_alpn ownhouse-link/1 } || { req.ssl_alpn ownhouse-enrol/1 } || "

@@ -111,10 +111,10 @@ def test_slow_clients_are_given_up_and_keep_nobody_out(system):
     for _ in range(5):
         asked = time.monotonic()
         assert services(system) == before
-        assert time.monotonic() - asked < 20
+        assert time.monotonic() - asked < 60
     assert system.select("SELECT 1") == "1"
     status, answer = slow[0].answer()
-    assert status in (0, 408) and time.monotonic() - began < 60
+    assert status in (0, 408) and time.monotonic() - began < 240
     if answer:
         one_sentence(answer["error"])
     for front in slow:
